@@ -1,0 +1,61 @@
+package connector
+
+// Info is what the REST API tells of a connector.
+type Info struct {
+	Name   string   `json:"name"`
+	Config Config   `json:"config"`
+	Tasks  []TaskID `json:"tasks"`
+	Type   Kind     `json:"type"`
+}
+
+// StateInfo is what the REST API tells of a connector's state. Tasks are in
+// order.
+type StateInfo struct {
+	Name      string      `json:"name"`
+	Connector WorkerState `json:"connector"`
+	Tasks     []TaskState `json:"tasks"`
+	Type      Kind        `json:"type"`
+}
+
+// WorkerState is a connector's state and the worker that runs it. An empty
+// trace is left out, as Kafka Connect does.
+type WorkerState struct {
+	State    State  `json:"state"`
+	WorkerID string `json:"worker_id"`
+	Trace    string `json:"trace,omitempty"`
+}
+
+// TaskState is one task's state. ID is the task's number.
+type TaskState struct {
+	ID       int    `json:"id"`
+	State    State  `json:"state"`
+	WorkerID string `json:"worker_id"`
+	Trace    string `json:"trace,omitempty"`
+}
+
+// TaskInfo is one task and its configuration.
+type TaskInfo struct {
+	ID     TaskID `json:"id"`
+	Config Config `json:"config"`
+}
+
+// PluginInfo is one plugin class that this worker can run.
+type PluginInfo struct {
+	Class   string `json:"class"`
+	Type    string `json:"type"`
+	Version string `json:"version,omitempty"`
+}
+
+// Expanded is one entry of GET /connectors?expand=. The parts that were not
+// asked for are left out.
+type Expanded struct {
+	Status *StateInfo `json:"status,omitempty"`
+	Info   *Info      `json:"info,omitempty"`
+}
+
+// ServerInfo is the answer of GET /.
+type ServerInfo struct {
+	Version   string `json:"version"`
+	Commit    string `json:"commit"`
+	ClusterID string `json:"kafka_cluster_id"`
+}

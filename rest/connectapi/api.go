@@ -1,0 +1,159 @@
+// Package connectapi serves Kafka Connect's REST API over a Connect worker.
+package connectapi
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"github.com/go-chi/chi/v5"
+	"github.com/go-chi/chi/v5/middleware"
+
+	"github.com/millrace/millrace/connect/connector"
+	"github.com/millrace/millrace/rest/reply"
+)
+
+// Worker is what the API needs of a Connect worker. Methods are called from
+// many goroutines at once. A *connector.Error is answered with the status of
+// its fault, any other error with 500 and its text.
+type Worker interface {
+	ServerInfo(ctx context.Context) (connector.ServerInfo, error)
+	Connectors(ctx context.Context) ([]string, error)
+	Expand(ctx context.Context, status, info bool) (map[string]connector.Expanded, error)
+	Create(ctx context.Context, name string, cfg connector.Config, initial connector.TargetState) (connector.Info, error)
+	// Put creates or replaces, and says which.
+	Put(ctx context.Context, name string, cfg connector.Config) (info connector.Info, created bool, err error)
+	// Patch sets the keys of set and removes those of remove.
+	Patch(ctx context.Context, name string, set connector.Config, remove []string) (connector.Info, error)
+	Delete(ctx context.Context, name string) error
+	Info(ctx context.Context, name string) (connector.Info, error)
+	Status(ctx context.Context, name string) (connector.StateInfo, error)
+	TaskStatus(ctx context.Context, id connector.TaskID) (connector.TaskState, error)
+	Tasks(ctx context.Context, name string) ([]connector.TaskInfo, error)
+	Topics(ctx context.Context, name string) ([]string, error)
+	// Restart carries out a request without flags at once; any other it plans
+	// and returns the plan.
+	Restart(ctx context.Context, req connector.RestartRequest) (connector.StateInfo, error)
+	RestartTask(ctx context.Context, id connector.TaskID) error
+	SetTarget(ctx context.Context, name string, state connector.TargetState) error
+	Plugins(ctx context.Context, connectorsOnly bool) ([]connector.PluginInfo, error)
+	PluginConfig(ctx context.Context, plugin string) (any, error)
+	// Validate answers with Kafka Connect's ConfigInfos.
+	Validate(ctx context.Context, plugin string, cfg connector.Config) (any, error)
+}
+
+type api struct {
+	worker Worker
+	log    *slog.Logger
+}
+
+// Routes is the API's whole surface: the router serves it and tests hold the
+// documentation against it.
+func Routes(w Worker, log *slog.Logger) chi.Router {
+	a := &api{worker: w, log: log}
+	r := chi.NewRouter()
+	r.Use(middleware.StripSlashes) // /connectors/ is /connectors
+	r.NotFound(a.handle(func(*http.Request) (any, error) { return nil, errNoRoute }))
+	r.MethodNotAllowed(a.handle(func(*http.Request) (any, error) { return nil, errNoMethod }))
+	r.Get("/", a.handle(a.server))
+	r.Get("/connectors", a.handle(a.list))
+	r.Post("/connectors", a.handle(a.create))
+	r.Get("/connectors/{connector}", a.handle(a.info))
+	r.Delete("/connectors/{connector}", a.handle(a.delete))
+	r.Get("/connectors/{connector}/config", a.handle(a.config))
+	r.Put("/connectors/{connector}/config", a.handle(a.putConfig))
+	r.Patch("/connectors/{connector}/config", a.handle(a.patchConfig))
+	r.Get("/connectors/{connector}/status", a.handle(a.status))
+	r.Get("/connectors/{connector}/tasks", a.handle(a.tasks))
+	r.Get("/connectors/{connector}/tasks/{task}/status", a.handle(a.taskStatus))
+	r.Post("/connectors/{connector}/tasks/{task}/restart", a.handle(a.restartTask))
+	r.Post("/connectors/{connector}/restart", a.handle(a.restart))
+	r.Put("/connectors/{connector}/pause", a.handle(a.target(connector.TargetPaused, http.StatusAccepted)))
+	r.Put("/connectors/{connector}/resume", a.handle(a.target(connector.TargetStarted, http.StatusAccepted)))
+	r.Put("/connectors/{connector}/stop", a.handle(a.target(connector.TargetStopped, http.StatusNoContent)))
+	r.Get("/connectors/{connector}/topics", a.handle(a.topics))
+	r.Get("/connector-plugins", a.handle(a.plugins))
+	r.Get("/connector-plugins/{plugin}/config", a.handle(a.pluginConfig))
+	r.Put("/connector-plugins/{plugin}/config/validate", a.handle(a.validate))
+	return r
+}
+
+func (a *api) handle(h reply.Func) http.HandlerFunc {
+	return reply.Handler("application/json", a.errorReply, h)
+}
+
+var (
+	errNoRoute  = errors.New("HTTP 404 Not Found")
+	errNoMethod = errors.New("HTTP 405 Method Not Allowed")
+)
+
+var statuses = map[connector.Fault]int{
+	connector.BadRequest:  http.StatusBadRequest,
+	connector.NotFound:    http.StatusNotFound,
+	connector.Conflict:    http.StatusConflict,
+	connector.Unavailable: http.StatusServiceUnavailable,
+	connector.Forbidden:   http.StatusForbidden,
+}
+
+// errorBody is the JSON of every error that Kafka Connect's API answers.
+type errorBody struct {
+	Code    int    `json:"error_code"`
+	Message string `json:"message"`
+}
+
+// errorReply is the one table from errors to answers. Differs from Kafka:
+// malformed JSON is 400, not 500.
+func (a *api) errorReply(r *http.Request, err error) (int, any) {
+	status := http.StatusInternalServerError
+	var refusal *connector.Error
+	var body *reply.BodyError
+	switch {
+	case errors.As(err, &refusal):
+		status = statuses[refusal.Fault]
+	case errors.As(err, &body):
+		status = http.StatusBadRequest
+	case errors.Is(err, errNoRoute):
+		status = http.StatusNotFound
+	case errors.Is(err, errNoMethod):
+		status = http.StatusMethodNotAllowed
+	default:
+		a.log.Error("request failed", "method", r.Method, "path", r.URL.Path, "err", err)
+	}
+	return status, errorBody{Code: status, Message: err.Error()}
+}
+
+// param returns a path parameter. chi matches on the escaped path when there
+// is one, so a name with a slash or a percent sign arrives escaped.
+func param(r *http.Request, key string) (string, error) {
+	v := chi.URLParam(r, key)
+	if r.URL.RawPath == "" {
+		return v, nil
+	}
+	name, err := url.PathUnescape(v)
+	if err != nil {
+		return "", connector.Errorf(connector.BadRequest, "%q is not a valid path segment: %s", v, err)
+	}
+	return name, nil
+}
+
+func taskParam(r *http.Request) (connector.TaskID, error) {
+	name, err := param(r, "connector")
+	if err != nil {
+		return connector.TaskID{}, err
+	}
+	n, err := strconv.Atoi(chi.URLParam(r, "task"))
+	if err != nil || n < 0 { // Kafka Connect's path parameter is an integer: anything else is no resource
+		return connector.TaskID{}, errNoRoute
+	}
+	return connector.TaskID{Connector: name, Task: n}, nil
+}
+
+// flag reads a boolean query parameter as Java does: "true" in any case, and
+// anything else is false.
+func flag(r *http.Request, key string) bool {
+	return strings.EqualFold(r.URL.Query().Get(key), "true")
+}
