@@ -1,6 +1,9 @@
 package data
 
-import "strconv"
+import (
+	"strconv"
+	"sync"
+)
 
 // Type is one of Connect's twelve value types.
 type Type uint8
@@ -70,6 +73,11 @@ type Schema struct {
 	key      *Schema
 	value    *Schema
 	hash     Hash
+	depth    int // levels of nesting, 1 for a primitive
+	nodes    int // schemas in the tree, counted as often as they occur
+
+	planOnce sync.Once // guards plan
+	plan     *plan
 }
 
 // Hash identifies a schema by content: SHA-256 over a canonical dump of every
@@ -107,6 +115,10 @@ func (s *Schema) Param(key string) (string, bool) {
 	}
 	return "", false
 }
+
+// HasParams reports whether parameters were ever set, even to none: a schema
+// without parameters and one with an empty list differ.
+func (s *Schema) HasParams() bool { return s.params != nil }
 
 // Fields returns a Struct schema's fields in order. The caller must not change
 // them.
