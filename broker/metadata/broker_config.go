@@ -1,0 +1,184 @@
+package metadata
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"time"
+)
+
+// ownKeys is every broker config that is not the default of a topic config,
+// by name.
+var ownKeys = []ConfigKey{
+	{Name: "auto.create.topics.enable", Type: Boolean, Default: "true",
+		Doc: "Whether asking for the metadata of a topic that does not exist creates it."},
+	{Name: "broker.rack", Type: String, Default: "", Doc: "The rack this broker is in."},
+	{Name: "connections.max.idle.ms", Type: Long, Default: "600000", min: 1000, max: maxInt32,
+		Doc: "Close connections that are silent for so many milliseconds."},
+	{Name: "default.replication.factor", Type: Int, Default: "1", min: 1, max: 1000,
+		Doc: "Replicas of a topic that is created without saying how many."},
+	{Name: "delete.topic.enable", Type: Boolean, Default: "true", Doc: "Whether topics can be deleted."},
+	{Name: "fetch.max.bytes", Type: Int, Default: "57671680", min: 1024, max: maxInt32,
+		Doc: "Size of the largest fetch response."},
+	{Name: "group.initial.rebalance.delay.ms", Type: Int, Default: "3000", min: 0, max: maxInt32,
+		Doc: "How long an empty group waits for more members before its first generation."},
+	{Name: "group.max.session.timeout.ms", Type: Int, Default: "1800000", min: 1, max: maxInt32,
+		Doc: "Longest session timeout that a group member may ask for."},
+	{Name: "group.max.size", Type: Int, Default: "2147483647", min: 1, max: maxInt32,
+		Doc: "Most members that a group may have."},
+	{Name: "group.min.session.timeout.ms", Type: Int, Default: "6000", min: 1, max: maxInt32,
+		Doc: "Shortest session timeout that a group member may ask for."},
+	{Name: "log.flush.offset.checkpoint.interval.ms", Type: Int, Default: "60000", min: 100, max: maxInt32,
+		Doc: "How often the point up to which a log needs no recovery is written down."},
+	{Name: "log.retention.check.interval.ms", Type: Long, Default: "300000", min: 1, max: maxInt32,
+		Doc: "How often logs are checked for segments that retention lets go."},
+	{Name: "max.connections", Type: Int, Default: "10000", min: 1, max: maxInt32,
+		Doc: "Most connections at a time; further ones are closed at once."},
+	{Name: "num.partitions", Type: Int, Default: "1", min: 1, max: MaxPartitions,
+		Doc: "Partitions of a topic that is created without saying how many."},
+	{Name: "offset.metadata.max.bytes", Type: Int, Default: "4096", min: 0, max: maxInt32,
+		Doc: "Longest text that may be committed with an offset."},
+	{Name: "offsets.retention.check.interval.ms", Type: Long, Default: "600000", min: 1, max: maxInt32,
+		Doc: "How often committed offsets are checked for expiry."},
+	{Name: "offsets.retention.minutes", Type: Int, Default: "10080", min: 1, max: maxInt32,
+		Doc: "How long the offsets of a group without members are kept."},
+	{Name: "offsets.topic.num.partitions", Type: Int, Default: "50", min: 1, max: MaxPartitions,
+		Doc: "Partitions of __consumer_offsets; has no effect once it exists."},
+	{Name: "offsets.topic.replication.factor", Type: Int, Default: "1", min: 1, max: 1000,
+		Doc: "Replicas of __consumer_offsets; has no effect once it exists."},
+	{Name: "offsets.topic.segment.bytes", Type: Int, Default: "104857600", min: 1 << 10, max: maxInt32,
+		Doc: "segment.bytes of __consumer_offsets; has no effect once it exists."},
+	{Name: "producer.id.expiration.check.interval.ms", Type: Int, Default: "600000", min: 1, max: maxInt32,
+		Doc: "How often idempotent producers are checked for expiry."},
+	{Name: "producer.id.expiration.ms", Type: Int, Default: "86400000", min: 1, max: maxInt32,
+		Doc: "How long a partition remembers an idempotent producer that is silent."},
+	{Name: "socket.request.max.bytes", Type: Int, Default: "104857600", min: 1 << 10, max: maxInt32,
+		Doc: "Size of the largest request; a larger one closes its connection."},
+}
+
+// coarse are configs in minutes or hours that set one in milliseconds, which
+// wins over them; minutes win over hours.
+var coarse = []struct {
+	name, fine string
+	unit       time.Duration
+}{
+	{"log.retention.minutes", "log.retention.ms", time.Minute},
+	{"log.retention.hours", "log.retention.ms", time.Hour},
+	{"log.roll.hours", "log.roll.ms", time.Hour},
+}
+
+var brokerKeys = allBrokerKeys()
+
+func allBrokerKeys() []ConfigKey {
+	keys := slices.Clone(ownKeys)
+	for _, k := range topicKeys {
+		if k.Broker != "" {
+			k.Name, k.Broker = k.Broker, ""
+			keys = append(keys, k)
+		}
+	}
+	slices.SortFunc(keys, func(a, b ConfigKey) int { return cmpString(a.Name, b.Name) })
+	return keys
+}
+
+func cmpString(a, b string) int {
+	switch {
+	case a < b:
+		return -1
+	case a > b:
+		return 1
+	}
+	return 0
+}
+
+// BrokerKeys returns the table of broker configs, by name. The slice is
+// shared.
+func BrokerKeys() []ConfigKey { return brokerKeys }
+
+// BrokerConfig is a broker's static configuration under Kafka's names.
+type BrokerConfig struct{ set map[string]string }
+
+// NewBrokerConfig checks a broker's configuration and returns it, or every
+// problem at once; the error wraps ErrConfig.
+func NewBrokerConfig(set map[string]string) (*BrokerConfig, error) {
+	c := &BrokerConfig{set: maps.Clone(set)}
+	if c.set == nil {
+		c.set = make(map[string]string)
+	}
+	var errs []error
+	for _, k := range coarse {
+		errs = append(errs, c.refine(k.name, k.fine, k.unit))
+	}
+	for _, name := range sortedKeys(c.set) {
+		i := slices.IndexFunc(brokerKeys, func(k ConfigKey) bool { return k.Name == name })
+		if i < 0 {
+			errs = append(errs, fmt.Errorf("unknown broker config %s: %w", name, ErrConfig))
+			continue
+		}
+		errs = append(errs, brokerKeys[i].Check(c.set[name]))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	low, high := c.Int("group.min.session.timeout.ms"), c.Int("group.max.session.timeout.ms")
+	if low > high {
+		return nil, fmt.Errorf("group.min.session.timeout.ms is %d: must not be above group.max.session.timeout.ms, which is %d: %w", low, high, ErrConfig)
+	}
+	return c, nil
+}
+
+// refine replaces a config in minutes or hours by the one in milliseconds.
+func (c *BrokerConfig) refine(name, fine string, unit time.Duration) error {
+	value, ok := c.set[name]
+	if !ok {
+		return nil
+	}
+	delete(c.set, name)
+	n, err := strconv.ParseInt(value, 10, 32)
+	if err != nil || n < -1 || n == 0 {
+		return fmt.Errorf("%s is %q: must be a positive number, or -1 for no limit: %w", name, value, ErrConfig)
+	}
+	if _, ok := c.set[fine]; !ok {
+		ms := int64(-1)
+		if n > 0 {
+			ms = n * unit.Milliseconds()
+		}
+		c.set[fine] = strconv.FormatInt(ms, 10)
+	}
+	return nil
+}
+
+// Value returns a config's value and where it comes from. The name must be one
+// of BrokerKeys.
+func (c *BrokerConfig) Value(name string) (string, Source) {
+	if v, ok := c.set[name]; ok {
+		return v, FromBroker
+	}
+	i := slices.IndexFunc(brokerKeys, func(k ConfigKey) bool { return k.Name == name })
+	return brokerKeys[i].Default, FromDefault
+}
+
+// Int returns the value of a config of type Int or Long.
+func (c *BrokerConfig) Int(name string) int {
+	v, _ := c.Value(name)
+	return int(values{name: v}.number(name))
+}
+
+// Milliseconds returns the value of a config whose name ends in ".ms".
+func (c *BrokerConfig) Milliseconds(name string) time.Duration {
+	return time.Duration(c.Int(name)) * time.Millisecond
+}
+
+// Bool returns the value of a config of type Boolean.
+func (c *BrokerConfig) Bool(name string) bool {
+	v, _ := c.Value(name)
+	return values{name: v}.flag(name)
+}
+
+// String returns the value of a config of type String or List.
+func (c *BrokerConfig) String(name string) string {
+	v, _ := c.Value(name)
+	return v
+}

@@ -1,0 +1,211 @@
+package metadata
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Flush says when a produce request waits for the disk, flush.before.ack.
+type Flush string
+
+// The values of flush.before.ack.
+const (
+	FlushAuto   Flush = "auto"
+	FlushAlways Flush = "always"
+	FlushNever  Flush = "never"
+)
+
+// Reasons of fixed keys.
+const (
+	noCompaction = "logs are not compacted by this version"
+	noRecompress = "batches are stored as the producer compressed them"
+	noTiering    = "tiered storage is not supported"
+)
+
+// topicKeys is every topic config there is, by name.
+var topicKeys = []ConfigKey{
+	{Name: "cleanup.policy", Broker: "log.cleanup.policy", Type: List, Default: "delete", oneOf: []string{"delete", "compact"},
+		Doc: "delete removes old segments by retention.ms and retention.bytes. compact keeps them and demands a key of every record."},
+	{Name: "compression.type", Broker: "compression.type", Type: String, Default: "producer", fixed: noRecompress,
+		Doc: "producer keeps each batch as the producer compressed it."},
+	{Name: "delete.retention.ms", Broker: "log.cleaner.delete.retention.ms", Type: Long, Default: "86400000", fixed: noCompaction,
+		Doc: "How long compaction keeps tombstones."},
+	{Name: "file.delete.delay.ms", Broker: "log.segment.delete.delay.ms", Type: Long, Default: "60000", fixed: "a deleted segment stays open for those who read it and needs no delay",
+		Doc: "How long a deleted segment's file stays."},
+	{Name: "flush.before.ack", Broker: "flush.before.ack", Type: String, Default: string(FlushAuto), oneOf: []string{string(FlushAuto), string(FlushAlways), string(FlushNever)},
+		Doc: "Whether acks=1 and acks=all wait until the records are on disk. auto waits with one replica, and with more relies on the in-sync replicas as Kafka does."},
+	{Name: "flush.messages", Broker: "log.flush.interval.messages", Type: Long, Default: "9223372036854775807", min: 1, max: maxInt64,
+		Doc: "Write to disk at the latest after so many records, whether or not a producer waits."},
+	{Name: "flush.ms", Broker: "log.flush.interval.ms", Type: Long, Default: "9223372036854775807", min: 0, max: maxInt64,
+		Doc: "Write to disk at the latest after so many milliseconds, whether or not a producer waits."},
+	{Name: "follower.replication.throttled.replicas", Type: List, Default: "", fixed: "replication is not throttled",
+		Doc: "Replicas whose followers are throttled."},
+	{Name: "index.interval.bytes", Broker: "log.index.interval.bytes", Type: Int, Default: "4096", min: 1, max: maxInt32,
+		Doc: "One index entry per so many bytes of records."},
+	{Name: "leader.replication.throttled.replicas", Type: List, Default: "", fixed: "replication is not throttled",
+		Doc: "Replicas whose leaders are throttled."},
+	{Name: "max.compaction.lag.ms", Broker: "log.cleaner.max.compaction.lag.ms", Type: Long, Default: "9223372036854775807", fixed: noCompaction,
+		Doc: "How long a record may wait for compaction."},
+	{Name: "max.message.bytes", Broker: "message.max.bytes", Type: Int, Default: "1048588", min: 1, max: maxInt32,
+		Doc: "Size of the largest batch, compressed and with its header."},
+	{Name: "message.timestamp.after.max.ms", Broker: "log.message.timestamp.after.max.ms", Type: Long, Default: "3600000", min: 0, max: maxInt64,
+		Doc: "How far ahead of the broker's clock a producer's timestamps may be. A record from the future would keep its segment from retention."},
+	{Name: "message.timestamp.before.max.ms", Broker: "log.message.timestamp.before.max.ms", Type: Long, Default: "9223372036854775807", min: 0, max: maxInt64,
+		Doc: "How far behind the broker's clock a producer's timestamps may be. Any limit makes the broker read the timestamp of every record."},
+	{Name: "message.timestamp.type", Broker: "log.message.timestamp.type", Type: String, Default: "CreateTime", oneOf: []string{"CreateTime", "LogAppendTime"},
+		Doc: "Whether timestamps are the producer's or the broker's."},
+	{Name: "min.cleanable.dirty.ratio", Broker: "log.cleaner.min.cleanable.ratio", Type: Double, Default: "0.5", fixed: noCompaction,
+		Doc: "Share of the log that must be new before it is compacted."},
+	{Name: "min.compaction.lag.ms", Broker: "log.cleaner.min.compaction.lag.ms", Type: Long, Default: "0", fixed: noCompaction,
+		Doc: "How long a record is safe from compaction."},
+	{Name: "min.insync.replicas", Broker: "min.insync.replicas", Type: Int, Default: "1", min: 1, max: maxInt32,
+		Doc: "How many replicas must be in sync for acks=all to succeed; at most the replication factor counts."},
+	{Name: "preallocate", Broker: "log.preallocate", Type: Boolean, Default: "false", fixed: "segments are not preallocated",
+		Doc: "Whether a segment's file gets its full size when it is created."},
+	{Name: "retention.bytes", Broker: "log.retention.bytes", Type: Long, Default: "-1", min: -1, max: maxInt64,
+		Doc: "Size of a partition above which its oldest segments go; -1 for no limit."},
+	{Name: "retention.ms", Broker: "log.retention.ms", Type: Long, Default: "604800000", min: -1, max: maxInt64,
+		Doc: "Age in milliseconds at which segments go; -1 for no limit."},
+	{Name: "segment.bytes", Broker: "log.segment.bytes", Type: Int, Default: "1073741824", min: 1 << 10, max: maxInt32,
+		Doc: "Size at which a segment is closed and the next one begun."},
+	{Name: "segment.index.bytes", Broker: "log.index.size.max.bytes", Type: Int, Default: "10485760", min: 12, max: maxInt32,
+		Doc: "Size of a segment's largest index; a full one closes the segment."},
+	{Name: "segment.jitter.ms", Broker: "log.roll.jitter.ms", Type: Long, Default: "0", fixed: "segments are closed without jitter",
+		Doc: "Spread of the age at which segments are closed."},
+	{Name: "segment.ms", Broker: "log.roll.ms", Type: Long, Default: "604800000", min: 1, max: maxInt64,
+		Doc: "Age in milliseconds at which a segment is closed and the next one begun."},
+	{Name: "unclean.leader.election.enable", Broker: "unclean.leader.election.enable", Type: Boolean, Default: "false", fixed: "a replica that is not in sync never leads",
+		Doc: "Whether a replica that is not in sync may lead."},
+	{Name: "remote.storage.enable", Type: Boolean, Default: "false", fixed: noTiering,
+		Doc: "Whether old segments move to remote storage."},
+}
+
+// TopicKeys returns the table of topic configs. The slice is shared.
+func TopicKeys() []ConfigKey { return topicKeys }
+
+// TopicKey returns the description of a topic config, nil if there is none.
+func TopicKey(name string) *ConfigKey {
+	i := slices.IndexFunc(topicKeys, func(k ConfigKey) bool { return k.Name == name })
+	if i < 0 {
+		return nil
+	}
+	return &topicKeys[i]
+}
+
+// TopicConfig is what a topic's configs and their defaults add up to.
+type TopicConfig struct {
+	Delete, Compact    bool
+	Flush              Flush
+	FlushMessages      int64         // -1 for never
+	FlushAge           time.Duration // -1 for never
+	IndexIntervalBytes int
+	MaxMessageBytes    int
+	TimestampAfter     time.Duration // -1 for no bound
+	TimestampBefore    time.Duration // -1 for no bound
+	LogAppendTime      bool
+	MinInsyncReplicas  int
+	RetentionBytes     int64         // -1 for no limit
+	RetentionAge       time.Duration // -1 for no limit
+	SegmentBytes       int
+	SegmentIndexBytes  int
+	SegmentAge         time.Duration
+}
+
+// CheckTopicConfigs returns what is wrong with the configs of a topic, every
+// problem at once; the error wraps ErrConfig.
+func CheckTopicConfigs(set map[string]string) error {
+	var errs []error
+	for _, name := range sortedKeys(set) {
+		k := TopicKey(name)
+		if k == nil {
+			errs = append(errs, fmt.Errorf("unknown topic config %s: %w", name, ErrConfig))
+			continue
+		}
+		errs = append(errs, k.Check(set[name]))
+	}
+	return errors.Join(errs...)
+}
+
+// ResolveTopic returns the typed configs of a topic from what is set on it and
+// on the broker, whose configs have been checked. An error means that set has
+// not been checked either.
+func ResolveTopic(set map[string]string, broker *BrokerConfig) (TopicConfig, error) {
+	if err := CheckTopicConfigs(set); err != nil {
+		return TopicConfig{}, err
+	}
+	v := make(values, len(topicKeys))
+	for i := range topicKeys {
+		v[topicKeys[i].Name], _ = TopicValue(&topicKeys[i], set, broker)
+	}
+	policy := v["cleanup.policy"]
+	return TopicConfig{
+		Delete:             slices.Contains(Split(policy), "delete"),
+		Compact:            slices.Contains(Split(policy), "compact"),
+		Flush:              Flush(v["flush.before.ack"]),
+		FlushMessages:      unlimited(v.number("flush.messages")),
+		FlushAge:           v.age("flush.ms"),
+		IndexIntervalBytes: int(v.number("index.interval.bytes")),
+		MaxMessageBytes:    int(v.number("max.message.bytes")),
+		TimestampAfter:     v.age("message.timestamp.after.max.ms"),
+		TimestampBefore:    v.age("message.timestamp.before.max.ms"),
+		LogAppendTime:      v["message.timestamp.type"] == "LogAppendTime",
+		MinInsyncReplicas:  int(v.number("min.insync.replicas")),
+		RetentionBytes:     v.number("retention.bytes"),
+		RetentionAge:       v.age("retention.ms"),
+		SegmentBytes:       int(v.number("segment.bytes")),
+		SegmentIndexBytes:  int(v.number("segment.index.bytes")),
+		SegmentAge:         v.age("segment.ms"),
+	}, nil
+}
+
+// Source says where a config's value comes from, numbered as in
+// DescribeConfigs.
+type Source int8
+
+// The sources in use.
+const (
+	FromTopic   Source = 1
+	FromBroker  Source = 4 // the broker's static configuration
+	FromDefault Source = 5
+)
+
+// TopicValue returns the value of a topic config and where it comes from.
+func TopicValue(k *ConfigKey, set map[string]string, broker *BrokerConfig) (string, Source) {
+	if v, ok := set[k.Name]; ok {
+		return v, FromTopic
+	}
+	if v, ok := broker.set[k.Broker]; ok {
+		return v, FromBroker
+	}
+	return k.Default, FromDefault
+}
+
+func unlimited(n int64) int64 {
+	if n == math.MaxInt64 {
+		return -1
+	}
+	return n
+}
+
+// age returns a number of milliseconds as a duration, -1 for none at all: -1
+// itself, and whatever a duration cannot hold, which is above 292 years.
+func (v values) age(name string) time.Duration {
+	ms := v.number(name)
+	if ms < 0 || ms > math.MaxInt64/int64(time.Millisecond) {
+		return -1
+	}
+	return time.Duration(ms) * time.Millisecond
+}
+
+func sortedKeys(m map[string]string) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.SortFunc(keys, strings.Compare)
+	return keys
+}
