@@ -10,11 +10,12 @@ import (
 // anySchema draws a schema of any type down to a depth. Names of structs are
 // unique within the schema, so that its Avro text never defines one twice.
 func anySchema(t *rapid.T, depth int, names *int) *Schema {
-	hi := int(TypeStruct)
+	types := []Type{TypeStruct, TypeMap, TypeArray, TypeString, TypeBytes, TypeInt32, TypeInt64,
+		TypeInt8, TypeInt16, TypeFloat32, TypeFloat64, TypeBoolean}
 	if depth == 0 {
-		hi = int(TypeBytes)
+		types = types[3:]
 	}
-	typ := Type(rapid.IntRange(int(TypeInt8), hi).Draw(t, "type"))
+	typ := rapid.SampledFrom(types).Draw(t, "type")
 	var b *Builder
 	switch typ {
 	case TypeArray:
@@ -116,7 +117,11 @@ func anyPresent(t *rapid.T, s *Schema) any {
 
 func anyTree(t *rapid.T) (*Schema, any) {
 	names := 0
-	s := anySchema(t, 3, &names)
+	b := NewStructBuilder().Name("test.Root")
+	for i := range rapid.IntRange(1, 6).Draw(t, "fields") {
+		b.Field(fmt.Sprintf("f%d", i), anySchema(t, 3, &names))
+	}
+	s := b.MustBuild()
 	return s, anyPresent(t, s)
 }
 

@@ -63,6 +63,9 @@ type Record struct {
 
 	// Offset is the record's offset in the log (sinks).
 	Offset int64
+	// LogAppendTime says that Timestamp was set by the log on arrival, not by
+	// the producer (sinks).
+	LogAppendTime bool
 	// OriginalTopic, OriginalPartition and OriginalOffset are the coordinates
 	// the record was consumed from, whatever transforms did to the others
 	// (KIP-793). Offsets are tracked by these.
