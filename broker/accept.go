@@ -1,0 +1,105 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/millrace/millrace/broker/wire"
+)
+
+// connections are the connections of all listeners.
+type connections struct {
+	hard    context.Context // ends when nothing more is to be answered
+	max     int
+	open    atomic.Int64
+	running sync.WaitGroup
+	cfg     wire.Config
+	handler wire.Handler
+}
+
+// accept serves all listeners until ctx ends, then lets the connections answer
+// what they have read, for as long as the drain timeout allows.
+func (b *Broker) accept(ctx context.Context) error {
+	handler := b.node.api.Load()
+	hard, cut := context.WithCancel(context.WithoutCancel(ctx))
+	defer cut()
+	c := &connections{
+		hard: hard, max: b.broker.Int("max.connections"), handler: handler,
+		cfg: wire.Config{
+			MaxRequestBytes: int32(b.broker.Int("socket.request.max.bytes")),
+			IdleTimeout:     b.broker.Milliseconds("connections.max.idle.ms"),
+			Logger:          b.cfg.Logger, Counters: &b.counters, Done: handler.Done,
+		},
+	}
+	b.conns.Store(c)
+	listeners := append([]Listener{{Name: memoryListener, Listener: b.memory}}, b.cfg.Listeners...)
+	g, run := errgroup.WithContext(ctx)
+	for _, l := range listeners {
+		g.Go(func() error { return c.serveListener(run, l, b) })
+	}
+	g.Go(func() error {
+		<-run.Done()
+		for _, l := range listeners {
+			l.Close() //nolint:errcheck // Accept tells
+		}
+		return nil
+	})
+	err := g.Wait()
+	if errors.Is(context.Cause(ctx), ErrCrash) {
+		cut()
+	}
+	handler.Stop()
+	late := time.AfterFunc(b.cfg.DrainTimeout, cut)
+	defer late.Stop()
+	c.running.Wait()
+	return err
+}
+
+// serveListener accepts connections until the listener is closed.
+func (c *connections) serveListener(ctx context.Context, l Listener, b *Broker) error {
+	delay := time.Duration(0)
+	for {
+		conn, err := l.Accept()
+		if err != nil {
+			if ctx.Err() != nil || errors.Is(err, net.ErrClosed) && l.Name == memoryListener {
+				return nil
+			}
+			var temporary interface{ Temporary() bool }
+			if !errors.As(err, &temporary) || !temporary.Temporary() {
+				return fmt.Errorf("accept on %s: %w", l.Name, err)
+			}
+			// Out of file descriptors, most likely: wait for some to be closed.
+			delay = min(max(2*delay, 5*time.Millisecond), time.Second)
+			b.cfg.Logger.Warn("connection not accepted", "listener", l.Name, "err", err)
+			pause(ctx, delay)
+			continue
+		}
+		delay = 0
+		if c.open.Add(1) > int64(c.max) {
+			c.open.Add(-1)
+			b.refused.Add(1)
+			conn.Close() //nolint:errcheck // max.connections is reached
+			continue
+		}
+		c.running.Go(func() {
+			defer c.open.Add(-1)
+			wire.Serve(ctx, c.hard, conn, l.Name, c.handler, c.cfg) //nolint:errcheck // Serve has logged it
+		})
+	}
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}

@@ -1,0 +1,96 @@
+package api
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"fmt"
+	"strings"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"github.com/millrace/millrace/broker/metadata"
+	"github.com/millrace/millrace/broker/replica"
+)
+
+// offsetsTopic is where groups keep their state.
+const offsetsTopic = "__consumer_offsets"
+
+// internal reports whether clients may not write to a topic.
+func internal(topic string) bool {
+	return topic == offsetsTopic || topic == "__transaction_state"
+}
+
+// partition finds a partition by its topic's name. The error is
+// UNKNOWN_TOPIC_OR_PARTITION, or why the partition cannot be used here.
+func (a *API) partition(topic string, id int32) (*replica.Partition, error) {
+	t := a.cfg.Controller.Image().Topic(topic)
+	if t == nil {
+		return nil, kerr.UnknownTopicOrPartition
+	}
+	return a.partitionOf(t, id)
+}
+
+func (a *API) partitionOf(t *metadata.Topic, id int32) (*replica.Partition, error) {
+	if id < 0 || int(id) >= len(t.Partitions) {
+		return nil, kerr.UnknownTopicOrPartition
+	}
+	p := a.cfg.Replicas.Partition(t.ID, id)
+	if p == nil {
+		return nil, kerr.NotLeaderForPartition // led elsewhere, or being opened
+	}
+	return p, p.Err()
+}
+
+// newTopicID draws a random topic id.
+func newTopicID() (id metadata.ID) {
+	rand.Read(id[:]) //nolint:errcheck // never fails since Go 1.24
+	id[6] = id[6]&0x0f | 0x40
+	id[8] = id[8]&0x3f | 0x80
+	return id
+}
+
+// place chooses replicas for n partitions of a topic that has first already.
+func (a *API) place(n, factor, first int) ([][]int32, error) {
+	var brokers []int32
+	for _, b := range a.cfg.Controller.Image().Brokers() {
+		brokers = append(brokers, b.ID)
+	}
+	var start [4]byte
+	if first == 0 {
+		rand.Read(start[:]) //nolint:errcheck // never fails since Go 1.24
+	}
+	return metadata.Place(brokers, n, factor, uint32(first), binary.BigEndian.Uint32(start[:]))
+}
+
+// createTopic commits a new topic and waits until this broker can serve it. A
+// wait that ctx cuts short is not an error: the topic exists.
+func (a *API) createTopic(ctx context.Context, c *metadata.CreateTopic) error {
+	_, index, err := a.cfg.Controller.Propose(ctx, c)
+	if err != nil {
+		return err
+	}
+	a.cfg.Controller.WaitPublished(ctx, index) //nolint:errcheck // see above
+	return nil
+}
+
+// autoCreate creates a topic that a client named but nobody created.
+func (a *API) autoCreate(ctx context.Context, topic string) error {
+	c := &metadata.CreateTopic{ID: newTopicID(), Name: topic}
+	n, factor := a.cfg.Broker.Int("num.partitions"), a.cfg.Broker.Int("default.replication.factor")
+	if topic == offsetsTopic {
+		n, factor = a.cfg.Broker.Int("offsets.topic.num.partitions"), a.cfg.Broker.Int("offsets.topic.replication.factor")
+		c.Configs = map[string]string{
+			"cleanup.policy":   "compact",
+			"compression.type": "producer",
+			"segment.bytes":    fmt.Sprint(a.cfg.Broker.Int("offsets.topic.segment.bytes")),
+		}
+	} else if strings.HasPrefix(topic, "__") && internal(topic) {
+		return kerr.UnknownTopicOrPartition
+	}
+	var err error
+	if c.Replicas, err = a.place(n, factor, 0); err != nil {
+		return err
+	}
+	return a.createTopic(ctx, c)
+}

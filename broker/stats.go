@@ -1,0 +1,38 @@
+package broker
+
+import (
+	"github.com/millrace/millrace/broker/api"
+	"github.com/millrace/millrace/broker/replica"
+)
+
+// Stats are a broker's figures at one moment. Counters start at zero with the
+// process.
+type Stats struct {
+	Requests []api.RequestStats // by API key
+
+	BytesIn            int64
+	BytesOut           int64
+	Connections        int64 // open now
+	ConnectionsRefused int64 // because of max.connections
+	ConnectionsBroken  int64 // closed for what the client sent
+
+	Topics int
+	Logs   replica.Stats
+}
+
+// Stats returns the broker's figures; before it is ready most are zero.
+func (b *Broker) Stats() Stats {
+	s := Stats{
+		BytesIn: b.counters.BytesIn.Load(), BytesOut: b.counters.BytesOut.Load(),
+		ConnectionsBroken: b.counters.Malformed.Load(), ConnectionsRefused: b.refused.Load(),
+	}
+	if c := b.conns.Load(); c != nil {
+		s.Connections = c.open.Load()
+	}
+	if a := b.node.api.Load(); a != nil {
+		s.Requests = a.Stats()
+		s.Topics = b.node.quorum.Image().NumTopics()
+		s.Logs = b.node.replicas.Stats()
+	}
+	return s
+}

@@ -1,0 +1,239 @@
+package wire
+
+import (
+	"bufio"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// readAhead is the read buffer that an idle connection holds. Bodies larger
+// than it are read straight into their frame.
+const readAhead = 2 << 10
+
+// Conn is one connection as handlers see it.
+type Conn struct {
+	// Listener names the listener that accepted the connection; Metadata
+	// answers with that listener's addresses.
+	Listener string
+	// RemoteHost is the peer's address without the port, and empty in memory.
+	RemoteHost string
+
+	cfg      Config
+	conn     net.Conn
+	handler  Handler
+	inFlight atomic.Int64 // requests read whose responses are not written
+	moved    atomic.Int64 // time of the last response, Unix nanoseconds
+	stopping atomic.Bool
+}
+
+// pending is a request whose response is owed.
+type pending struct {
+	Header
+	flexible bool
+	reply    Reply
+	start    time.Time
+}
+
+// Serve answers requests on conn until the peer leaves, breaks the protocol or
+// ctx ends, and then closes conn. When ctx ends it reads no further request but
+// still answers those it has read, for as long as hard is not done. It returns
+// nil when the peer left or ctx ended; any other reason has been logged.
+func Serve(ctx, hard context.Context, conn net.Conn, listener string, h Handler, cfg Config) error {
+	c := &Conn{Listener: listener, cfg: cfg.withDefaults(), conn: conn, handler: h}
+	if host, _, err := net.SplitHostPort(conn.RemoteAddr().String()); err == nil {
+		c.RemoteHost = host
+	}
+	c.moved.Store(time.Now().UnixNano())
+	return c.serve(ctx, hard)
+}
+
+func (c *Conn) serve(ctx, hard context.Context) error {
+	defer c.conn.Close()
+	alive, gone := context.WithCancelCause(hard)
+	defer gone(nil)
+	unhook := context.AfterFunc(ctx, func() {
+		c.stopping.Store(true)
+		c.conn.SetReadDeadline(time.Unix(1, 0))
+	})
+	defer unhook()
+	// The writer may be stuck in a write to a peer that reads nothing.
+	unblock := context.AfterFunc(hard, func() { c.conn.Close() })
+	defer unblock()
+
+	queue := make(chan pending, c.cfg.MaxInFlight)
+	wrote := make(chan error, 1)
+	go func() { wrote <- c.writeAll(alive, queue, gone) }()
+	readErr := c.readAll(alive, queue)
+	close(queue)
+	if !c.stopping.Load() {
+		gone(io.EOF) // long polls end; nobody is there to read their answers
+	}
+	writeErr := <-wrote
+	return c.verdict(readErr, writeErr)
+}
+
+// verdict logs why the connection ended, once, and decides whether that was in
+// order.
+func (c *Conn) verdict(readErr, writeErr error) error {
+	err := readErr
+	if errors.Is(err, context.Canceled) || err == nil {
+		err = writeErr
+	}
+	switch {
+	case err == nil, c.stopping.Load(), left(err):
+		return nil
+	case errors.Is(err, ErrFrameSize), errors.Is(err, ErrMalformed), errors.Is(err, ErrUnsupported):
+		c.cfg.Counters.Malformed.Add(1)
+		c.cfg.Logger.Warn("connection closed: bad request", "listener", c.Listener, "client", c.RemoteHost, "err", err)
+	case errors.Is(err, ErrIdle):
+		c.cfg.Logger.Debug("connection closed: idle", "listener", c.Listener, "client", c.RemoteHost)
+	default:
+		c.cfg.Logger.Warn("connection closed", "listener", c.Listener, "client", c.RemoteHost, "err", err)
+	}
+	return err
+}
+
+// left reports whether err is what a peer's departure looks like.
+func left(err error) bool {
+	var op *net.OpError
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.ErrClosedPipe) ||
+		errors.Is(err, net.ErrClosed) || errors.Is(err, context.Canceled) ||
+		errors.As(err, &op) && !op.Timeout()
+}
+
+// readAll reads and handles requests until the connection ends.
+func (c *Conn) readAll(ctx context.Context, queue chan<- pending) error {
+	r := bufio.NewReaderSize(c.conn, readAhead)
+	for {
+		size, err := c.awaitFrame(r)
+		if err != nil {
+			return err
+		}
+		start := time.Now()
+		req, err := c.readRequest(r, size)
+		if err != nil {
+			return err
+		}
+		c.cfg.Counters.Requests.Add(1)
+		reply, err := c.handler.Handle(ctx, c, req)
+		if err != nil {
+			return err
+		}
+		if reply == nil {
+			c.cfg.Done(req.Key, time.Since(start))
+			continue
+		}
+		c.inFlight.Add(1)
+		select {
+		case queue <- pending{req.Header, req.Body.IsFlexible(), reply, start}:
+		case <-ctx.Done():
+			// The reply may hold resources that only its call gives back.
+			reply(ctx) //nolint:errcheck // the connection is gone
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// awaitFrame waits for the next frame and returns its size. It gives up on a
+// silent peer only when no response is owed.
+func (c *Conn) awaitFrame(r *bufio.Reader) (int, error) {
+	for {
+		if err := c.setReadDeadline(); err != nil {
+			return 0, err
+		}
+		head, err := r.Peek(4)
+		if err == nil {
+			r.Discard(4) //nolint:errcheck // just peeked
+			return int(int32(binary.BigEndian.Uint32(head))), nil
+		}
+		if !errors.Is(err, os.ErrDeadlineExceeded) {
+			return 0, err
+		}
+		if c.stopping.Load() {
+			return 0, context.Canceled
+		}
+		quiet := time.Since(time.Unix(0, c.moved.Load()))
+		if c.inFlight.Load() == 0 && quiet >= c.cfg.IdleTimeout {
+			return 0, ErrIdle
+		}
+	}
+}
+
+// setReadDeadline allows IdleTimeout for the next read. It never overrides the
+// deadline in the past with which Serve stops the reader.
+func (c *Conn) setReadDeadline() error {
+	if err := c.conn.SetReadDeadline(time.Now().Add(c.cfg.IdleTimeout)); err != nil {
+		return err
+	}
+	if c.stopping.Load() {
+		return context.Canceled
+	}
+	return nil
+}
+
+func (c *Conn) readRequest(r *bufio.Reader, size int) (*Request, error) {
+	if size < minHeader || size > int(c.cfg.MaxRequestBytes) {
+		return nil, fmt.Errorf("%d bytes, limit is %d (socket.request.max.bytes): %w", size, c.cfg.MaxRequestBytes, ErrFrameSize)
+	}
+	if size > int(c.cfg.MaxDecodedBytes) {
+		head, err := r.Peek(2)
+		if err != nil {
+			return nil, err
+		}
+		if key := int16(binary.BigEndian.Uint16(head)); key != 0 {
+			return nil, fmt.Errorf("%s of %d bytes, limit is %d: %w", kmsg.NameForKey(key), size, c.cfg.MaxDecodedBytes, ErrFrameSize)
+		}
+	}
+	frame, err := readBody(r, size)
+	if err != nil {
+		return nil, fmt.Errorf("read frame of %d bytes: %w", size, err)
+	}
+	c.cfg.Counters.BytesIn.Add(int64(size) + 4)
+	return parseRequest(c.handler, frame)
+}
+
+// writeAll sends the responses in the order of the requests. After a failure
+// it ends the connection for the reader too, and lets the remaining replies
+// give back what they hold.
+func (c *Conn) writeAll(ctx context.Context, queue <-chan pending, gone context.CancelCauseFunc) error {
+	w := &responseWriter{conn: c.conn}
+	var failed error
+	for p := range queue {
+		resp, err := p.reply(ctx)
+		switch {
+		case failed != nil && resp.Stream != nil:
+			err = resp.Stream.Close()
+		case failed == nil && err == nil:
+			err = c.send(w, p, resp)
+		}
+		c.inFlight.Add(-1)
+		if failed == nil && err != nil {
+			failed = err
+			gone(err)
+			c.conn.Close()
+		}
+	}
+	return failed
+}
+
+func (c *Conn) send(w *responseWriter, p pending, resp Response) error {
+	if err := c.conn.SetWriteDeadline(time.Now().Add(c.cfg.IdleTimeout)); err != nil {
+		return err
+	}
+	before := w.out
+	err := w.write(p.Header, p.flexible, resp)
+	c.cfg.Counters.BytesOut.Add(w.out - before)
+	now := time.Now()
+	c.moved.Store(now.UnixNano())
+	c.cfg.Done(p.Key, now.Sub(p.start))
+	return err
+}
