@@ -37,9 +37,9 @@ func OpenConfigs(ctx context.Context, cfg Config, notify func(Event)) (*Configs,
 	if err != nil {
 		return nil, err
 	}
-	if n := len(topic.next); n > 1 {
+	if topic.count != 1 {
 		topic.close()
-		return nil, fmt.Errorf("topic %s: the config topic must have one partition", cfg.Topic)
+		return nil, fmt.Errorf("topic %s has %d partitions: the config topic must have one partition, or its records have no order", cfg.Topic, topic.count)
 	}
 	c.topic = topic
 	c.mu.Lock()

@@ -52,6 +52,7 @@ type topicLog struct {
 	apply  func(*kgo.Record)
 	cancel context.CancelFunc
 	done   chan struct{}
+	count  int // of the topic's partitions
 
 	mu      sync.Mutex // guards below
 	next    map[int32]int64
@@ -110,6 +111,7 @@ func (t *topicLog) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	t.count = len(ends)
 	parts := map[int32]kgo.Offset{}
 	for p := range ends {
 		parts[p] = kgo.NewOffset().AtStart()

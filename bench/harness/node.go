@@ -1,0 +1,130 @@
+// Package harness starts a Millrace server as its users do, as a process, and
+// holds what the benchmarks share: measuring, repeating and printing.
+package harness
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// Addresses are where a node's roles listen.
+type Addresses struct {
+	Kafka    string `json:"kafka"`
+	Connect  string `json:"connect"`
+	Registry string `json:"registry"`
+}
+
+// Node is a running server process.
+type Node struct {
+	Addresses
+	// StartTime is how long it took from fork to ready.
+	StartTime time.Duration
+	cmd       *exec.Cmd
+	exited    chan error
+	output    *bytes.Buffer
+}
+
+// startTimeout bounds the wait for a node to be ready.
+const startTimeout = 30 * time.Second
+
+// StartNode runs bin with its state under dir, on ports that it picks itself.
+func StartNode(ctx context.Context, bin, dir string, args ...string) (*Node, error) {
+	ctx, stop := context.WithTimeout(ctx, startTimeout)
+	defer stop()
+	n := &Node{exited: make(chan error, 1), output: &bytes.Buffer{}}
+	all := append([]string{
+		"server", "--data-dir", dir, "--kafka-addr", "127.0.0.1:0", "--connect-addr", "127.0.0.1:0",
+		"--registry-addr", "127.0.0.1:0", "--log-level", "warn",
+	}, args...)
+	n.cmd = exec.Command(bin, all...)
+	n.cmd.Stdout, n.cmd.Stderr = n.output, n.output
+	began := time.Now()
+	if err := n.cmd.Start(); err != nil {
+		return nil, err
+	}
+	go func() { n.exited <- n.cmd.Wait() }()
+	path := filepath.Join(dir, "addresses.json")
+	for {
+		raw, err := os.ReadFile(path)
+		if err == nil && json.Unmarshal(raw, &n.Addresses) == nil {
+			n.StartTime = time.Since(began)
+			return n, nil
+		}
+		select {
+		case err := <-n.exited:
+			return nil, fmt.Errorf("server ended at start: %w\n%s", err, n.output)
+		case <-ctx.Done():
+			n.Kill()
+			return nil, fmt.Errorf("server not ready after %s\n%s", startTimeout, n.output)
+		case <-time.After(2 * time.Millisecond):
+		}
+	}
+}
+
+// Kill ends the node as a power cut would.
+func (n *Node) Kill() {
+	_ = n.cmd.Process.Kill() // it may have ended by itself
+	<-n.exited
+}
+
+// Stop ends the node as its operator would, and fails if that took too long or
+// it did not exit with 0.
+func (n *Node) Stop() error {
+	if err := n.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		return err
+	}
+	select {
+	case err := <-n.exited:
+		return err
+	case <-time.After(startTimeout):
+		n.Kill()
+		return errors.New("server did not stop in time")
+	}
+}
+
+// RSS returns the resident memory of the node and all its plugin processes, in
+// bytes.
+func (n *Node) RSS() (int64, error) { return treeRSS(n.cmd.Process.Pid) }
+
+func treeRSS(pid int) (int64, error) {
+	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", pid))
+	if err != nil {
+		return 0, err
+	}
+	fields := strings.Fields(string(raw))
+	pages, err := strconv.ParseInt(fields[1], 10, 64)
+	if err != nil {
+		return 0, err
+	}
+	total := pages * int64(os.Getpagesize())
+	children, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
+	if err != nil {
+		return 0, err
+	}
+	for _, path := range children {
+		raw, err := os.ReadFile(path)
+		if err != nil {
+			continue // that thread has ended
+		}
+		for _, f := range strings.Fields(string(raw)) {
+			child, err := strconv.Atoi(f)
+			if err != nil {
+				return 0, err
+			}
+			if rss, err := treeRSS(child); err == nil {
+				total += rss
+			}
+		}
+	}
+	return total, nil
+}

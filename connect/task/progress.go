@@ -1,0 +1,121 @@
+package task
+
+import (
+	"sync"
+
+	"github.com/millrace/millrace/plugins/data"
+)
+
+// progress follows the batches of a source task from the moment they are sent
+// to the log until they are in it, and knows which source offsets may be
+// stored: those of the longest prefix of batches that is wholly acknowledged.
+// Acknowledgements come from the producer's goroutines, in any order.
+type progress struct {
+	mu      sync.Mutex // guards below
+	flights []*flight  // in order; the first is not complete
+	acked   uint64     // sequence of the last batch of the complete prefix
+	pending map[string][]byte
+	changed chan struct{} // cap 1: acked moved
+	failed  error         // first record that could not be written
+	failure chan struct{} // closed when failed is set
+}
+
+// flight is one batch on its way.
+type flight struct {
+	seq       uint64
+	left      int // records not yet acknowledged, and one while it is being sent
+	positions []data.Position
+}
+
+func newProgress() *progress {
+	return &progress{pending: map[string][]byte{}, changed: make(chan struct{}, 1), failure: make(chan struct{})}
+}
+
+// begin takes in a batch that is about to be sent. positions are those of its
+// records in order; they are kept, so they must not alias the batch.
+func (p *progress) begin(seq uint64, positions []data.Position) *flight {
+	f := &flight{seq: seq, left: 1, positions: positions}
+	p.mu.Lock()
+	p.flights = append(p.flights, f)
+	p.mu.Unlock()
+	return f
+}
+
+// expect counts one more record of the batch.
+func (p *progress) expect(f *flight) {
+	p.mu.Lock()
+	f.left++
+	p.mu.Unlock()
+}
+
+// done takes in the fate of one record, or, called once with nil after the
+// last record was handed over, the end of sending.
+func (p *progress) done(f *flight, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if err != nil {
+		if p.failed == nil {
+			p.failed = err
+			close(p.failure)
+		}
+		return // the batch stays incomplete, and with it all after it
+	}
+	f.left--
+	moved := false
+	for len(p.flights) > 0 && p.flights[0].left == 0 {
+		p.complete(p.flights[0])
+		p.flights[0] = nil
+		p.flights = p.flights[1:]
+		moved = true
+	}
+	if moved {
+		select {
+		case p.changed <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// complete notes the offsets of a batch. The caller holds mu.
+func (p *progress) complete(f *flight) {
+	p.acked = f.seq
+	for _, pos := range f.positions {
+		p.pending[string(pos.Partition)] = pos.Offset
+	}
+}
+
+// take returns the offsets that may be stored now, and the sequence of the
+// batch up to which they reach. They are the caller's from then on; give them
+// back with giveBack if they could not be stored.
+func (p *progress) take() (offsets map[string][]byte, acked uint64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	offsets = p.pending
+	p.pending = map[string][]byte{}
+	return offsets, p.acked
+}
+
+// giveBack returns offsets that take gave, where no later one has come since.
+func (p *progress) giveBack(offsets map[string][]byte) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for k, v := range offsets {
+		if _, newer := p.pending[k]; !newer {
+			p.pending[k] = v
+		}
+	}
+}
+
+// idle reports whether nothing is on its way.
+func (p *progress) idle() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.flights) == 0
+}
+
+// err returns why a record could not be written, nil if none failed.
+func (p *progress) err() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.failed
+}

@@ -1,0 +1,418 @@
+package task
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/millrace/millrace/connect/connector"
+	"github.com/millrace/millrace/plugins/data"
+)
+
+// TopicPartition is one partition of the log.
+type TopicPartition struct {
+	Topic     string
+	Partition int32
+}
+
+// Sink is the process of a sink task. All methods are called by the loop's one
+// goroutine.
+type Sink interface {
+	// Assigned gives the task partitions, each with the offset of the first
+	// record that it will get.
+	Assigned(ctx context.Context, starts map[TopicPartition]int64) error
+	// Revoked takes partitions away. lost says that another worker may have
+	// them already, so that nothing more may be committed for them.
+	Revoked(ctx context.Context, parts []TopicPartition, lost bool) error
+	// Put hands over records, in order within each partition; none at all is a
+	// chance to do what is due. An error of type *PutError says what may be
+	// done about it; any other is fatal.
+	Put(ctx context.Context, records []data.Record) error
+	// PreCommit asks which offsets may be committed, given how far the task
+	// has been handed each partition: the offset after the last record. None
+	// means none yet.
+	PreCommit(ctx context.Context, current map[TopicPartition]int64) (map[TopicPartition]int64, error)
+	// Requests returns what the task has asked for since the last call.
+	Requests() SinkRequests
+}
+
+// SinkRequests are what a sink task may ask of the runtime.
+type SinkRequests struct {
+	Rewind map[TopicPartition]int64 // go back to these offsets
+	Pause  []TopicPartition         // deliver nothing more of these
+	Resume []TopicPartition
+	Wake   time.Duration // call Put again after this at the latest; 0 is no wish
+	Commit bool          // commit offsets now
+	Errant []Errant      // records that the task could not take and skipped
+}
+
+// Errant is a record that a sink task skipped by itself (KIP-610).
+type Errant struct {
+	Record Coordinates
+	Text   string
+}
+
+// PutError is a failure of Put that need not be the end of the task.
+type PutError struct {
+	// Accepted is how many records, from the first, the task has taken.
+	Accepted int
+	// Transient says that the rest may be put again, after RetryAfter if that
+	// is not zero. Otherwise one record is at fault: the one at index Record
+	// if Known, else any one of the rest.
+	Transient  bool
+	RetryAfter time.Duration
+	Known      bool
+	Record     int
+	Err        error
+}
+
+func (e *PutError) Error() string { return e.Err.Error() }
+func (e *PutError) Unwrap() error { return e.Err }
+
+// SinkConfig is what a sink task's loop is made of.
+type SinkConfig struct {
+	ID   connector.TaskID
+	Sink Sink
+	// ClientOpts configure the consumer, but for the group and the rebalance
+	// callbacks, which the loop sets.
+	ClientOpts []kgo.Opt
+	Group      string
+	Convert    Converters
+	Touched    func(topic string)
+	Pause      *connector.Switch
+	Report     func(connector.State)
+	Policy     Policy
+	Stats      *Stats
+	Logger     *slog.Logger
+	// CommitInterval is the time between two commits (offset.flush.interval.ms).
+	CommitInterval time.Duration
+	// MaxPollRecords bounds one Put.
+	MaxPollRecords int
+}
+
+// tick is the longest time between two calls of Put, so that a task can do
+// what is due by the clock on an idle topic.
+const tick = time.Second
+
+// retryPause is the pause before the same records are put again, when the task
+// names none.
+const retryPause = time.Second
+
+// sinkLoop is a running sink task.
+type sinkLoop struct {
+	SinkConfig
+
+	// mu keeps the loop and the rebalance callbacks apart; it guards all below.
+	// The client holds callbacks back from the end of a poll to AllowRebalance,
+	// but not between that and the next poll.
+	mu        sync.Mutex
+	client    *kgo.Client
+	current   map[TopicPartition]int64
+	owned     map[TopicPartition]int64 // assigned partitions, and where to read again from: -1 before any record
+	waiting   []data.Record // to be put again
+	retryAt   time.Time
+	held      map[TopicPartition]bool // paused by the task itself
+	paused    bool                    // by the user
+	batch     []data.Record
+	touched   map[string]bool
+	failed    error // what a callback ran into
+	commitAt  time.Time
+	wakeAt    time.Time
+}
+
+// RunSink moves records from the log into the task's process until ctx ends or
+// the task fails. Before it returns it asks the task once more what may be
+// committed, and commits that.
+func RunSink(ctx context.Context, cfg SinkConfig) error {
+	l := &sinkLoop{
+		SinkConfig: cfg,
+		current: map[TopicPartition]int64{}, owned: map[TopicPartition]int64{},
+		held: map[TopicPartition]bool{}, touched: map[string]bool{},
+		commitAt: time.Now().Add(cfg.CommitInterval),
+	}
+	cctx := context.WithoutCancel(ctx) // of the callbacks: they still run when the task stops
+	l.mu.Lock()
+	client, err := kgo.NewClient(append(append([]kgo.Opt{}, cfg.ClientOpts...),
+		kgo.ConsumerGroup(cfg.Group),
+		kgo.DisableAutoCommit(),
+		kgo.BlockRebalanceOnPoll(),
+		kgo.OnPartitionsAssigned(func(_ context.Context, _ *kgo.Client, m map[string][]int32) { l.onAssigned(cctx, m) }),
+		kgo.OnPartitionsRevoked(func(_ context.Context, _ *kgo.Client, m map[string][]int32) { l.onRevoked(cctx, m, false) }),
+		kgo.OnPartitionsLost(func(_ context.Context, _ *kgo.Client, m map[string][]int32) { l.onRevoked(cctx, m, true) }),
+	)...)
+	l.client = client
+	l.mu.Unlock()
+	if err != nil {
+		return fmt.Errorf("consumer: %w", err)
+	}
+	err = l.run(ctx)
+	client.CloseAllowingRebalance() // leaving the group revokes everything, which commits
+	if ctx.Err() != nil {
+		return nil // asked to stop
+	}
+	return err
+}
+
+func (l *sinkLoop) run(ctx context.Context) error {
+	for {
+		if err := context.Cause(ctx); err != nil {
+			return err
+		}
+		fetches := l.poll(ctx, l.due())
+		err := l.step(ctx, fetches)
+		l.client.AllowRebalance()
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// due follows the wish to pause, and returns when something is to be done even
+// if no record comes.
+func (l *sinkLoop) due() time.Time {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.followPause()
+	due := time.Now().Add(tick)
+	for _, t := range []time.Time{l.commitAt, l.retryAt, l.wakeAt} {
+		if !t.IsZero() && t.Before(due) {
+			due = t
+		}
+	}
+	return due
+}
+
+// poll waits for records, until due or until the wish to pause changes.
+func (l *sinkLoop) poll(ctx context.Context, due time.Time) kgo.Fetches {
+	pctx, stop := context.WithDeadline(ctx, due)
+	_, changed := l.Pause.Get()
+	watched := make(chan struct{})
+	go func() {
+		defer close(watched)
+		select {
+		case <-changed:
+			stop()
+		case <-pctx.Done():
+		}
+	}()
+	fetches := l.client.PollRecords(pctx, l.MaxPollRecords)
+	stop()
+	<-watched
+	return fetches
+}
+
+// step does all that one round asks for.
+func (l *sinkLoop) step(ctx context.Context, fetches kgo.Fetches) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.failed != nil {
+		return l.failed
+	}
+	for _, e := range fetches.Errors() {
+		if errors.Is(e.Err, context.DeadlineExceeded) || errors.Is(e.Err, context.Canceled) {
+			continue
+		}
+		return fmt.Errorf("consume topic %s, partition %d: %w", e.Topic, e.Partition, e.Err)
+	}
+	if err := l.deliver(ctx, fetches); err != nil {
+		return err
+	}
+	if err := l.serve(ctx, l.Sink.Requests()); err != nil {
+		return err
+	}
+	if now := time.Now(); !now.Before(l.commitAt) {
+		l.commitAt = now.Add(l.CommitInterval)
+		l.commit(ctx, l.current)
+	}
+	return nil
+}
+
+// deliver puts what was fetched, or what waits to be put again.
+func (l *sinkLoop) deliver(ctx context.Context, fetches kgo.Fetches) error {
+	if len(l.waiting) > 0 {
+		// Everything is paused while records wait, so nothing was fetched but
+		// what was already buffered before; that is asked for again.
+		l.refetch(fetches)
+		if time.Now().Before(l.retryAt) {
+			return nil
+		}
+		return l.put(ctx, l.waiting)
+	}
+	records, err := l.convert(ctx, fetches)
+	if err != nil {
+		return err
+	}
+	return l.put(ctx, records)
+}
+
+// refetch rewinds the client to before the records of fetches.
+func (l *sinkLoop) refetch(fetches kgo.Fetches) {
+	back := map[string]map[int32]kgo.EpochOffset{}
+	fetches.EachPartition(func(p kgo.FetchTopicPartition) {
+		if len(p.Records) == 0 {
+			return
+		}
+		if back[p.Topic] == nil {
+			back[p.Topic] = map[int32]kgo.EpochOffset{}
+		}
+		r := p.Records[0]
+		back[p.Topic][p.Partition] = kgo.EpochOffset{Epoch: r.LeaderEpoch, Offset: r.Offset}
+	})
+	if len(back) > 0 {
+		l.client.SetOffsets(back)
+	}
+}
+
+// convert turns fetched records into Connect's. Those that fail and are
+// tolerated count as delivered.
+func (l *sinkLoop) convert(ctx context.Context, fetches kgo.Fetches) ([]data.Record, error) {
+	l.batch = l.batch[:0]
+	for it := fetches.RecordIter(); !it.Done(); {
+		r := it.Next()
+		if tp := (TopicPartition{r.Topic, r.Partition}); l.owned[tp] < 0 {
+			l.owned[tp] = r.Offset
+		}
+		l.touch(r.Topic)
+		var out data.Record
+		err := l.Policy.retry(ctx, func() error { return l.Convert.fromLog(r, &out) })
+		if err != nil {
+			if err := l.tolerate(ctx, err); err != nil {
+				return nil, err
+			}
+			l.advance(r.Topic, r.Partition, r.Offset)
+			continue
+		}
+		l.batch = append(l.batch, out)
+	}
+	return l.batch, nil
+}
+
+// tolerate counts, logs and, if the policy lets it, forgives the failure of a
+// record.
+func (l *sinkLoop) tolerate(ctx context.Context, err error) error {
+	l.Stats.failed()
+	var failure *RecordError
+	if ctx.Err() != nil || !errors.As(err, &failure) {
+		return err
+	}
+	if l.Policy.Log {
+		attrs := []any{"stage", failure.Stage, "err", failure.Err}
+		if l.Policy.LogRecords {
+			attrs = append(attrs, "record", failure.Record.String())
+		}
+		l.Logger.Error("error encountered in task", attrs...)
+	}
+	if !l.Policy.Tolerate {
+		return err
+	}
+	l.Stats.skipped()
+	return nil
+}
+
+func (l *sinkLoop) touch(topic string) {
+	if !l.touched[topic] {
+		l.touched[topic] = true
+		l.Touched(topic)
+	}
+}
+
+func (l *sinkLoop) advance(topic string, partition int32, offset int64) {
+	l.current[TopicPartition{topic, partition}] = offset + 1
+}
+
+// put hands records to the task. What fails for the time being stays in
+// waiting, and everything is paused until it has gone through.
+func (l *sinkLoop) put(ctx context.Context, records []data.Record) error {
+	retry, after, err := l.putAll(ctx, records)
+	if err != nil {
+		return err
+	}
+	if len(retry) > 0 {
+		if len(l.waiting) == 0 {
+			l.pauseAll()
+		}
+		l.waiting = append([]data.Record(nil), retry...)
+		l.retryAt = time.Now().Add(after)
+		return nil
+	}
+	if len(l.waiting) > 0 {
+		l.waiting, l.retryAt = nil, time.Time{}
+		l.resumeAll()
+	}
+	return nil
+}
+
+// putAll puts records, skipping those at fault if that is tolerated. It
+// returns the records that are to be put again after a pause.
+func (l *sinkLoop) putAll(ctx context.Context, records []data.Record) (retry []data.Record, after time.Duration, err error) {
+	err = l.Sink.Put(ctx, records)
+	var failure *PutError
+	if err == nil {
+		l.accept(records)
+		return nil, 0, nil
+	}
+	if !errors.As(err, &failure) {
+		return nil, 0, err
+	}
+	accepted := min(max(failure.Accepted, 0), len(records))
+	l.accept(records[:accepted])
+	rest := records[accepted:]
+	if failure.Transient {
+		l.Logger.Warn("records not taken, trying again", "records", len(rest), "err", failure.Err)
+		after = failure.RetryAfter
+		if after <= 0 {
+			after = retryPause
+		}
+		return rest, after, nil
+	}
+	if len(rest) == 0 {
+		return nil, 0, err
+	}
+	return l.isolate(ctx, rest, failure, failure.Record-accepted)
+}
+
+// isolate finds the record at fault and goes on without it. at is its index if
+// it is known. Halving finds it in a few steps where it is not.
+func (l *sinkLoop) isolate(ctx context.Context, rest []data.Record, failure *PutError, at int) ([]data.Record, time.Duration, error) {
+	known := failure.Known && at >= 0 && at < len(rest)
+	if !known && len(rest) == 1 {
+		known, at = true, 0
+	}
+	if !known {
+		half := len(rest) / 2
+		retry, after, err := l.putAll(ctx, rest[:half])
+		if err != nil || len(retry) > 0 {
+			return append(retry[:len(retry):len(retry)], rest[half:]...), after, err
+		}
+		return l.putAll(ctx, rest[half:])
+	}
+	if at > 0 {
+		retry, after, err := l.putAll(ctx, rest[:at])
+		if err != nil || len(retry) > 0 {
+			return append(retry[:len(retry):len(retry)], rest[at:]...), after, err
+		}
+	}
+	r := &rest[at]
+	where := Coordinates{Topic: r.OriginalTopic, Partition: r.OriginalPartition, Offset: r.OriginalOffset}
+	if err := l.tolerate(ctx, &RecordError{StagePut, where, failure.Err}); err != nil {
+		return nil, 0, err
+	}
+	l.advance(r.OriginalTopic, r.OriginalPartition, r.OriginalOffset)
+	if at+1 == len(rest) {
+		return nil, 0, nil
+	}
+	return l.putAll(ctx, rest[at+1:])
+}
+
+func (l *sinkLoop) accept(records []data.Record) {
+	l.Stats.Polled(len(records))
+	for i := range records {
+		r := &records[i]
+		l.advance(r.OriginalTopic, r.OriginalPartition, r.OriginalOffset)
+	}
+}

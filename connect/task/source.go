@@ -1,0 +1,316 @@
+package task
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/millrace/millrace/connect/connector"
+	"github.com/millrace/millrace/plugins/data"
+)
+
+// Source is the process of a source task. Its methods are called by the
+// loop's goroutines: Next by one, the others by another.
+type Source interface {
+	// Next blocks until the task hands over a batch. seq numbers batches from
+	// 1. The batch is valid until release is called.
+	Next(ctx context.Context) (b *data.Batch, seq uint64, release func(), err error)
+	// Acked tells the task that all records up to batch seq are in the log.
+	Acked(seq uint64) error
+	// Stored tells the task that the source offsets up to batch seq are
+	// stored: it may let go of them upstream.
+	Stored(seq uint64) error
+	// Pause asks the task to hand over nothing more until it is resumed.
+	Pause(paused bool) error
+}
+
+// OffsetWriter stores source offsets; it returns when they are durable. Both
+// key and value of the map are JSON objects; a nil value removes.
+type OffsetWriter interface {
+	PutOffsets(ctx context.Context, offsets map[string][]byte) error
+}
+
+// TopicCreator makes the topics that a source writes to. Ensure is called once
+// for each new topic name.
+type TopicCreator interface {
+	Ensure(ctx context.Context, topic string) error
+}
+
+// SourceConfig is what a source task's loop is made of.
+type SourceConfig struct {
+	ID       connector.TaskID
+	Source   Source
+	Producer *kgo.Client
+	Convert  Converters
+	Offsets  OffsetWriter
+	Topics   TopicCreator
+	// Touched is told of each topic the task writes to, once (KIP-558).
+	Touched func(topic string)
+	Pause   *connector.Switch
+	Report  func(connector.State)
+	Policy  Policy
+	Stats   *Stats
+	Logger  *slog.Logger
+	// CommitInterval is the shortest time between two writes of offsets.
+	// Offsets are stored behind the acknowledged prefix all the time; there is
+	// no barrier that waits for records.
+	CommitInterval time.Duration
+	// DrainTimeout bounds the waiting for acknowledgements when the task
+	// stops.
+	DrainTimeout time.Duration
+}
+
+// sourceLoop is a running source task.
+type sourceLoop struct {
+	SourceConfig
+	progress *progress
+	known    map[string]bool // topics ensured
+}
+
+// RunSource moves records from the task's process into the log until ctx ends
+// or the task fails. When it returns, nothing is on its way any more, and the
+// offsets of everything acknowledged have been stored if that was possible.
+func RunSource(ctx context.Context, cfg SourceConfig) error {
+	l := &sourceLoop{SourceConfig: cfg, progress: newProgress(), known: map[string]bool{}}
+	pctx, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
+	// What is on its way when the task is stopped still gets its time.
+	sctx, giveUp := context.WithCancel(context.WithoutCancel(ctx))
+	defer giveUp()
+	stopTimer := context.AfterFunc(pctx, func() { time.AfterFunc(cfg.DrainTimeout, giveUp) })
+	defer stopTimer()
+
+	var wg sync.WaitGroup
+	cctx, stopCommits := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopCommits()
+	commits := make(chan error, 1)
+	wg.Go(func() {
+		err := l.commitLoop(cctx)
+		if err != nil {
+			fail(err)
+		}
+		commits <- err
+	})
+	wg.Go(func() { l.watch(pctx, fail) })
+	err := l.pump(pctx, sctx)
+	fail(err)
+	l.drain(sctx)
+	stopCommits()
+	wg.Wait()
+	return l.verdict(ctx, err, <-commits)
+}
+
+// verdict picks the error that says why the task ended: the first cause, not
+// what followed from it.
+func (l *sourceLoop) verdict(ctx context.Context, pump, commit error) error {
+	switch {
+	case l.progress.err() != nil && !errors.Is(l.progress.err(), context.Canceled):
+		return fmt.Errorf("write to the log: %w", l.progress.err())
+	case commit != nil:
+		return commit
+	case ctx.Err() != nil:
+		return nil // asked to stop
+	}
+	return pump
+}
+
+// watch passes on the wish to pause, and ends the pumping when a record cannot
+// be written.
+func (l *sourceLoop) watch(ctx context.Context, fail context.CancelCauseFunc) {
+	paused := false
+	for {
+		want, changed := l.Pause.Get()
+		if want != paused {
+			if err := l.Source.Pause(want); err != nil {
+				fail(err)
+				return
+			}
+			if paused = want; paused {
+				l.Report(connector.Paused)
+			} else {
+				l.Report(connector.Running)
+			}
+		}
+		select {
+		case <-changed:
+		case <-l.progress.failure:
+			fail(l.progress.err())
+			return
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// pump sends batches until ctx ends or something fails. sctx is that of the
+// records it sends.
+func (l *sourceLoop) pump(ctx, sctx context.Context) error {
+	for {
+		b, seq, release, err := l.Source.Next(ctx)
+		if err != nil {
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
+			return err
+		}
+		l.Stats.Polled(len(b.Records))
+		err = l.send(ctx, sctx, b, seq)
+		release()
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// send converts a batch and hands it to the producer. Nothing of the batch is
+// referred to afterwards.
+func (l *sourceLoop) send(ctx, sctx context.Context, b *data.Batch, seq uint64) error {
+	f := l.progress.begin(seq, clonePositions(b))
+	promise := func(_ *kgo.Record, err error) { l.progress.done(f, err) }
+	out := make([]kgo.Record, len(b.Records))
+	arena := make([]byte, 0, arenaSize(b))
+	for i := range b.Records {
+		var ok bool
+		var err error
+		if arena, ok, err = l.convert(ctx, &b.Records[i], &out[i], arena); err != nil {
+			return err
+		}
+		if !ok {
+			continue
+		}
+		l.progress.expect(f)
+		l.Producer.Produce(sctx, &out[i], promise)
+	}
+	l.progress.done(f, nil)
+	return nil
+}
+
+// clonePositions copies the last position of each source partition.
+func clonePositions(b *data.Batch) []data.Position {
+	if len(b.Positions) == 0 {
+		return nil
+	}
+	last := map[string]int{}
+	for i, p := range b.Positions {
+		last[string(p.Partition)] = i
+	}
+	out := make([]data.Position, 0, len(last))
+	for i, p := range b.Positions {
+		if last[string(p.Partition)] == i {
+			out = append(out, data.Position{Partition: append([]byte(nil), p.Partition...), Offset: cloneOffset(p.Offset)})
+		}
+	}
+	return out
+}
+
+func cloneOffset(o []byte) []byte {
+	if o == nil {
+		return nil // removes the stored offset
+	}
+	return append([]byte{}, o...)
+}
+
+// arenaSize guesses the room that a batch's converted records take.
+func arenaSize(b *data.Batch) int {
+	n := 0
+	for i := range b.Records {
+		n += len(b.Records[i].Key.Row) + len(b.Records[i].Value.Row) + 16
+	}
+	return n
+}
+
+// convert turns a record into its form in the log. ok is false when the record
+// failed and is tolerated.
+func (l *sourceLoop) convert(ctx context.Context, r *data.Record, out *kgo.Record, arena []byte) (_ []byte, ok bool, err error) {
+	if !l.known[r.Topic] {
+		if err := l.Topics.Ensure(ctx, r.Topic); err != nil {
+			return arena, false, fmt.Errorf("topic %s: %w", r.Topic, err)
+		}
+		l.known[r.Topic] = true
+		l.Touched(r.Topic)
+	}
+	start := len(arena)
+	err = l.Policy.retry(ctx, func() error {
+		arena, err = l.Convert.toLog(r, out, arena[:start])
+		return err
+	})
+	if err == nil {
+		return arena, true, nil
+	}
+	l.Stats.failed()
+	var failure *RecordError
+	if ctx.Err() != nil || !errors.As(err, &failure) {
+		return arena, false, err
+	}
+	if l.Policy.Log {
+		l.logFailure(failure)
+	}
+	if !l.Policy.Tolerate {
+		return arena, false, err
+	}
+	l.Stats.skipped()
+	return arena[:start], false, nil
+}
+
+func (l *sourceLoop) logFailure(e *RecordError) {
+	attrs := []any{"stage", e.Stage, "err", e.Err}
+	if l.Policy.LogRecords {
+		attrs = append(attrs, "record", e.Record.String())
+	}
+	l.Logger.Error("error encountered in task", attrs...)
+}
+
+// commitLoop stores offsets as the acknowledged prefix grows. When ctx ends it
+// stores the last ones and returns.
+func (l *sourceLoop) commitLoop(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return l.commit(context.WithoutCancel(ctx))
+		case <-l.progress.changed:
+		}
+		if err := l.commit(ctx); err != nil {
+			return err
+		}
+		timer := time.NewTimer(l.CommitInterval)
+		select {
+		case <-ctx.Done():
+		case <-timer.C:
+		}
+		timer.Stop()
+	}
+}
+
+// commit stores what may be stored. A log that does not take offsets is not
+// the end of the task: they are stored with the next ones.
+func (l *sourceLoop) commit(ctx context.Context) error {
+	offsets, seq := l.progress.take()
+	if seq > 0 {
+		if err := l.Source.Acked(seq); err != nil {
+			return err
+		}
+	}
+	if len(offsets) == 0 {
+		return nil
+	}
+	if err := l.Offsets.PutOffsets(ctx, offsets); err != nil {
+		l.progress.giveBack(offsets)
+		l.Stats.commitFailed()
+		l.Logger.Warn("source offsets not stored, trying again with the next", "err", err)
+		return nil
+	}
+	l.Stats.committed()
+	return l.Source.Stored(seq)
+}
+
+// drain waits until the log has acknowledged what was sent.
+func (l *sourceLoop) drain(ctx context.Context) {
+	if err := l.Producer.Flush(ctx); err != nil && !l.progress.idle() {
+		l.Logger.Warn("stopping before the log acknowledged everything; unacknowledged records will be read again", "err", err)
+	}
+}
