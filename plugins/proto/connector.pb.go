@@ -124,6 +124,56 @@ func (FailureClass) EnumDescriptor() ([]byte, []int) {
 	return file_connector_proto_rawDescGZIP(), []int{1}
 }
 
+// ExactlyOnce says whether a source can deliver exactly once as configured.
+type ExactlyOnce int32
+
+const (
+	ExactlyOnce_UNKNOWN     ExactlyOnce = 0
+	ExactlyOnce_SUPPORTED   ExactlyOnce = 1
+	ExactlyOnce_UNSUPPORTED ExactlyOnce = 2
+)
+
+// Enum value maps for ExactlyOnce.
+var (
+	ExactlyOnce_name = map[int32]string{
+		0: "UNKNOWN",
+		1: "SUPPORTED",
+		2: "UNSUPPORTED",
+	}
+	ExactlyOnce_value = map[string]int32{
+		"UNKNOWN":     0,
+		"SUPPORTED":   1,
+		"UNSUPPORTED": 2,
+	}
+)
+
+func (x ExactlyOnce) Enum() *ExactlyOnce {
+	p := new(ExactlyOnce)
+	*p = x
+	return p
+}
+
+func (x ExactlyOnce) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (ExactlyOnce) Descriptor() protoreflect.EnumDescriptor {
+	return file_connector_proto_enumTypes[2].Descriptor()
+}
+
+func (ExactlyOnce) Type() protoreflect.EnumType {
+	return &file_connector_proto_enumTypes[2]
+}
+
+func (x ExactlyOnce) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use ExactlyOnce.Descriptor instead.
+func (ExactlyOnce) EnumDescriptor() ([]byte, []int) {
+	return file_connector_proto_rawDescGZIP(), []int{2}
+}
+
 type Failure struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Class         FailureClass           `protobuf:"varint,1,opt,name=class,proto3,enum=millrace.plugin.v1.FailureClass" json:"class,omitempty"`
@@ -287,7 +337,7 @@ type ConnectorDescription struct {
 	Version       string                 `protobuf:"bytes,3,opt,name=version,proto3" json:"version,omitempty"`
 	Classes       []string               `protobuf:"bytes,4,rep,name=classes,proto3" json:"classes,omitempty"`
 	Abilities     []string               `protobuf:"bytes,5,rep,name=abilities,proto3" json:"abilities,omitempty"`
-	Config        []*ConfigKey           `protobuf:"bytes,6,rep,name=config,proto3" json:"config,omitempty"`
+	Config        []byte                 `protobuf:"bytes,6,opt,name=config,proto3" json:"config,omitempty"` // the definition of its keys as JSON
 	Documentation string                 `protobuf:"bytes,7,opt,name=documentation,proto3" json:"documentation,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -358,7 +408,7 @@ func (x *ConnectorDescription) GetAbilities() []string {
 	return nil
 }
 
-func (x *ConnectorDescription) GetConfig() []*ConfigKey {
+func (x *ConnectorDescription) GetConfig() []byte {
 	if x != nil {
 		return x.Config
 	}
@@ -372,282 +422,6 @@ func (x *ConnectorDescription) GetDocumentation() string {
 	return ""
 }
 
-type OptionalString struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Value         string                 `protobuf:"bytes,1,opt,name=value,proto3" json:"value,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *OptionalString) Reset() {
-	*x = OptionalString{}
-	mi := &file_connector_proto_msgTypes[4]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *OptionalString) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*OptionalString) ProtoMessage() {}
-
-func (x *OptionalString) ProtoReflect() protoreflect.Message {
-	mi := &file_connector_proto_msgTypes[4]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use OptionalString.ProtoReflect.Descriptor instead.
-func (*OptionalString) Descriptor() ([]byte, []int) {
-	return file_connector_proto_rawDescGZIP(), []int{4}
-}
-
-func (x *OptionalString) GetValue() string {
-	if x != nil {
-		return x.Value
-	}
-	return ""
-}
-
-type ConfigKey struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	Type          string                 `protobuf:"bytes,2,opt,name=type,proto3" json:"type,omitempty"`
-	Required      bool                   `protobuf:"varint,3,opt,name=required,proto3" json:"required,omitempty"`
-	Default       *OptionalString        `protobuf:"bytes,4,opt,name=default,proto3" json:"default,omitempty"`
-	Importance    string                 `protobuf:"bytes,5,opt,name=importance,proto3" json:"importance,omitempty"`
-	Documentation string                 `protobuf:"bytes,6,opt,name=documentation,proto3" json:"documentation,omitempty"`
-	Group         string                 `protobuf:"bytes,7,opt,name=group,proto3" json:"group,omitempty"`
-	Order         int32                  `protobuf:"varint,8,opt,name=order,proto3" json:"order,omitempty"`
-	Width         string                 `protobuf:"bytes,9,opt,name=width,proto3" json:"width,omitempty"`
-	DisplayName   string                 `protobuf:"bytes,10,opt,name=display_name,json=displayName,proto3" json:"display_name,omitempty"`
-	Dependents    []string               `protobuf:"bytes,11,rep,name=dependents,proto3" json:"dependents,omitempty"`
-	Aliases       []string               `protobuf:"bytes,12,rep,name=aliases,proto3" json:"aliases,omitempty"`
-	Internal      bool                   `protobuf:"varint,13,opt,name=internal,proto3" json:"internal,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *ConfigKey) Reset() {
-	*x = ConfigKey{}
-	mi := &file_connector_proto_msgTypes[5]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *ConfigKey) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*ConfigKey) ProtoMessage() {}
-
-func (x *ConfigKey) ProtoReflect() protoreflect.Message {
-	mi := &file_connector_proto_msgTypes[5]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use ConfigKey.ProtoReflect.Descriptor instead.
-func (*ConfigKey) Descriptor() ([]byte, []int) {
-	return file_connector_proto_rawDescGZIP(), []int{5}
-}
-
-func (x *ConfigKey) GetName() string {
-	if x != nil {
-		return x.Name
-	}
-	return ""
-}
-
-func (x *ConfigKey) GetType() string {
-	if x != nil {
-		return x.Type
-	}
-	return ""
-}
-
-func (x *ConfigKey) GetRequired() bool {
-	if x != nil {
-		return x.Required
-	}
-	return false
-}
-
-func (x *ConfigKey) GetDefault() *OptionalString {
-	if x != nil {
-		return x.Default
-	}
-	return nil
-}
-
-func (x *ConfigKey) GetImportance() string {
-	if x != nil {
-		return x.Importance
-	}
-	return ""
-}
-
-func (x *ConfigKey) GetDocumentation() string {
-	if x != nil {
-		return x.Documentation
-	}
-	return ""
-}
-
-func (x *ConfigKey) GetGroup() string {
-	if x != nil {
-		return x.Group
-	}
-	return ""
-}
-
-func (x *ConfigKey) GetOrder() int32 {
-	if x != nil {
-		return x.Order
-	}
-	return 0
-}
-
-func (x *ConfigKey) GetWidth() string {
-	if x != nil {
-		return x.Width
-	}
-	return ""
-}
-
-func (x *ConfigKey) GetDisplayName() string {
-	if x != nil {
-		return x.DisplayName
-	}
-	return ""
-}
-
-func (x *ConfigKey) GetDependents() []string {
-	if x != nil {
-		return x.Dependents
-	}
-	return nil
-}
-
-func (x *ConfigKey) GetAliases() []string {
-	if x != nil {
-		return x.Aliases
-	}
-	return nil
-}
-
-func (x *ConfigKey) GetInternal() bool {
-	if x != nil {
-		return x.Internal
-	}
-	return false
-}
-
-type ConfigValue struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	Value         *OptionalString        `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
-	Recommended   []string               `protobuf:"bytes,3,rep,name=recommended,proto3" json:"recommended,omitempty"`
-	Errors        []string               `protobuf:"bytes,4,rep,name=errors,proto3" json:"errors,omitempty"`
-	Warnings      []string               `protobuf:"bytes,5,rep,name=warnings,proto3" json:"warnings,omitempty"`
-	Visible       bool                   `protobuf:"varint,6,opt,name=visible,proto3" json:"visible,omitempty"`
-	Definition    *ConfigKey             `protobuf:"bytes,7,opt,name=definition,proto3" json:"definition,omitempty"` // absent for a key that no definition names
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *ConfigValue) Reset() {
-	*x = ConfigValue{}
-	mi := &file_connector_proto_msgTypes[6]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *ConfigValue) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*ConfigValue) ProtoMessage() {}
-
-func (x *ConfigValue) ProtoReflect() protoreflect.Message {
-	mi := &file_connector_proto_msgTypes[6]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use ConfigValue.ProtoReflect.Descriptor instead.
-func (*ConfigValue) Descriptor() ([]byte, []int) {
-	return file_connector_proto_rawDescGZIP(), []int{6}
-}
-
-func (x *ConfigValue) GetName() string {
-	if x != nil {
-		return x.Name
-	}
-	return ""
-}
-
-func (x *ConfigValue) GetValue() *OptionalString {
-	if x != nil {
-		return x.Value
-	}
-	return nil
-}
-
-func (x *ConfigValue) GetRecommended() []string {
-	if x != nil {
-		return x.Recommended
-	}
-	return nil
-}
-
-func (x *ConfigValue) GetErrors() []string {
-	if x != nil {
-		return x.Errors
-	}
-	return nil
-}
-
-func (x *ConfigValue) GetWarnings() []string {
-	if x != nil {
-		return x.Warnings
-	}
-	return nil
-}
-
-func (x *ConfigValue) GetVisible() bool {
-	if x != nil {
-		return x.Visible
-	}
-	return false
-}
-
-func (x *ConfigValue) GetDefinition() *ConfigKey {
-	if x != nil {
-		return x.Definition
-	}
-	return nil
-}
-
 type ValidateRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Class         string                 `protobuf:"bytes,1,opt,name=class,proto3" json:"class,omitempty"`
@@ -658,7 +432,7 @@ type ValidateRequest struct {
 
 func (x *ValidateRequest) Reset() {
 	*x = ValidateRequest{}
-	mi := &file_connector_proto_msgTypes[7]
+	mi := &file_connector_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -670,7 +444,7 @@ func (x *ValidateRequest) String() string {
 func (*ValidateRequest) ProtoMessage() {}
 
 func (x *ValidateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_connector_proto_msgTypes[7]
+	mi := &file_connector_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -683,7 +457,7 @@ func (x *ValidateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ValidateRequest.ProtoReflect.Descriptor instead.
 func (*ValidateRequest) Descriptor() ([]byte, []int) {
-	return file_connector_proto_rawDescGZIP(), []int{7}
+	return file_connector_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *ValidateRequest) GetClass() string {
@@ -702,15 +476,16 @@ func (x *ValidateRequest) GetConfig() map[string]string {
 
 type ValidateResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Values        []*ConfigValue         `protobuf:"bytes,1,rep,name=values,proto3" json:"values,omitempty"`
+	Infos         []byte                 `protobuf:"bytes,1,opt,name=infos,proto3" json:"infos,omitempty"` // the evaluation of its keys as JSON, as Connect reports it
 	Failure       *Failure               `protobuf:"bytes,2,opt,name=failure,proto3" json:"failure,omitempty"`
+	ExactlyOnce   ExactlyOnce            `protobuf:"varint,3,opt,name=exactly_once,json=exactlyOnce,proto3,enum=millrace.plugin.v1.ExactlyOnce" json:"exactly_once,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ValidateResponse) Reset() {
 	*x = ValidateResponse{}
-	mi := &file_connector_proto_msgTypes[8]
+	mi := &file_connector_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -722,7 +497,7 @@ func (x *ValidateResponse) String() string {
 func (*ValidateResponse) ProtoMessage() {}
 
 func (x *ValidateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_connector_proto_msgTypes[8]
+	mi := &file_connector_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -735,12 +510,12 @@ func (x *ValidateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ValidateResponse.ProtoReflect.Descriptor instead.
 func (*ValidateResponse) Descriptor() ([]byte, []int) {
-	return file_connector_proto_rawDescGZIP(), []int{8}
+	return file_connector_proto_rawDescGZIP(), []int{5}
 }
 
-func (x *ValidateResponse) GetValues() []*ConfigValue {
+func (x *ValidateResponse) GetInfos() []byte {
 	if x != nil {
-		return x.Values
+		return x.Infos
 	}
 	return nil
 }
@@ -750,6 +525,13 @@ func (x *ValidateResponse) GetFailure() *Failure {
 		return x.Failure
 	}
 	return nil
+}
+
+func (x *ValidateResponse) GetExactlyOnce() ExactlyOnce {
+	if x != nil {
+		return x.ExactlyOnce
+	}
+	return ExactlyOnce_UNKNOWN
 }
 
 type PlanRequest struct {
@@ -763,7 +545,7 @@ type PlanRequest struct {
 
 func (x *PlanRequest) Reset() {
 	*x = PlanRequest{}
-	mi := &file_connector_proto_msgTypes[9]
+	mi := &file_connector_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -775,7 +557,7 @@ func (x *PlanRequest) String() string {
 func (*PlanRequest) ProtoMessage() {}
 
 func (x *PlanRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_connector_proto_msgTypes[9]
+	mi := &file_connector_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -788,7 +570,7 @@ func (x *PlanRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlanRequest.ProtoReflect.Descriptor instead.
 func (*PlanRequest) Descriptor() ([]byte, []int) {
-	return file_connector_proto_rawDescGZIP(), []int{9}
+	return file_connector_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *PlanRequest) GetClass() string {
@@ -821,7 +603,7 @@ type TaskConfig struct {
 
 func (x *TaskConfig) Reset() {
 	*x = TaskConfig{}
-	mi := &file_connector_proto_msgTypes[10]
+	mi := &file_connector_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -833,7 +615,7 @@ func (x *TaskConfig) String() string {
 func (*TaskConfig) ProtoMessage() {}
 
 func (x *TaskConfig) ProtoReflect() protoreflect.Message {
-	mi := &file_connector_proto_msgTypes[10]
+	mi := &file_connector_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -846,7 +628,7 @@ func (x *TaskConfig) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TaskConfig.ProtoReflect.Descriptor instead.
 func (*TaskConfig) Descriptor() ([]byte, []int) {
-	return file_connector_proto_rawDescGZIP(), []int{10}
+	return file_connector_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *TaskConfig) GetConfig() map[string]string {
@@ -866,7 +648,7 @@ type PlanResponse struct {
 
 func (x *PlanResponse) Reset() {
 	*x = PlanResponse{}
-	mi := &file_connector_proto_msgTypes[11]
+	mi := &file_connector_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -878,7 +660,7 @@ func (x *PlanResponse) String() string {
 func (*PlanResponse) ProtoMessage() {}
 
 func (x *PlanResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_connector_proto_msgTypes[11]
+	mi := &file_connector_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -891,7 +673,7 @@ func (x *PlanResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlanResponse.ProtoReflect.Descriptor instead.
 func (*PlanResponse) Descriptor() ([]byte, []int) {
-	return file_connector_proto_rawDescGZIP(), []int{11}
+	return file_connector_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *PlanResponse) GetTasks() []*TaskConfig {
@@ -920,7 +702,7 @@ type OffsetChange struct {
 
 func (x *OffsetChange) Reset() {
 	*x = OffsetChange{}
-	mi := &file_connector_proto_msgTypes[12]
+	mi := &file_connector_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -932,7 +714,7 @@ func (x *OffsetChange) String() string {
 func (*OffsetChange) ProtoMessage() {}
 
 func (x *OffsetChange) ProtoReflect() protoreflect.Message {
-	mi := &file_connector_proto_msgTypes[12]
+	mi := &file_connector_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -945,7 +727,7 @@ func (x *OffsetChange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OffsetChange.ProtoReflect.Descriptor instead.
 func (*OffsetChange) Descriptor() ([]byte, []int) {
-	return file_connector_proto_rawDescGZIP(), []int{12}
+	return file_connector_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *OffsetChange) GetPartition() []byte {
@@ -974,7 +756,7 @@ type AlterOffsetsRequest struct {
 
 func (x *AlterOffsetsRequest) Reset() {
 	*x = AlterOffsetsRequest{}
-	mi := &file_connector_proto_msgTypes[13]
+	mi := &file_connector_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -986,7 +768,7 @@ func (x *AlterOffsetsRequest) String() string {
 func (*AlterOffsetsRequest) ProtoMessage() {}
 
 func (x *AlterOffsetsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_connector_proto_msgTypes[13]
+	mi := &file_connector_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -999,7 +781,7 @@ func (x *AlterOffsetsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AlterOffsetsRequest.ProtoReflect.Descriptor instead.
 func (*AlterOffsetsRequest) Descriptor() ([]byte, []int) {
-	return file_connector_proto_rawDescGZIP(), []int{13}
+	return file_connector_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *AlterOffsetsRequest) GetClass() string {
@@ -1040,7 +822,7 @@ type AlterOffsetsResponse struct {
 
 func (x *AlterOffsetsResponse) Reset() {
 	*x = AlterOffsetsResponse{}
-	mi := &file_connector_proto_msgTypes[14]
+	mi := &file_connector_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1052,7 +834,7 @@ func (x *AlterOffsetsResponse) String() string {
 func (*AlterOffsetsResponse) ProtoMessage() {}
 
 func (x *AlterOffsetsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_connector_proto_msgTypes[14]
+	mi := &file_connector_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1065,7 +847,7 @@ func (x *AlterOffsetsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AlterOffsetsResponse.ProtoReflect.Descriptor instead.
 func (*AlterOffsetsResponse) Descriptor() ([]byte, []int) {
-	return file_connector_proto_rawDescGZIP(), []int{14}
+	return file_connector_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *AlterOffsetsResponse) GetKnown() bool {
@@ -1096,7 +878,7 @@ type OpenTask struct {
 
 func (x *OpenTask) Reset() {
 	*x = OpenTask{}
-	mi := &file_connector_proto_msgTypes[15]
+	mi := &file_connector_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1108,7 +890,7 @@ func (x *OpenTask) String() string {
 func (*OpenTask) ProtoMessage() {}
 
 func (x *OpenTask) ProtoReflect() protoreflect.Message {
-	mi := &file_connector_proto_msgTypes[15]
+	mi := &file_connector_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1121,7 +903,7 @@ func (x *OpenTask) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenTask.ProtoReflect.Descriptor instead.
 func (*OpenTask) Descriptor() ([]byte, []int) {
-	return file_connector_proto_rawDescGZIP(), []int{15}
+	return file_connector_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *OpenTask) GetClass() string {
@@ -1186,7 +968,7 @@ type ToSource struct {
 
 func (x *ToSource) Reset() {
 	*x = ToSource{}
-	mi := &file_connector_proto_msgTypes[16]
+	mi := &file_connector_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1198,7 +980,7 @@ func (x *ToSource) String() string {
 func (*ToSource) ProtoMessage() {}
 
 func (x *ToSource) ProtoReflect() protoreflect.Message {
-	mi := &file_connector_proto_msgTypes[16]
+	mi := &file_connector_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1211,7 +993,7 @@ func (x *ToSource) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ToSource.ProtoReflect.Descriptor instead.
 func (*ToSource) Descriptor() ([]byte, []int) {
-	return file_connector_proto_rawDescGZIP(), []int{16}
+	return file_connector_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ToSource) GetMessage() isToSource_Message {
@@ -1368,7 +1150,7 @@ type Empty struct {
 
 func (x *Empty) Reset() {
 	*x = Empty{}
-	mi := &file_connector_proto_msgTypes[17]
+	mi := &file_connector_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1380,7 +1162,7 @@ func (x *Empty) String() string {
 func (*Empty) ProtoMessage() {}
 
 func (x *Empty) ProtoReflect() protoreflect.Message {
-	mi := &file_connector_proto_msgTypes[17]
+	mi := &file_connector_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1393,7 +1175,7 @@ func (x *Empty) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Empty.ProtoReflect.Descriptor instead.
 func (*Empty) Descriptor() ([]byte, []int) {
-	return file_connector_proto_rawDescGZIP(), []int{17}
+	return file_connector_proto_rawDescGZIP(), []int{14}
 }
 
 type OffsetsReply struct {
@@ -1407,7 +1189,7 @@ type OffsetsReply struct {
 
 func (x *OffsetsReply) Reset() {
 	*x = OffsetsReply{}
-	mi := &file_connector_proto_msgTypes[18]
+	mi := &file_connector_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1419,7 +1201,7 @@ func (x *OffsetsReply) String() string {
 func (*OffsetsReply) ProtoMessage() {}
 
 func (x *OffsetsReply) ProtoReflect() protoreflect.Message {
-	mi := &file_connector_proto_msgTypes[18]
+	mi := &file_connector_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1432,7 +1214,7 @@ func (x *OffsetsReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OffsetsReply.ProtoReflect.Descriptor instead.
 func (*OffsetsReply) Descriptor() ([]byte, []int) {
-	return file_connector_proto_rawDescGZIP(), []int{18}
+	return file_connector_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *OffsetsReply) GetRequest() uint64 {
@@ -1466,7 +1248,7 @@ type OffsetsRequest struct {
 
 func (x *OffsetsRequest) Reset() {
 	*x = OffsetsRequest{}
-	mi := &file_connector_proto_msgTypes[19]
+	mi := &file_connector_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1478,7 +1260,7 @@ func (x *OffsetsRequest) String() string {
 func (*OffsetsRequest) ProtoMessage() {}
 
 func (x *OffsetsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_connector_proto_msgTypes[19]
+	mi := &file_connector_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1491,7 +1273,7 @@ func (x *OffsetsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OffsetsRequest.ProtoReflect.Descriptor instead.
 func (*OffsetsRequest) Descriptor() ([]byte, []int) {
-	return file_connector_proto_rawDescGZIP(), []int{19}
+	return file_connector_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *OffsetsRequest) GetRequest() uint64 {
@@ -1508,7 +1290,7 @@ func (x *OffsetsRequest) GetPartitions() [][]byte {
 	return nil
 }
 
-type Batch struct {
+type Payload struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Sequence      uint64                 `protobuf:"varint,1,opt,name=sequence,proto3" json:"sequence,omitempty"` // sources: 1, 2, 3...; sinks: the put that it belongs to
 	Payload       []byte                 `protobuf:"bytes,2,opt,name=payload,proto3" json:"payload,omitempty"`
@@ -1517,21 +1299,21 @@ type Batch struct {
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *Batch) Reset() {
-	*x = Batch{}
-	mi := &file_connector_proto_msgTypes[20]
+func (x *Payload) Reset() {
+	*x = Payload{}
+	mi := &file_connector_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *Batch) String() string {
+func (x *Payload) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*Batch) ProtoMessage() {}
+func (*Payload) ProtoMessage() {}
 
-func (x *Batch) ProtoReflect() protoreflect.Message {
-	mi := &file_connector_proto_msgTypes[20]
+func (x *Payload) ProtoReflect() protoreflect.Message {
+	mi := &file_connector_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1542,26 +1324,26 @@ func (x *Batch) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use Batch.ProtoReflect.Descriptor instead.
-func (*Batch) Descriptor() ([]byte, []int) {
-	return file_connector_proto_rawDescGZIP(), []int{20}
+// Deprecated: Use Payload.ProtoReflect.Descriptor instead.
+func (*Payload) Descriptor() ([]byte, []int) {
+	return file_connector_proto_rawDescGZIP(), []int{17}
 }
 
-func (x *Batch) GetSequence() uint64 {
+func (x *Payload) GetSequence() uint64 {
 	if x != nil {
 		return x.Sequence
 	}
 	return 0
 }
 
-func (x *Batch) GetPayload() []byte {
+func (x *Payload) GetPayload() []byte {
 	if x != nil {
 		return x.Payload
 	}
 	return nil
 }
 
-func (x *Batch) GetLast() bool {
+func (x *Payload) GetLast() bool {
 	if x != nil {
 		return x.Last
 	}
@@ -1586,7 +1368,7 @@ type FromSource struct {
 
 func (x *FromSource) Reset() {
 	*x = FromSource{}
-	mi := &file_connector_proto_msgTypes[21]
+	mi := &file_connector_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1598,7 +1380,7 @@ func (x *FromSource) String() string {
 func (*FromSource) ProtoMessage() {}
 
 func (x *FromSource) ProtoReflect() protoreflect.Message {
-	mi := &file_connector_proto_msgTypes[21]
+	mi := &file_connector_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1611,7 +1393,7 @@ func (x *FromSource) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FromSource.ProtoReflect.Descriptor instead.
 func (*FromSource) Descriptor() ([]byte, []int) {
-	return file_connector_proto_rawDescGZIP(), []int{21}
+	return file_connector_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *FromSource) GetMessage() isFromSource_Message {
@@ -1639,7 +1421,7 @@ func (x *FromSource) GetOffsets() *OffsetsRequest {
 	return nil
 }
 
-func (x *FromSource) GetBatch() *Batch {
+func (x *FromSource) GetBatch() *Payload {
 	if x != nil {
 		if x, ok := x.Message.(*FromSource_Batch); ok {
 			return x.Batch
@@ -1697,7 +1479,7 @@ type FromSource_Offsets struct {
 }
 
 type FromSource_Batch struct {
-	Batch *Batch `protobuf:"bytes,3,opt,name=batch,proto3,oneof"`
+	Batch *Payload `protobuf:"bytes,3,opt,name=batch,proto3,oneof"`
 }
 
 type FromSource_Retrying struct {
@@ -1730,7 +1512,7 @@ func (*FromSource_Stopped) isFromSource_Message() {}
 
 func (*FromSource_Closed) isFromSource_Message() {}
 
-type TopicPartition struct {
+type PartitionName struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Topic         string                 `protobuf:"bytes,1,opt,name=topic,proto3" json:"topic,omitempty"`
 	Partition     int32                  `protobuf:"varint,2,opt,name=partition,proto3" json:"partition,omitempty"`
@@ -1738,21 +1520,21 @@ type TopicPartition struct {
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *TopicPartition) Reset() {
-	*x = TopicPartition{}
-	mi := &file_connector_proto_msgTypes[22]
+func (x *PartitionName) Reset() {
+	*x = PartitionName{}
+	mi := &file_connector_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *TopicPartition) String() string {
+func (x *PartitionName) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*TopicPartition) ProtoMessage() {}
+func (*PartitionName) ProtoMessage() {}
 
-func (x *TopicPartition) ProtoReflect() protoreflect.Message {
-	mi := &file_connector_proto_msgTypes[22]
+func (x *PartitionName) ProtoReflect() protoreflect.Message {
+	mi := &file_connector_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1763,19 +1545,19 @@ func (x *TopicPartition) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use TopicPartition.ProtoReflect.Descriptor instead.
-func (*TopicPartition) Descriptor() ([]byte, []int) {
-	return file_connector_proto_rawDescGZIP(), []int{22}
+// Deprecated: Use PartitionName.ProtoReflect.Descriptor instead.
+func (*PartitionName) Descriptor() ([]byte, []int) {
+	return file_connector_proto_rawDescGZIP(), []int{19}
 }
 
-func (x *TopicPartition) GetTopic() string {
+func (x *PartitionName) GetTopic() string {
 	if x != nil {
 		return x.Topic
 	}
 	return ""
 }
 
-func (x *TopicPartition) GetPartition() int32 {
+func (x *PartitionName) GetPartition() int32 {
 	if x != nil {
 		return x.Partition
 	}
@@ -1793,7 +1575,7 @@ type PartitionOffset struct {
 
 func (x *PartitionOffset) Reset() {
 	*x = PartitionOffset{}
-	mi := &file_connector_proto_msgTypes[23]
+	mi := &file_connector_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1805,7 +1587,7 @@ func (x *PartitionOffset) String() string {
 func (*PartitionOffset) ProtoMessage() {}
 
 func (x *PartitionOffset) ProtoReflect() protoreflect.Message {
-	mi := &file_connector_proto_msgTypes[23]
+	mi := &file_connector_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1818,7 +1600,7 @@ func (x *PartitionOffset) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PartitionOffset.ProtoReflect.Descriptor instead.
 func (*PartitionOffset) Descriptor() ([]byte, []int) {
-	return file_connector_proto_rawDescGZIP(), []int{23}
+	return file_connector_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *PartitionOffset) GetTopic() string {
@@ -1842,7 +1624,7 @@ func (x *PartitionOffset) GetOffset() int64 {
 	return 0
 }
 
-type Offsets struct {
+type OffsetList struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Request       uint64                 `protobuf:"varint,1,opt,name=request,proto3" json:"request,omitempty"`
 	Offsets       []*PartitionOffset     `protobuf:"bytes,2,rep,name=offsets,proto3" json:"offsets,omitempty"`
@@ -1851,21 +1633,21 @@ type Offsets struct {
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *Offsets) Reset() {
-	*x = Offsets{}
-	mi := &file_connector_proto_msgTypes[24]
+func (x *OffsetList) Reset() {
+	*x = OffsetList{}
+	mi := &file_connector_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *Offsets) String() string {
+func (x *OffsetList) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*Offsets) ProtoMessage() {}
+func (*OffsetList) ProtoMessage() {}
 
-func (x *Offsets) ProtoReflect() protoreflect.Message {
-	mi := &file_connector_proto_msgTypes[24]
+func (x *OffsetList) ProtoReflect() protoreflect.Message {
+	mi := &file_connector_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1876,56 +1658,56 @@ func (x *Offsets) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use Offsets.ProtoReflect.Descriptor instead.
-func (*Offsets) Descriptor() ([]byte, []int) {
-	return file_connector_proto_rawDescGZIP(), []int{24}
+// Deprecated: Use OffsetList.ProtoReflect.Descriptor instead.
+func (*OffsetList) Descriptor() ([]byte, []int) {
+	return file_connector_proto_rawDescGZIP(), []int{21}
 }
 
-func (x *Offsets) GetRequest() uint64 {
+func (x *OffsetList) GetRequest() uint64 {
 	if x != nil {
 		return x.Request
 	}
 	return 0
 }
 
-func (x *Offsets) GetOffsets() []*PartitionOffset {
+func (x *OffsetList) GetOffsets() []*PartitionOffset {
 	if x != nil {
 		return x.Offsets
 	}
 	return nil
 }
 
-func (x *Offsets) GetFailure() *Failure {
+func (x *OffsetList) GetFailure() *Failure {
 	if x != nil {
 		return x.Failure
 	}
 	return nil
 }
 
-type Partitions struct {
+type PartitionList struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Request       uint64                 `protobuf:"varint,1,opt,name=request,proto3" json:"request,omitempty"`
-	Partitions    []*TopicPartition      `protobuf:"bytes,2,rep,name=partitions,proto3" json:"partitions,omitempty"`
+	Partitions    []*PartitionName       `protobuf:"bytes,2,rep,name=partitions,proto3" json:"partitions,omitempty"`
 	Lost          bool                   `protobuf:"varint,3,opt,name=lost,proto3" json:"lost,omitempty"` // revoked without the chance to commit
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *Partitions) Reset() {
-	*x = Partitions{}
-	mi := &file_connector_proto_msgTypes[25]
+func (x *PartitionList) Reset() {
+	*x = PartitionList{}
+	mi := &file_connector_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *Partitions) String() string {
+func (x *PartitionList) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*Partitions) ProtoMessage() {}
+func (*PartitionList) ProtoMessage() {}
 
-func (x *Partitions) ProtoReflect() protoreflect.Message {
-	mi := &file_connector_proto_msgTypes[25]
+func (x *PartitionList) ProtoReflect() protoreflect.Message {
+	mi := &file_connector_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1936,26 +1718,26 @@ func (x *Partitions) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use Partitions.ProtoReflect.Descriptor instead.
-func (*Partitions) Descriptor() ([]byte, []int) {
-	return file_connector_proto_rawDescGZIP(), []int{25}
+// Deprecated: Use PartitionList.ProtoReflect.Descriptor instead.
+func (*PartitionList) Descriptor() ([]byte, []int) {
+	return file_connector_proto_rawDescGZIP(), []int{22}
 }
 
-func (x *Partitions) GetRequest() uint64 {
+func (x *PartitionList) GetRequest() uint64 {
 	if x != nil {
 		return x.Request
 	}
 	return 0
 }
 
-func (x *Partitions) GetPartitions() []*TopicPartition {
+func (x *PartitionList) GetPartitions() []*PartitionName {
 	if x != nil {
 		return x.Partitions
 	}
 	return nil
 }
 
-func (x *Partitions) GetLost() bool {
+func (x *PartitionList) GetLost() bool {
 	if x != nil {
 		return x.Lost
 	}
@@ -1979,7 +1761,7 @@ type ToSink struct {
 
 func (x *ToSink) Reset() {
 	*x = ToSink{}
-	mi := &file_connector_proto_msgTypes[26]
+	mi := &file_connector_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1991,7 +1773,7 @@ func (x *ToSink) String() string {
 func (*ToSink) ProtoMessage() {}
 
 func (x *ToSink) ProtoReflect() protoreflect.Message {
-	mi := &file_connector_proto_msgTypes[26]
+	mi := &file_connector_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2004,7 +1786,7 @@ func (x *ToSink) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ToSink.ProtoReflect.Descriptor instead.
 func (*ToSink) Descriptor() ([]byte, []int) {
-	return file_connector_proto_rawDescGZIP(), []int{26}
+	return file_connector_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ToSink) GetMessage() isToSink_Message {
@@ -2023,7 +1805,7 @@ func (x *ToSink) GetOpen() *OpenTask {
 	return nil
 }
 
-func (x *ToSink) GetAssigned() *Offsets {
+func (x *ToSink) GetAssigned() *OffsetList {
 	if x != nil {
 		if x, ok := x.Message.(*ToSink_Assigned); ok {
 			return x.Assigned
@@ -2032,7 +1814,7 @@ func (x *ToSink) GetAssigned() *Offsets {
 	return nil
 }
 
-func (x *ToSink) GetRevoked() *Partitions {
+func (x *ToSink) GetRevoked() *PartitionList {
 	if x != nil {
 		if x, ok := x.Message.(*ToSink_Revoked); ok {
 			return x.Revoked
@@ -2041,7 +1823,7 @@ func (x *ToSink) GetRevoked() *Partitions {
 	return nil
 }
 
-func (x *ToSink) GetPut() *Batch {
+func (x *ToSink) GetPut() *Payload {
 	if x != nil {
 		if x, ok := x.Message.(*ToSink_Put); ok {
 			return x.Put
@@ -2050,7 +1832,7 @@ func (x *ToSink) GetPut() *Batch {
 	return nil
 }
 
-func (x *ToSink) GetPreCommit() *Offsets {
+func (x *ToSink) GetPreCommit() *OffsetList {
 	if x != nil {
 		if x, ok := x.Message.(*ToSink_PreCommit); ok {
 			return x.PreCommit
@@ -2077,19 +1859,19 @@ type ToSink_Open struct {
 }
 
 type ToSink_Assigned struct {
-	Assigned *Offsets `protobuf:"bytes,2,opt,name=assigned,proto3,oneof"` // answered with done
+	Assigned *OffsetList `protobuf:"bytes,2,opt,name=assigned,proto3,oneof"` // answered with done
 }
 
 type ToSink_Revoked struct {
-	Revoked *Partitions `protobuf:"bytes,3,opt,name=revoked,proto3,oneof"` // answered with done
+	Revoked *PartitionList `protobuf:"bytes,3,opt,name=revoked,proto3,oneof"` // answered with done
 }
 
 type ToSink_Put struct {
-	Put *Batch `protobuf:"bytes,4,opt,name=put,proto3,oneof"` // the last one of a put is answered with put_done
+	Put *Payload `protobuf:"bytes,4,opt,name=put,proto3,oneof"` // the last one of a put is answered with put_done
 }
 
 type ToSink_PreCommit struct {
-	PreCommit *Offsets `protobuf:"bytes,5,opt,name=pre_commit,json=preCommit,proto3,oneof"` // answered with pre_committed
+	PreCommit *OffsetList `protobuf:"bytes,5,opt,name=pre_commit,json=preCommit,proto3,oneof"` // answered with pre_committed
 }
 
 type ToSink_Close struct {
@@ -2119,7 +1901,7 @@ type PutDone struct {
 
 func (x *PutDone) Reset() {
 	*x = PutDone{}
-	mi := &file_connector_proto_msgTypes[27]
+	mi := &file_connector_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2131,7 +1913,7 @@ func (x *PutDone) String() string {
 func (*PutDone) ProtoMessage() {}
 
 func (x *PutDone) ProtoReflect() protoreflect.Message {
-	mi := &file_connector_proto_msgTypes[27]
+	mi := &file_connector_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2144,7 +1926,7 @@ func (x *PutDone) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutDone.ProtoReflect.Descriptor instead.
 func (*PutDone) Descriptor() ([]byte, []int) {
-	return file_connector_proto_rawDescGZIP(), []int{27}
+	return file_connector_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *PutDone) GetSequence() uint64 {
@@ -2178,7 +1960,7 @@ type Done struct {
 
 func (x *Done) Reset() {
 	*x = Done{}
-	mi := &file_connector_proto_msgTypes[28]
+	mi := &file_connector_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2190,7 +1972,7 @@ func (x *Done) String() string {
 func (*Done) ProtoMessage() {}
 
 func (x *Done) ProtoReflect() protoreflect.Message {
-	mi := &file_connector_proto_msgTypes[28]
+	mi := &file_connector_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2203,7 +1985,7 @@ func (x *Done) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Done.ProtoReflect.Descriptor instead.
 func (*Done) Descriptor() ([]byte, []int) {
-	return file_connector_proto_rawDescGZIP(), []int{28}
+	return file_connector_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Done) GetRequest() uint64 {
@@ -2232,7 +2014,7 @@ type Errant struct {
 
 func (x *Errant) Reset() {
 	*x = Errant{}
-	mi := &file_connector_proto_msgTypes[29]
+	mi := &file_connector_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2244,7 +2026,7 @@ func (x *Errant) String() string {
 func (*Errant) ProtoMessage() {}
 
 func (x *Errant) ProtoReflect() protoreflect.Message {
-	mi := &file_connector_proto_msgTypes[29]
+	mi := &file_connector_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2257,7 +2039,7 @@ func (x *Errant) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Errant.ProtoReflect.Descriptor instead.
 func (*Errant) Descriptor() ([]byte, []int) {
-	return file_connector_proto_rawDescGZIP(), []int{29}
+	return file_connector_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Errant) GetTopic() string {
@@ -2312,7 +2094,7 @@ type FromSink struct {
 
 func (x *FromSink) Reset() {
 	*x = FromSink{}
-	mi := &file_connector_proto_msgTypes[30]
+	mi := &file_connector_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2324,7 +2106,7 @@ func (x *FromSink) String() string {
 func (*FromSink) ProtoMessage() {}
 
 func (x *FromSink) ProtoReflect() protoreflect.Message {
-	mi := &file_connector_proto_msgTypes[30]
+	mi := &file_connector_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2337,7 +2119,7 @@ func (x *FromSink) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FromSink.ProtoReflect.Descriptor instead.
 func (*FromSink) Descriptor() ([]byte, []int) {
-	return file_connector_proto_rawDescGZIP(), []int{30}
+	return file_connector_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *FromSink) GetMessage() isFromSink_Message {
@@ -2374,7 +2156,7 @@ func (x *FromSink) GetPutDone() *PutDone {
 	return nil
 }
 
-func (x *FromSink) GetPreCommitted() *Offsets {
+func (x *FromSink) GetPreCommitted() *OffsetList {
 	if x != nil {
 		if x, ok := x.Message.(*FromSink_PreCommitted); ok {
 			return x.PreCommitted
@@ -2401,7 +2183,7 @@ func (x *FromSink) GetErrant() *Errant {
 	return nil
 }
 
-func (x *FromSink) GetRewind() *Offsets {
+func (x *FromSink) GetRewind() *OffsetList {
 	if x != nil {
 		if x, ok := x.Message.(*FromSink_Rewind); ok {
 			return x.Rewind
@@ -2410,7 +2192,7 @@ func (x *FromSink) GetRewind() *Offsets {
 	return nil
 }
 
-func (x *FromSink) GetPause() *Partitions {
+func (x *FromSink) GetPause() *PartitionList {
 	if x != nil {
 		if x, ok := x.Message.(*FromSink_Pause); ok {
 			return x.Pause
@@ -2419,7 +2201,7 @@ func (x *FromSink) GetPause() *Partitions {
 	return nil
 }
 
-func (x *FromSink) GetResume() *Partitions {
+func (x *FromSink) GetResume() *PartitionList {
 	if x != nil {
 		if x, ok := x.Message.(*FromSink_Resume); ok {
 			return x.Resume
@@ -2481,7 +2263,7 @@ type FromSink_PutDone struct {
 }
 
 type FromSink_PreCommitted struct {
-	PreCommitted *Offsets `protobuf:"bytes,4,opt,name=pre_committed,json=preCommitted,proto3,oneof"`
+	PreCommitted *OffsetList `protobuf:"bytes,4,opt,name=pre_committed,json=preCommitted,proto3,oneof"`
 }
 
 type FromSink_Done struct {
@@ -2493,15 +2275,15 @@ type FromSink_Errant struct {
 }
 
 type FromSink_Rewind struct {
-	Rewind *Offsets `protobuf:"bytes,7,opt,name=rewind,proto3,oneof"`
+	Rewind *OffsetList `protobuf:"bytes,7,opt,name=rewind,proto3,oneof"`
 }
 
 type FromSink_Pause struct {
-	Pause *Partitions `protobuf:"bytes,8,opt,name=pause,proto3,oneof"`
+	Pause *PartitionList `protobuf:"bytes,8,opt,name=pause,proto3,oneof"`
 }
 
 type FromSink_Resume struct {
-	Resume *Partitions `protobuf:"bytes,9,opt,name=resume,proto3,oneof"`
+	Resume *PartitionList `protobuf:"bytes,9,opt,name=resume,proto3,oneof"`
 }
 
 type FromSink_TimeoutMs struct {
@@ -2562,55 +2344,25 @@ const file_connector_proto_rawDesc = "" +
 	"apiVersion\x12H\n" +
 	"\n" +
 	"connectors\x18\x02 \x03(\v2(.millrace.plugin.v1.ConnectorDescriptionR\n" +
-	"connectors\"\x87\x02\n" +
+	"connectors\"\xe8\x01\n" +
 	"\x14ConnectorDescription\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12,\n" +
 	"\x04kind\x18\x02 \x01(\x0e2\x18.millrace.plugin.v1.KindR\x04kind\x12\x18\n" +
 	"\aversion\x18\x03 \x01(\tR\aversion\x12\x18\n" +
 	"\aclasses\x18\x04 \x03(\tR\aclasses\x12\x1c\n" +
-	"\tabilities\x18\x05 \x03(\tR\tabilities\x125\n" +
-	"\x06config\x18\x06 \x03(\v2\x1d.millrace.plugin.v1.ConfigKeyR\x06config\x12$\n" +
-	"\rdocumentation\x18\a \x01(\tR\rdocumentation\"&\n" +
-	"\x0eOptionalString\x12\x14\n" +
-	"\x05value\x18\x01 \x01(\tR\x05value\"\x8e\x03\n" +
-	"\tConfigKey\x12\x12\n" +
-	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
-	"\x04type\x18\x02 \x01(\tR\x04type\x12\x1a\n" +
-	"\brequired\x18\x03 \x01(\bR\brequired\x12<\n" +
-	"\adefault\x18\x04 \x01(\v2\".millrace.plugin.v1.OptionalStringR\adefault\x12\x1e\n" +
-	"\n" +
-	"importance\x18\x05 \x01(\tR\n" +
-	"importance\x12$\n" +
-	"\rdocumentation\x18\x06 \x01(\tR\rdocumentation\x12\x14\n" +
-	"\x05group\x18\a \x01(\tR\x05group\x12\x14\n" +
-	"\x05order\x18\b \x01(\x05R\x05order\x12\x14\n" +
-	"\x05width\x18\t \x01(\tR\x05width\x12!\n" +
-	"\fdisplay_name\x18\n" +
-	" \x01(\tR\vdisplayName\x12\x1e\n" +
-	"\n" +
-	"dependents\x18\v \x03(\tR\n" +
-	"dependents\x12\x18\n" +
-	"\aaliases\x18\f \x03(\tR\aaliases\x12\x1a\n" +
-	"\binternal\x18\r \x01(\bR\binternal\"\x8a\x02\n" +
-	"\vConfigValue\x12\x12\n" +
-	"\x04name\x18\x01 \x01(\tR\x04name\x128\n" +
-	"\x05value\x18\x02 \x01(\v2\".millrace.plugin.v1.OptionalStringR\x05value\x12 \n" +
-	"\vrecommended\x18\x03 \x03(\tR\vrecommended\x12\x16\n" +
-	"\x06errors\x18\x04 \x03(\tR\x06errors\x12\x1a\n" +
-	"\bwarnings\x18\x05 \x03(\tR\bwarnings\x12\x18\n" +
-	"\avisible\x18\x06 \x01(\bR\avisible\x12=\n" +
-	"\n" +
-	"definition\x18\a \x01(\v2\x1d.millrace.plugin.v1.ConfigKeyR\n" +
-	"definition\"\xab\x01\n" +
+	"\tabilities\x18\x05 \x03(\tR\tabilities\x12\x16\n" +
+	"\x06config\x18\x06 \x01(\fR\x06config\x12$\n" +
+	"\rdocumentation\x18\a \x01(\tR\rdocumentation\"\xab\x01\n" +
 	"\x0fValidateRequest\x12\x14\n" +
 	"\x05class\x18\x01 \x01(\tR\x05class\x12G\n" +
 	"\x06config\x18\x02 \x03(\v2/.millrace.plugin.v1.ValidateRequest.ConfigEntryR\x06config\x1a9\n" +
 	"\vConfigEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x82\x01\n" +
-	"\x10ValidateResponse\x127\n" +
-	"\x06values\x18\x01 \x03(\v2\x1f.millrace.plugin.v1.ConfigValueR\x06values\x125\n" +
-	"\afailure\x18\x02 \x01(\v2\x1b.millrace.plugin.v1.FailureR\afailure\"\xc0\x01\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xa3\x01\n" +
+	"\x10ValidateResponse\x12\x14\n" +
+	"\x05infos\x18\x01 \x01(\fR\x05infos\x125\n" +
+	"\afailure\x18\x02 \x01(\v2\x1b.millrace.plugin.v1.FailureR\afailure\x12B\n" +
+	"\fexactly_once\x18\x03 \x01(\x0e2\x1f.millrace.plugin.v1.ExactlyOnceR\vexactlyOnce\"\xc0\x01\n" +
 	"\vPlanRequest\x12\x14\n" +
 	"\x05class\x18\x01 \x01(\tR\x05class\x12C\n" +
 	"\x06config\x18\x02 \x03(\v2+.millrace.plugin.v1.PlanRequest.ConfigEntryR\x06config\x12\x1b\n" +
@@ -2672,46 +2424,46 @@ const file_connector_proto_rawDesc = "" +
 	"\arequest\x18\x01 \x01(\x04R\arequest\x12\x1e\n" +
 	"\n" +
 	"partitions\x18\x02 \x03(\fR\n" +
-	"partitions\"Q\n" +
-	"\x05Batch\x12\x1a\n" +
+	"partitions\"S\n" +
+	"\aPayload\x12\x1a\n" +
 	"\bsequence\x18\x01 \x01(\x04R\bsequence\x12\x18\n" +
 	"\apayload\x18\x02 \x01(\fR\apayload\x12\x12\n" +
-	"\x04last\x18\x03 \x01(\bR\x04last\"\x9d\x03\n" +
+	"\x04last\x18\x03 \x01(\bR\x04last\"\x9f\x03\n" +
 	"\n" +
 	"FromSource\x123\n" +
 	"\x06opened\x18\x01 \x01(\v2\x19.millrace.plugin.v1.EmptyH\x00R\x06opened\x12>\n" +
-	"\aoffsets\x18\x02 \x01(\v2\".millrace.plugin.v1.OffsetsRequestH\x00R\aoffsets\x121\n" +
-	"\x05batch\x18\x03 \x01(\v2\x19.millrace.plugin.v1.BatchH\x00R\x05batch\x129\n" +
+	"\aoffsets\x18\x02 \x01(\v2\".millrace.plugin.v1.OffsetsRequestH\x00R\aoffsets\x123\n" +
+	"\x05batch\x18\x03 \x01(\v2\x1b.millrace.plugin.v1.PayloadH\x00R\x05batch\x129\n" +
 	"\bretrying\x18\x04 \x01(\v2\x1b.millrace.plugin.v1.FailureH\x00R\bretrying\x125\n" +
 	"\x06failed\x18\x05 \x01(\v2\x1b.millrace.plugin.v1.FailureH\x00R\x06failed\x125\n" +
 	"\astopped\x18\x06 \x01(\v2\x19.millrace.plugin.v1.EmptyH\x00R\astopped\x123\n" +
 	"\x06closed\x18\a \x01(\v2\x19.millrace.plugin.v1.EmptyH\x00R\x06closedB\t\n" +
-	"\amessage\"D\n" +
-	"\x0eTopicPartition\x12\x14\n" +
+	"\amessage\"C\n" +
+	"\rPartitionName\x12\x14\n" +
 	"\x05topic\x18\x01 \x01(\tR\x05topic\x12\x1c\n" +
 	"\tpartition\x18\x02 \x01(\x05R\tpartition\"]\n" +
 	"\x0fPartitionOffset\x12\x14\n" +
 	"\x05topic\x18\x01 \x01(\tR\x05topic\x12\x1c\n" +
 	"\tpartition\x18\x02 \x01(\x05R\tpartition\x12\x16\n" +
-	"\x06offset\x18\x03 \x01(\x03R\x06offset\"\x99\x01\n" +
-	"\aOffsets\x12\x18\n" +
+	"\x06offset\x18\x03 \x01(\x03R\x06offset\"\x9c\x01\n" +
+	"\n" +
+	"OffsetList\x12\x18\n" +
 	"\arequest\x18\x01 \x01(\x04R\arequest\x12=\n" +
 	"\aoffsets\x18\x02 \x03(\v2#.millrace.plugin.v1.PartitionOffsetR\aoffsets\x125\n" +
-	"\afailure\x18\x03 \x01(\v2\x1b.millrace.plugin.v1.FailureR\afailure\"~\n" +
+	"\afailure\x18\x03 \x01(\v2\x1b.millrace.plugin.v1.FailureR\afailure\"\x80\x01\n" +
+	"\rPartitionList\x12\x18\n" +
+	"\arequest\x18\x01 \x01(\x04R\arequest\x12A\n" +
 	"\n" +
-	"Partitions\x12\x18\n" +
-	"\arequest\x18\x01 \x01(\x04R\arequest\x12B\n" +
-	"\n" +
-	"partitions\x18\x02 \x03(\v2\".millrace.plugin.v1.TopicPartitionR\n" +
+	"partitions\x18\x02 \x03(\v2!.millrace.plugin.v1.PartitionNameR\n" +
 	"partitions\x12\x12\n" +
-	"\x04lost\x18\x03 \x01(\bR\x04lost\"\xde\x02\n" +
+	"\x04lost\x18\x03 \x01(\bR\x04lost\"\xe9\x02\n" +
 	"\x06ToSink\x122\n" +
-	"\x04open\x18\x01 \x01(\v2\x1c.millrace.plugin.v1.OpenTaskH\x00R\x04open\x129\n" +
-	"\bassigned\x18\x02 \x01(\v2\x1b.millrace.plugin.v1.OffsetsH\x00R\bassigned\x12:\n" +
-	"\arevoked\x18\x03 \x01(\v2\x1e.millrace.plugin.v1.PartitionsH\x00R\arevoked\x12-\n" +
-	"\x03put\x18\x04 \x01(\v2\x19.millrace.plugin.v1.BatchH\x00R\x03put\x12<\n" +
+	"\x04open\x18\x01 \x01(\v2\x1c.millrace.plugin.v1.OpenTaskH\x00R\x04open\x12<\n" +
+	"\bassigned\x18\x02 \x01(\v2\x1e.millrace.plugin.v1.OffsetListH\x00R\bassigned\x12=\n" +
+	"\arevoked\x18\x03 \x01(\v2!.millrace.plugin.v1.PartitionListH\x00R\arevoked\x12/\n" +
+	"\x03put\x18\x04 \x01(\v2\x1b.millrace.plugin.v1.PayloadH\x00R\x03put\x12?\n" +
 	"\n" +
-	"pre_commit\x18\x05 \x01(\v2\x1b.millrace.plugin.v1.OffsetsH\x00R\tpreCommit\x121\n" +
+	"pre_commit\x18\x05 \x01(\v2\x1e.millrace.plugin.v1.OffsetListH\x00R\tpreCommit\x121\n" +
 	"\x05close\x18\x06 \x01(\v2\x19.millrace.plugin.v1.EmptyH\x00R\x05closeB\t\n" +
 	"\amessage\"x\n" +
 	"\aPutDone\x12\x1a\n" +
@@ -2725,17 +2477,17 @@ const file_connector_proto_rawDesc = "" +
 	"\x05topic\x18\x01 \x01(\tR\x05topic\x12\x1c\n" +
 	"\tpartition\x18\x02 \x01(\x05R\tpartition\x12\x16\n" +
 	"\x06offset\x18\x03 \x01(\x03R\x06offset\x12\x12\n" +
-	"\x04text\x18\x04 \x01(\tR\x04text\"\xa7\x05\n" +
+	"\x04text\x18\x04 \x01(\tR\x04text\"\xb3\x05\n" +
 	"\bFromSink\x12\x18\n" +
 	"\x06opened\x18\x01 \x01(\x04H\x00R\x06opened\x12\x18\n" +
 	"\x06credit\x18\x02 \x01(\x04H\x00R\x06credit\x128\n" +
-	"\bput_done\x18\x03 \x01(\v2\x1b.millrace.plugin.v1.PutDoneH\x00R\aputDone\x12B\n" +
-	"\rpre_committed\x18\x04 \x01(\v2\x1b.millrace.plugin.v1.OffsetsH\x00R\fpreCommitted\x12.\n" +
+	"\bput_done\x18\x03 \x01(\v2\x1b.millrace.plugin.v1.PutDoneH\x00R\aputDone\x12E\n" +
+	"\rpre_committed\x18\x04 \x01(\v2\x1e.millrace.plugin.v1.OffsetListH\x00R\fpreCommitted\x12.\n" +
 	"\x04done\x18\x05 \x01(\v2\x18.millrace.plugin.v1.DoneH\x00R\x04done\x124\n" +
-	"\x06errant\x18\x06 \x01(\v2\x1a.millrace.plugin.v1.ErrantH\x00R\x06errant\x125\n" +
-	"\x06rewind\x18\a \x01(\v2\x1b.millrace.plugin.v1.OffsetsH\x00R\x06rewind\x126\n" +
-	"\x05pause\x18\b \x01(\v2\x1e.millrace.plugin.v1.PartitionsH\x00R\x05pause\x128\n" +
-	"\x06resume\x18\t \x01(\v2\x1e.millrace.plugin.v1.PartitionsH\x00R\x06resume\x12\x1f\n" +
+	"\x06errant\x18\x06 \x01(\v2\x1a.millrace.plugin.v1.ErrantH\x00R\x06errant\x128\n" +
+	"\x06rewind\x18\a \x01(\v2\x1e.millrace.plugin.v1.OffsetListH\x00R\x06rewind\x129\n" +
+	"\x05pause\x18\b \x01(\v2!.millrace.plugin.v1.PartitionListH\x00R\x05pause\x12;\n" +
+	"\x06resume\x18\t \x01(\v2!.millrace.plugin.v1.PartitionListH\x00R\x06resume\x12\x1f\n" +
 	"\n" +
 	"timeout_ms\x18\n" +
 	" \x01(\x03H\x00R\ttimeoutMs\x12B\n" +
@@ -2751,7 +2503,11 @@ const file_connector_proto_rawDesc = "" +
 	"\x05FATAL\x10\x00\x12\r\n" +
 	"\tTRANSIENT\x10\x01\x12\n" +
 	"\n" +
-	"\x06RECORD\x10\x022\x83\x04\n" +
+	"\x06RECORD\x10\x02*:\n" +
+	"\vExactlyOnce\x12\v\n" +
+	"\aUNKNOWN\x10\x00\x12\r\n" +
+	"\tSUPPORTED\x10\x01\x12\x0f\n" +
+	"\vUNSUPPORTED\x10\x022\x83\x04\n" +
 	"\tConnector\x12U\n" +
 	"\bDescribe\x12#.millrace.plugin.v1.DescribeRequest\x1a$.millrace.plugin.v1.DescribeResponse\x12U\n" +
 	"\bValidate\x12#.millrace.plugin.v1.ValidateRequest\x1a$.millrace.plugin.v1.ValidateResponse\x12K\n" +
@@ -2773,120 +2529,114 @@ func file_connector_proto_rawDescGZIP() []byte {
 	return file_connector_proto_rawDescData
 }
 
-var file_connector_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_connector_proto_msgTypes = make([]protoimpl.MessageInfo, 36)
+var file_connector_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
+var file_connector_proto_msgTypes = make([]protoimpl.MessageInfo, 33)
 var file_connector_proto_goTypes = []any{
 	(Kind)(0),                    // 0: millrace.plugin.v1.Kind
 	(FailureClass)(0),            // 1: millrace.plugin.v1.FailureClass
-	(*Failure)(nil),              // 2: millrace.plugin.v1.Failure
-	(*DescribeRequest)(nil),      // 3: millrace.plugin.v1.DescribeRequest
-	(*DescribeResponse)(nil),     // 4: millrace.plugin.v1.DescribeResponse
-	(*ConnectorDescription)(nil), // 5: millrace.plugin.v1.ConnectorDescription
-	(*OptionalString)(nil),       // 6: millrace.plugin.v1.OptionalString
-	(*ConfigKey)(nil),            // 7: millrace.plugin.v1.ConfigKey
-	(*ConfigValue)(nil),          // 8: millrace.plugin.v1.ConfigValue
-	(*ValidateRequest)(nil),      // 9: millrace.plugin.v1.ValidateRequest
-	(*ValidateResponse)(nil),     // 10: millrace.plugin.v1.ValidateResponse
-	(*PlanRequest)(nil),          // 11: millrace.plugin.v1.PlanRequest
-	(*TaskConfig)(nil),           // 12: millrace.plugin.v1.TaskConfig
-	(*PlanResponse)(nil),         // 13: millrace.plugin.v1.PlanResponse
-	(*OffsetChange)(nil),         // 14: millrace.plugin.v1.OffsetChange
-	(*AlterOffsetsRequest)(nil),  // 15: millrace.plugin.v1.AlterOffsetsRequest
-	(*AlterOffsetsResponse)(nil), // 16: millrace.plugin.v1.AlterOffsetsResponse
-	(*OpenTask)(nil),             // 17: millrace.plugin.v1.OpenTask
-	(*ToSource)(nil),             // 18: millrace.plugin.v1.ToSource
-	(*Empty)(nil),                // 19: millrace.plugin.v1.Empty
-	(*OffsetsReply)(nil),         // 20: millrace.plugin.v1.OffsetsReply
-	(*OffsetsRequest)(nil),       // 21: millrace.plugin.v1.OffsetsRequest
-	(*Batch)(nil),                // 22: millrace.plugin.v1.Batch
-	(*FromSource)(nil),           // 23: millrace.plugin.v1.FromSource
-	(*TopicPartition)(nil),       // 24: millrace.plugin.v1.TopicPartition
-	(*PartitionOffset)(nil),      // 25: millrace.plugin.v1.PartitionOffset
-	(*Offsets)(nil),              // 26: millrace.plugin.v1.Offsets
-	(*Partitions)(nil),           // 27: millrace.plugin.v1.Partitions
-	(*ToSink)(nil),               // 28: millrace.plugin.v1.ToSink
-	(*PutDone)(nil),              // 29: millrace.plugin.v1.PutDone
-	(*Done)(nil),                 // 30: millrace.plugin.v1.Done
-	(*Errant)(nil),               // 31: millrace.plugin.v1.Errant
-	(*FromSink)(nil),             // 32: millrace.plugin.v1.FromSink
-	nil,                          // 33: millrace.plugin.v1.ValidateRequest.ConfigEntry
-	nil,                          // 34: millrace.plugin.v1.PlanRequest.ConfigEntry
-	nil,                          // 35: millrace.plugin.v1.TaskConfig.ConfigEntry
-	nil,                          // 36: millrace.plugin.v1.AlterOffsetsRequest.ConfigEntry
-	nil,                          // 37: millrace.plugin.v1.OpenTask.ConfigEntry
+	(ExactlyOnce)(0),             // 2: millrace.plugin.v1.ExactlyOnce
+	(*Failure)(nil),              // 3: millrace.plugin.v1.Failure
+	(*DescribeRequest)(nil),      // 4: millrace.plugin.v1.DescribeRequest
+	(*DescribeResponse)(nil),     // 5: millrace.plugin.v1.DescribeResponse
+	(*ConnectorDescription)(nil), // 6: millrace.plugin.v1.ConnectorDescription
+	(*ValidateRequest)(nil),      // 7: millrace.plugin.v1.ValidateRequest
+	(*ValidateResponse)(nil),     // 8: millrace.plugin.v1.ValidateResponse
+	(*PlanRequest)(nil),          // 9: millrace.plugin.v1.PlanRequest
+	(*TaskConfig)(nil),           // 10: millrace.plugin.v1.TaskConfig
+	(*PlanResponse)(nil),         // 11: millrace.plugin.v1.PlanResponse
+	(*OffsetChange)(nil),         // 12: millrace.plugin.v1.OffsetChange
+	(*AlterOffsetsRequest)(nil),  // 13: millrace.plugin.v1.AlterOffsetsRequest
+	(*AlterOffsetsResponse)(nil), // 14: millrace.plugin.v1.AlterOffsetsResponse
+	(*OpenTask)(nil),             // 15: millrace.plugin.v1.OpenTask
+	(*ToSource)(nil),             // 16: millrace.plugin.v1.ToSource
+	(*Empty)(nil),                // 17: millrace.plugin.v1.Empty
+	(*OffsetsReply)(nil),         // 18: millrace.plugin.v1.OffsetsReply
+	(*OffsetsRequest)(nil),       // 19: millrace.plugin.v1.OffsetsRequest
+	(*Payload)(nil),              // 20: millrace.plugin.v1.Payload
+	(*FromSource)(nil),           // 21: millrace.plugin.v1.FromSource
+	(*PartitionName)(nil),        // 22: millrace.plugin.v1.PartitionName
+	(*PartitionOffset)(nil),      // 23: millrace.plugin.v1.PartitionOffset
+	(*OffsetList)(nil),           // 24: millrace.plugin.v1.OffsetList
+	(*PartitionList)(nil),        // 25: millrace.plugin.v1.PartitionList
+	(*ToSink)(nil),               // 26: millrace.plugin.v1.ToSink
+	(*PutDone)(nil),              // 27: millrace.plugin.v1.PutDone
+	(*Done)(nil),                 // 28: millrace.plugin.v1.Done
+	(*Errant)(nil),               // 29: millrace.plugin.v1.Errant
+	(*FromSink)(nil),             // 30: millrace.plugin.v1.FromSink
+	nil,                          // 31: millrace.plugin.v1.ValidateRequest.ConfigEntry
+	nil,                          // 32: millrace.plugin.v1.PlanRequest.ConfigEntry
+	nil,                          // 33: millrace.plugin.v1.TaskConfig.ConfigEntry
+	nil,                          // 34: millrace.plugin.v1.AlterOffsetsRequest.ConfigEntry
+	nil,                          // 35: millrace.plugin.v1.OpenTask.ConfigEntry
 }
 var file_connector_proto_depIdxs = []int32{
 	1,  // 0: millrace.plugin.v1.Failure.class:type_name -> millrace.plugin.v1.FailureClass
-	5,  // 1: millrace.plugin.v1.DescribeResponse.connectors:type_name -> millrace.plugin.v1.ConnectorDescription
+	6,  // 1: millrace.plugin.v1.DescribeResponse.connectors:type_name -> millrace.plugin.v1.ConnectorDescription
 	0,  // 2: millrace.plugin.v1.ConnectorDescription.kind:type_name -> millrace.plugin.v1.Kind
-	7,  // 3: millrace.plugin.v1.ConnectorDescription.config:type_name -> millrace.plugin.v1.ConfigKey
-	6,  // 4: millrace.plugin.v1.ConfigKey.default:type_name -> millrace.plugin.v1.OptionalString
-	6,  // 5: millrace.plugin.v1.ConfigValue.value:type_name -> millrace.plugin.v1.OptionalString
-	7,  // 6: millrace.plugin.v1.ConfigValue.definition:type_name -> millrace.plugin.v1.ConfigKey
-	33, // 7: millrace.plugin.v1.ValidateRequest.config:type_name -> millrace.plugin.v1.ValidateRequest.ConfigEntry
-	8,  // 8: millrace.plugin.v1.ValidateResponse.values:type_name -> millrace.plugin.v1.ConfigValue
-	2,  // 9: millrace.plugin.v1.ValidateResponse.failure:type_name -> millrace.plugin.v1.Failure
-	34, // 10: millrace.plugin.v1.PlanRequest.config:type_name -> millrace.plugin.v1.PlanRequest.ConfigEntry
-	35, // 11: millrace.plugin.v1.TaskConfig.config:type_name -> millrace.plugin.v1.TaskConfig.ConfigEntry
-	12, // 12: millrace.plugin.v1.PlanResponse.tasks:type_name -> millrace.plugin.v1.TaskConfig
-	2,  // 13: millrace.plugin.v1.PlanResponse.failure:type_name -> millrace.plugin.v1.Failure
-	36, // 14: millrace.plugin.v1.AlterOffsetsRequest.config:type_name -> millrace.plugin.v1.AlterOffsetsRequest.ConfigEntry
-	14, // 15: millrace.plugin.v1.AlterOffsetsRequest.changes:type_name -> millrace.plugin.v1.OffsetChange
-	25, // 16: millrace.plugin.v1.AlterOffsetsRequest.sink_changes:type_name -> millrace.plugin.v1.PartitionOffset
-	2,  // 17: millrace.plugin.v1.AlterOffsetsResponse.failure:type_name -> millrace.plugin.v1.Failure
-	37, // 18: millrace.plugin.v1.OpenTask.config:type_name -> millrace.plugin.v1.OpenTask.ConfigEntry
-	17, // 19: millrace.plugin.v1.ToSource.open:type_name -> millrace.plugin.v1.OpenTask
-	20, // 20: millrace.plugin.v1.ToSource.offsets:type_name -> millrace.plugin.v1.OffsetsReply
-	19, // 21: millrace.plugin.v1.ToSource.pause:type_name -> millrace.plugin.v1.Empty
-	19, // 22: millrace.plugin.v1.ToSource.resume:type_name -> millrace.plugin.v1.Empty
-	19, // 23: millrace.plugin.v1.ToSource.stop:type_name -> millrace.plugin.v1.Empty
-	19, // 24: millrace.plugin.v1.ToSource.close:type_name -> millrace.plugin.v1.Empty
-	2,  // 25: millrace.plugin.v1.OffsetsReply.failure:type_name -> millrace.plugin.v1.Failure
-	19, // 26: millrace.plugin.v1.FromSource.opened:type_name -> millrace.plugin.v1.Empty
-	21, // 27: millrace.plugin.v1.FromSource.offsets:type_name -> millrace.plugin.v1.OffsetsRequest
-	22, // 28: millrace.plugin.v1.FromSource.batch:type_name -> millrace.plugin.v1.Batch
-	2,  // 29: millrace.plugin.v1.FromSource.retrying:type_name -> millrace.plugin.v1.Failure
-	2,  // 30: millrace.plugin.v1.FromSource.failed:type_name -> millrace.plugin.v1.Failure
-	19, // 31: millrace.plugin.v1.FromSource.stopped:type_name -> millrace.plugin.v1.Empty
-	19, // 32: millrace.plugin.v1.FromSource.closed:type_name -> millrace.plugin.v1.Empty
-	25, // 33: millrace.plugin.v1.Offsets.offsets:type_name -> millrace.plugin.v1.PartitionOffset
-	2,  // 34: millrace.plugin.v1.Offsets.failure:type_name -> millrace.plugin.v1.Failure
-	24, // 35: millrace.plugin.v1.Partitions.partitions:type_name -> millrace.plugin.v1.TopicPartition
-	17, // 36: millrace.plugin.v1.ToSink.open:type_name -> millrace.plugin.v1.OpenTask
-	26, // 37: millrace.plugin.v1.ToSink.assigned:type_name -> millrace.plugin.v1.Offsets
-	27, // 38: millrace.plugin.v1.ToSink.revoked:type_name -> millrace.plugin.v1.Partitions
-	22, // 39: millrace.plugin.v1.ToSink.put:type_name -> millrace.plugin.v1.Batch
-	26, // 40: millrace.plugin.v1.ToSink.pre_commit:type_name -> millrace.plugin.v1.Offsets
-	19, // 41: millrace.plugin.v1.ToSink.close:type_name -> millrace.plugin.v1.Empty
-	2,  // 42: millrace.plugin.v1.PutDone.failure:type_name -> millrace.plugin.v1.Failure
-	2,  // 43: millrace.plugin.v1.Done.failure:type_name -> millrace.plugin.v1.Failure
-	29, // 44: millrace.plugin.v1.FromSink.put_done:type_name -> millrace.plugin.v1.PutDone
-	26, // 45: millrace.plugin.v1.FromSink.pre_committed:type_name -> millrace.plugin.v1.Offsets
-	30, // 46: millrace.plugin.v1.FromSink.done:type_name -> millrace.plugin.v1.Done
-	31, // 47: millrace.plugin.v1.FromSink.errant:type_name -> millrace.plugin.v1.Errant
-	26, // 48: millrace.plugin.v1.FromSink.rewind:type_name -> millrace.plugin.v1.Offsets
-	27, // 49: millrace.plugin.v1.FromSink.pause:type_name -> millrace.plugin.v1.Partitions
-	27, // 50: millrace.plugin.v1.FromSink.resume:type_name -> millrace.plugin.v1.Partitions
-	19, // 51: millrace.plugin.v1.FromSink.request_commit:type_name -> millrace.plugin.v1.Empty
-	2,  // 52: millrace.plugin.v1.FromSink.failed:type_name -> millrace.plugin.v1.Failure
-	19, // 53: millrace.plugin.v1.FromSink.closed:type_name -> millrace.plugin.v1.Empty
-	3,  // 54: millrace.plugin.v1.Connector.Describe:input_type -> millrace.plugin.v1.DescribeRequest
-	9,  // 55: millrace.plugin.v1.Connector.Validate:input_type -> millrace.plugin.v1.ValidateRequest
-	11, // 56: millrace.plugin.v1.Connector.Plan:input_type -> millrace.plugin.v1.PlanRequest
-	15, // 57: millrace.plugin.v1.Connector.AlterOffsets:input_type -> millrace.plugin.v1.AlterOffsetsRequest
-	18, // 58: millrace.plugin.v1.Connector.SourceTask:input_type -> millrace.plugin.v1.ToSource
-	28, // 59: millrace.plugin.v1.Connector.SinkTask:input_type -> millrace.plugin.v1.ToSink
-	4,  // 60: millrace.plugin.v1.Connector.Describe:output_type -> millrace.plugin.v1.DescribeResponse
-	10, // 61: millrace.plugin.v1.Connector.Validate:output_type -> millrace.plugin.v1.ValidateResponse
-	13, // 62: millrace.plugin.v1.Connector.Plan:output_type -> millrace.plugin.v1.PlanResponse
-	16, // 63: millrace.plugin.v1.Connector.AlterOffsets:output_type -> millrace.plugin.v1.AlterOffsetsResponse
-	23, // 64: millrace.plugin.v1.Connector.SourceTask:output_type -> millrace.plugin.v1.FromSource
-	32, // 65: millrace.plugin.v1.Connector.SinkTask:output_type -> millrace.plugin.v1.FromSink
-	60, // [60:66] is the sub-list for method output_type
-	54, // [54:60] is the sub-list for method input_type
-	54, // [54:54] is the sub-list for extension type_name
-	54, // [54:54] is the sub-list for extension extendee
-	0,  // [0:54] is the sub-list for field type_name
+	31, // 3: millrace.plugin.v1.ValidateRequest.config:type_name -> millrace.plugin.v1.ValidateRequest.ConfigEntry
+	3,  // 4: millrace.plugin.v1.ValidateResponse.failure:type_name -> millrace.plugin.v1.Failure
+	2,  // 5: millrace.plugin.v1.ValidateResponse.exactly_once:type_name -> millrace.plugin.v1.ExactlyOnce
+	32, // 6: millrace.plugin.v1.PlanRequest.config:type_name -> millrace.plugin.v1.PlanRequest.ConfigEntry
+	33, // 7: millrace.plugin.v1.TaskConfig.config:type_name -> millrace.plugin.v1.TaskConfig.ConfigEntry
+	10, // 8: millrace.plugin.v1.PlanResponse.tasks:type_name -> millrace.plugin.v1.TaskConfig
+	3,  // 9: millrace.plugin.v1.PlanResponse.failure:type_name -> millrace.plugin.v1.Failure
+	34, // 10: millrace.plugin.v1.AlterOffsetsRequest.config:type_name -> millrace.plugin.v1.AlterOffsetsRequest.ConfigEntry
+	12, // 11: millrace.plugin.v1.AlterOffsetsRequest.changes:type_name -> millrace.plugin.v1.OffsetChange
+	23, // 12: millrace.plugin.v1.AlterOffsetsRequest.sink_changes:type_name -> millrace.plugin.v1.PartitionOffset
+	3,  // 13: millrace.plugin.v1.AlterOffsetsResponse.failure:type_name -> millrace.plugin.v1.Failure
+	35, // 14: millrace.plugin.v1.OpenTask.config:type_name -> millrace.plugin.v1.OpenTask.ConfigEntry
+	15, // 15: millrace.plugin.v1.ToSource.open:type_name -> millrace.plugin.v1.OpenTask
+	18, // 16: millrace.plugin.v1.ToSource.offsets:type_name -> millrace.plugin.v1.OffsetsReply
+	17, // 17: millrace.plugin.v1.ToSource.pause:type_name -> millrace.plugin.v1.Empty
+	17, // 18: millrace.plugin.v1.ToSource.resume:type_name -> millrace.plugin.v1.Empty
+	17, // 19: millrace.plugin.v1.ToSource.stop:type_name -> millrace.plugin.v1.Empty
+	17, // 20: millrace.plugin.v1.ToSource.close:type_name -> millrace.plugin.v1.Empty
+	3,  // 21: millrace.plugin.v1.OffsetsReply.failure:type_name -> millrace.plugin.v1.Failure
+	17, // 22: millrace.plugin.v1.FromSource.opened:type_name -> millrace.plugin.v1.Empty
+	19, // 23: millrace.plugin.v1.FromSource.offsets:type_name -> millrace.plugin.v1.OffsetsRequest
+	20, // 24: millrace.plugin.v1.FromSource.batch:type_name -> millrace.plugin.v1.Payload
+	3,  // 25: millrace.plugin.v1.FromSource.retrying:type_name -> millrace.plugin.v1.Failure
+	3,  // 26: millrace.plugin.v1.FromSource.failed:type_name -> millrace.plugin.v1.Failure
+	17, // 27: millrace.plugin.v1.FromSource.stopped:type_name -> millrace.plugin.v1.Empty
+	17, // 28: millrace.plugin.v1.FromSource.closed:type_name -> millrace.plugin.v1.Empty
+	23, // 29: millrace.plugin.v1.OffsetList.offsets:type_name -> millrace.plugin.v1.PartitionOffset
+	3,  // 30: millrace.plugin.v1.OffsetList.failure:type_name -> millrace.plugin.v1.Failure
+	22, // 31: millrace.plugin.v1.PartitionList.partitions:type_name -> millrace.plugin.v1.PartitionName
+	15, // 32: millrace.plugin.v1.ToSink.open:type_name -> millrace.plugin.v1.OpenTask
+	24, // 33: millrace.plugin.v1.ToSink.assigned:type_name -> millrace.plugin.v1.OffsetList
+	25, // 34: millrace.plugin.v1.ToSink.revoked:type_name -> millrace.plugin.v1.PartitionList
+	20, // 35: millrace.plugin.v1.ToSink.put:type_name -> millrace.plugin.v1.Payload
+	24, // 36: millrace.plugin.v1.ToSink.pre_commit:type_name -> millrace.plugin.v1.OffsetList
+	17, // 37: millrace.plugin.v1.ToSink.close:type_name -> millrace.plugin.v1.Empty
+	3,  // 38: millrace.plugin.v1.PutDone.failure:type_name -> millrace.plugin.v1.Failure
+	3,  // 39: millrace.plugin.v1.Done.failure:type_name -> millrace.plugin.v1.Failure
+	27, // 40: millrace.plugin.v1.FromSink.put_done:type_name -> millrace.plugin.v1.PutDone
+	24, // 41: millrace.plugin.v1.FromSink.pre_committed:type_name -> millrace.plugin.v1.OffsetList
+	28, // 42: millrace.plugin.v1.FromSink.done:type_name -> millrace.plugin.v1.Done
+	29, // 43: millrace.plugin.v1.FromSink.errant:type_name -> millrace.plugin.v1.Errant
+	24, // 44: millrace.plugin.v1.FromSink.rewind:type_name -> millrace.plugin.v1.OffsetList
+	25, // 45: millrace.plugin.v1.FromSink.pause:type_name -> millrace.plugin.v1.PartitionList
+	25, // 46: millrace.plugin.v1.FromSink.resume:type_name -> millrace.plugin.v1.PartitionList
+	17, // 47: millrace.plugin.v1.FromSink.request_commit:type_name -> millrace.plugin.v1.Empty
+	3,  // 48: millrace.plugin.v1.FromSink.failed:type_name -> millrace.plugin.v1.Failure
+	17, // 49: millrace.plugin.v1.FromSink.closed:type_name -> millrace.plugin.v1.Empty
+	4,  // 50: millrace.plugin.v1.Connector.Describe:input_type -> millrace.plugin.v1.DescribeRequest
+	7,  // 51: millrace.plugin.v1.Connector.Validate:input_type -> millrace.plugin.v1.ValidateRequest
+	9,  // 52: millrace.plugin.v1.Connector.Plan:input_type -> millrace.plugin.v1.PlanRequest
+	13, // 53: millrace.plugin.v1.Connector.AlterOffsets:input_type -> millrace.plugin.v1.AlterOffsetsRequest
+	16, // 54: millrace.plugin.v1.Connector.SourceTask:input_type -> millrace.plugin.v1.ToSource
+	26, // 55: millrace.plugin.v1.Connector.SinkTask:input_type -> millrace.plugin.v1.ToSink
+	5,  // 56: millrace.plugin.v1.Connector.Describe:output_type -> millrace.plugin.v1.DescribeResponse
+	8,  // 57: millrace.plugin.v1.Connector.Validate:output_type -> millrace.plugin.v1.ValidateResponse
+	11, // 58: millrace.plugin.v1.Connector.Plan:output_type -> millrace.plugin.v1.PlanResponse
+	14, // 59: millrace.plugin.v1.Connector.AlterOffsets:output_type -> millrace.plugin.v1.AlterOffsetsResponse
+	21, // 60: millrace.plugin.v1.Connector.SourceTask:output_type -> millrace.plugin.v1.FromSource
+	30, // 61: millrace.plugin.v1.Connector.SinkTask:output_type -> millrace.plugin.v1.FromSink
+	56, // [56:62] is the sub-list for method output_type
+	50, // [50:56] is the sub-list for method input_type
+	50, // [50:50] is the sub-list for extension type_name
+	50, // [50:50] is the sub-list for extension extendee
+	0,  // [0:50] is the sub-list for field type_name
 }
 
 func init() { file_connector_proto_init() }
@@ -2894,7 +2644,7 @@ func file_connector_proto_init() {
 	if File_connector_proto != nil {
 		return
 	}
-	file_connector_proto_msgTypes[16].OneofWrappers = []any{
+	file_connector_proto_msgTypes[13].OneofWrappers = []any{
 		(*ToSource_Open)(nil),
 		(*ToSource_Offsets)(nil),
 		(*ToSource_Credit)(nil),
@@ -2905,7 +2655,7 @@ func file_connector_proto_init() {
 		(*ToSource_Stop)(nil),
 		(*ToSource_Close)(nil),
 	}
-	file_connector_proto_msgTypes[21].OneofWrappers = []any{
+	file_connector_proto_msgTypes[18].OneofWrappers = []any{
 		(*FromSource_Opened)(nil),
 		(*FromSource_Offsets)(nil),
 		(*FromSource_Batch)(nil),
@@ -2914,7 +2664,7 @@ func file_connector_proto_init() {
 		(*FromSource_Stopped)(nil),
 		(*FromSource_Closed)(nil),
 	}
-	file_connector_proto_msgTypes[26].OneofWrappers = []any{
+	file_connector_proto_msgTypes[23].OneofWrappers = []any{
 		(*ToSink_Open)(nil),
 		(*ToSink_Assigned)(nil),
 		(*ToSink_Revoked)(nil),
@@ -2922,7 +2672,7 @@ func file_connector_proto_init() {
 		(*ToSink_PreCommit)(nil),
 		(*ToSink_Close)(nil),
 	}
-	file_connector_proto_msgTypes[30].OneofWrappers = []any{
+	file_connector_proto_msgTypes[27].OneofWrappers = []any{
 		(*FromSink_Opened)(nil),
 		(*FromSink_Credit)(nil),
 		(*FromSink_PutDone)(nil),
@@ -2942,8 +2692,8 @@ func file_connector_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_connector_proto_rawDesc), len(file_connector_proto_rawDesc)),
-			NumEnums:      2,
-			NumMessages:   36,
+			NumEnums:      3,
+			NumMessages:   33,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
