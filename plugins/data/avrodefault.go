@@ -1,50 +1,67 @@
 package data
 
 import (
-	"math"
 	"slices"
 	"strconv"
 )
 
-// fieldDefault is the default of a record field of schema s: its default, null
-// if it is optional, nil for none. A default that Avro would not accept for
-// the first type of the union, and a float that JSON cannot write, are left
-// out, as AvroData does.
-func (f *former) fieldDefault(s *Schema) []byte {
-	v := s.def
+// fieldDefault is the default of a record field of schema s and type n: its
+// default, null if it is optional, nil for none. A default that Avro does not
+// accept is left out, as AvroData does: that of an optional struct, whose union
+// begins with null, of entries of a map that is none in Avro, of NaN.
+func (f *former) fieldDefault(s *Schema, n *AvroNode) []byte {
 	if !s.hasDef {
 		if s.optional {
 			return []byte("null")
 		}
 		return nil
 	}
-	if s.typ == TypeStruct && s.optional || !jsonNumbers(v) {
+	def := f.appendDefault(nil, s, s.def)
+	if in := newScanner(def); !validDefault(n, &in) {
 		return nil
 	}
-	if isUnion(s) {
-		if v.(*Struct).values[0] == nil {
-			return nil
-		}
-	}
-	return f.appendDefault(nil, s, v)
+	return def
 }
 
-// jsonNumbers reports whether all floats in a value are numbers to JSON.
-func jsonNumbers(v any) bool {
-	switch v := v.(type) {
-	case float32:
-		return v == v && !math.IsInf(float64(v), 0)
-	case float64:
-		return v == v && !math.IsInf(v, 0)
-	case []any:
-		return !slices.ContainsFunc(v, func(e any) bool { return !jsonNumbers(e) })
-	case *Struct:
-		return !slices.ContainsFunc(v.values, func(e any) bool { return !jsonNumbers(e) })
-	case Map:
-		return !slices.ContainsFunc(v, func(e Entry) bool { return !jsonNumbers(e.Key) || !jsonNumbers(e.Value) })
-	default:
-		return true
+// validDefault decides whether the next value is a default that Avro's
+// specification accepts: of the right kind, and of a union's first type.
+func validDefault(n *AvroNode, in *scanner) bool {
+	k := in.kind()
+	count := 0
+	ok := true
+	switch n.kind {
+	case AvroUnion:
+		return validDefault(n.branches[0], in)
+	case AvroNull:
+		return k == 'n' && in.literal() == 'n'
+	case AvroBoolean:
+		c := in.literal()
+		return c == 't' || c == 'f'
+	case AvroInt, AvroLong, AvroFloat, AvroDouble:
+		return in.number() != nil
+	case AvroString, AvroBytes, AvroEnum, AvroFixed:
+		in.text()
+		return in.err == nil
+	case AvroArray:
+		in.open('[')
+		for in.more(']', &count) && ok {
+			ok = validDefault(n.items, in)
+		}
+	case AvroMap:
+		in.open('{')
+		for in.more('}', &count) && ok {
+			in.key()
+			ok = validDefault(n.items, in)
+		}
+	case AvroRecord:
+		in.open('{')
+		for in.more('}', &count) && ok {
+			name := string(in.key())
+			i := slices.IndexFunc(n.fields, func(f avroField) bool { return f.name == name })
+			ok = i >= 0 && validDefault(n.fields[i].typ, in)
+		}
 	}
+	return ok && in.err == nil
 }
 
 // appendDefault writes a value as Avro writes defaults: bytes as text of one

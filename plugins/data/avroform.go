@@ -66,7 +66,7 @@ func (f *former) node(s *Schema) (*AvroNode, error) {
 	}
 	if null := nullBranch(s); null >= 0 && !isUnion(s) {
 		u := &AvroNode{kind: AvroUnion, branches: []*AvroNode{n, n}}
-		u.branches[null] = &AvroNode{kind: AvroNull, depth: 1, nodes: 1}
+		u.branches[null] = avroPrimitive(AvroNull)
 		n = u
 	}
 	if err := n.measure(); err != nil {
@@ -228,7 +228,7 @@ func (f *former) mapping(s *Schema) (*AvroNode, error) {
 func (f *former) union(s *Schema) (*AvroNode, error) {
 	u := &AvroNode{kind: AvroUnion}
 	if s.optional {
-		u.branches = append(u.branches, &AvroNode{kind: AvroNull, depth: 1, nodes: 1})
+		u.branches = append(u.branches, avroPrimitive(AvroNull))
 	}
 	for _, field := range s.fields {
 		b, err := f.node(AsRequired(field.Schema))
@@ -277,7 +277,7 @@ func (f *former) field(name string, s *Schema, doc *string) (avroField, error) {
 	if err != nil {
 		return avroField{}, err
 	}
-	out := avroField{name: name, typ: typ, doc: doc, def: f.fieldDefault(s)}
+	out := avroField{name: name, typ: typ, doc: doc, def: f.fieldDefault(s, typ)}
 	if f.o.DiscardTypeDocDefault {
 		out.doc = nil
 		if s.hasDoc {

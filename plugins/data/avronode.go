@@ -57,6 +57,7 @@ type AvroNode struct {
 	props     []avroProp
 
 	depth, nodes int // as in Schema
+	minBytes     int // the fewest bytes a value takes
 }
 
 type avroField struct {
@@ -95,8 +96,32 @@ func (n *AvroNode) prop(key string) ([]byte, bool) {
 	return nil, false
 }
 
-// size counts the tree below n, bounded as a Schema's is.
+func avroPrimitive(k AvroKind) *AvroNode {
+	n := &AvroNode{kind: k, depth: 1, nodes: 1, minBytes: 1}
+	switch k {
+	case AvroNull:
+		n.minBytes = 0
+	case AvroFloat:
+		n.minBytes = 4
+	case AvroDouble:
+		n.minBytes = 8
+	}
+	return n
+}
+
+// measure counts the tree below n, bounded as a Schema's is, once n has all
+// its parts.
 func (n *AvroNode) measure() error {
+	n.minBytes = avroPrimitive(n.kind).minBytes
+	switch n.kind {
+	case AvroRecord:
+		n.minBytes = 0
+		for _, f := range n.fields {
+			n.minBytes += f.typ.minBytes
+		}
+	case AvroFixed:
+		n.minBytes = n.size
+	}
 	n.depth, n.nodes = 1, 1
 	add := func(c *AvroNode) {
 		n.depth = max(n.depth, c.depth+1)

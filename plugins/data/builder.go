@@ -178,11 +178,34 @@ func (b *Builder) Default(v any) *Builder {
 		b.err = fmt.Errorf("%w: default: %w", ErrSchema, err)
 		return b
 	}
+	if nullTextKey(&b.s, v) {
+		b.fail("default: a map with text keys has a null key, which JSON cannot write")
+		return b
+	}
 	b.s.def, b.s.hasDef = cloneValue(v), true
 	if st, ok := b.s.def.(*Struct); ok {
 		st.schema = &b.s
 	}
 	return b
+}
+
+// nullTextKey finds a null key in a map that is an object in JSON.
+func nullTextKey(s *Schema, v any) bool {
+	switch v := v.(type) {
+	case *Struct:
+		for i, f := range s.fields {
+			if nullTextKey(f.Schema, v.values[i]) {
+				return true
+			}
+		}
+	case []any:
+		return slices.ContainsFunc(v, func(e any) bool { return nullTextKey(s.value, e) })
+	case Map:
+		return slices.ContainsFunc(v, func(e Entry) bool {
+			return e.Key == nil && s.key.typ == TypeString || nullTextKey(s.key, e.Key) || nullTextKey(s.value, e.Value)
+		})
+	}
+	return false
 }
 
 // Field appends a field to a Struct schema. Names must not be empty and must

@@ -1,7 +1,7 @@
 package data
 
 import (
-	"strconv"
+	"math"
 	"unicode/utf8"
 )
 
@@ -68,7 +68,8 @@ func appendJSONFloat(dst []byte, v float64, bits int) []byte {
 	return AppendFloat(dst, v, bits)
 }
 
-// appendJSONKey appends a member name and its colon.
-func appendJSONKey(dst []byte, key string) []byte {
-	return append(strconv.AppendQuote(dst, key), ':')
+// nonNumbers are the floats that JSON has no number for, as Jackson writes
+// them in strings.
+var nonNumbers = map[string]float64{
+	"NaN": math.NaN(), "Infinity": math.Inf(1), "-Infinity": math.Inf(-1),
 }

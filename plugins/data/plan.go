@@ -50,6 +50,7 @@ type plan struct {
 	key      *plan
 	elem     *plan
 	fields   []*plan
+	keys     [][]byte // of each field what stands before its value in JSON
 }
 
 // noNull is plan.null of a required schema.
@@ -165,6 +166,7 @@ func compileStruct(p *plan, s *Schema) {
 			p.minBytes += p.fields[i].minBytes
 		}
 		p.defaults = p.defaults || p.fields[i].defaults
+		p.keys = append(p.keys, append(appendJSONString([]byte{"{,"[flag(i > 0)]}, f.Name), ':'))
 	}
 }
 

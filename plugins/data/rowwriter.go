@@ -42,7 +42,7 @@ type RowWriter struct {
 type writeFrame struct {
 	p     *plan
 	next  int // what is next: a field, an element, of a map half an entry
-	start int // array and map: where the block's count goes
+	start int // array and map: where the elements begin
 	spans int // map: where its entries begin in RowWriter.spans
 	set   bool
 }
@@ -340,7 +340,6 @@ func (w *RowWriter) BeginMap() { w.beginBlock(anyMap, "map") }
 func (w *RowWriter) beginBlock(want opSet, what string) {
 	if p := w.take(want, what); p != nil {
 		w.frames = append(w.frames, writeFrame{p: p, start: len(w.buf), spans: len(w.spans)})
-		w.buf = append(w.buf, 0) // room for the count of up to 63 elements, and all of an empty one
 	}
 }
 
@@ -365,7 +364,7 @@ func (w *RowWriter) End() {
 			w.fail(errors.New("a union has no field set"))
 		}
 	case opArray:
-		w.endBlock(f, f.next)
+		w.buf = closeBlock(w.buf, f.start, f.next)
 	default:
 		w.endMap(f)
 	}
@@ -388,25 +387,25 @@ func (w *RowWriter) endMap(f *writeFrame) {
 		}
 	}
 	var err error
-	if w.scratch, err = sortEntries(w.buf, f.start+1, spans, w.scratch, f.p.op == opMap); err != nil {
+	if w.scratch, err = sortEntries(w.buf, f.start, spans, w.scratch, f.p.op == opMap); err != nil {
 		w.fail(err)
 		return
 	}
 	w.spans = w.spans[:f.spans]
-	w.endBlock(f, f.next/2)
+	w.buf = closeBlock(w.buf, f.start, f.next/2)
 }
 
-// endBlock puts the count before the elements and the end mark after them.
-func (w *RowWriter) endBlock(f *writeFrame, count int) {
+// closeBlock makes a block of the elements from dst[start:] on: it puts their
+// count before and the end mark after them.
+func closeBlock(dst []byte, start, count int) []byte {
 	if count == 0 {
-		return
+		return append(dst, 0)
 	}
 	var room [binary.MaxVarintLen64]byte
 	n := binary.PutVarint(room[:], int64(count))
-	if n > 1 {
-		w.buf = append(w.buf, room[1:n]...) // make room, the content is overwritten
-		copy(w.buf[f.start+n:], w.buf[f.start+1:len(w.buf)-n+1])
-	}
-	copy(w.buf[f.start:], room[:n])
-	w.buf = append(w.buf, 0)
+	end := len(dst)
+	dst = append(append(dst, room[:n]...), 0)
+	copy(dst[start+n:end+n], dst[start:end])
+	copy(dst[start:], room[:n])
+	return dst
 }

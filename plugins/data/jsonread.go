@@ -1,0 +1,327 @@
+package data
+
+import (
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"math"
+	"strconv"
+)
+
+// RowFromJSON appends the row of a JSON value to dst, reading it as Connect's
+// JsonConverter does: members in any order and unknown ones skipped, a missing
+// member like a null, decimals as numbers or base64. What Jackson would bend
+// into shape without a word, such as text in a number's place or a number that
+// does not fit its type, is an error here.
+func RowFromJSON(dst []byte, s *Schema, text []byte, o JSONOptions) (row []byte, nullDefault bool, err error) {
+	r := NewJSONReader(s, o)
+	return r.Append(dst, text)
+}
+
+// JSONReader is RowFromJSON for many values of one schema. It is used by one
+// goroutine.
+type JSONReader struct {
+	w     RowWriter
+	o     JSONOptions
+	spans [][]byte // the members of the open structs, by field
+	tmp   []byte
+}
+
+// NewJSONReader returns a reader of JSON values of s.
+func NewJSONReader(s *Schema, o JSONOptions) *JSONReader {
+	return &JSONReader{w: RowWriter{root: s.compiled()}, o: o}
+}
+
+// Append appends the row of a JSON value to dst. A null as a whole is an
+// error: it has no row.
+func (r *JSONReader) Append(dst, text []byte) (row []byte, nullDefault bool, err error) {
+	r.w.Reset(dst)
+	r.spans = r.spans[:0]
+	in := newScanner(text)
+	r.value(r.w.root, &in)
+	if err := in.end(); err != nil {
+		return dst, false, err
+	}
+	return r.w.Finish()
+}
+
+// value reads one value that the writer expects next.
+func (r *JSONReader) value(p *plan, in *scanner) {
+	if r.w.err != nil {
+		return
+	}
+	k := in.kind()
+	if k == 'n' {
+		in.literal()
+		r.nothing(p)
+		return
+	}
+	switch p.op {
+	case opInt8, opInt16, opInt32, opTime, opInt64:
+		r.integer(p, in)
+	case opFloat32, opFloat64:
+		r.float(p, in)
+	case opBoolean:
+		if v := in.literal(); v == 't' || v == 'f' {
+			r.w.Boolean(v == 't')
+		}
+	case opString:
+		r.w.TextBytes(in.text())
+	case opBytes, opFixed:
+		if b, err := r.base64(in); err != nil {
+			r.reject(err)
+		} else {
+			r.w.Bytes(b)
+		}
+	case opDecimal, opFixedDecimal:
+		r.decimal(in)
+	case opArray:
+		r.array(p, in)
+	case opMap, opEntries:
+		if p.schema.key.typ == TypeString {
+			r.object(p, in)
+		} else {
+			r.pairs(p, in)
+		}
+	case opStruct, opUnion:
+		r.structure(p, in)
+	}
+	if in.err != nil {
+		r.reject(in.err)
+	}
+}
+
+// reject fails at the value that is next, not the one before.
+func (r *JSONReader) reject(err error) {
+	if r.w.err == nil {
+		r.w.fail(err)
+	}
+}
+
+// nothing writes a null or, unless nulls are kept, the default.
+func (r *JSONReader) nothing(p *plan) {
+	if p.defRow == nil || r.o.KeepNulls && p.null >= 0 {
+		r.w.Null()
+		return
+	}
+	if r.o.KeepNulls {
+		r.reject(ErrRequired)
+		return
+	}
+	r.w.defaultValue()
+}
+
+// defaultValue writes the next value's default.
+func (w *RowWriter) defaultValue() {
+	n := len(w.frames)
+	if n > 0 && w.frames[n-1].p.op == opUnion {
+		w.Null() // an unset branch of a union, whatever its default
+		return
+	}
+	if p := w.advance(); p != nil {
+		w.buf = append(w.buf, p.defRow...)
+	}
+}
+
+func (r *JSONReader) integer(p *plan, in *scanner) {
+	bits := 64
+	switch p.op {
+	case opInt8:
+		bits = 8
+	case opInt16:
+		bits = 16
+	case opInt32, opTime:
+		bits = 32
+	}
+	v, err := parseInteger(in.number(), bits)
+	switch {
+	case in.err != nil:
+		return
+	case err != nil:
+		r.reject(err)
+	case p.op == opTime || p.op == opInt32:
+		r.w.Int32(int32(v))
+	case p.op == opInt64:
+		r.w.Int64(v)
+	case p.op == opInt16:
+		r.w.Int16(int16(v))
+	default:
+		r.w.Int8(int8(v))
+	}
+}
+
+// parseInteger reads a JSON number that must be whole: 5, and also 5.0 or 5e2.
+func parseInteger(text []byte, bits int) (int64, error) {
+	v, err := strconv.ParseInt(string(text), 10, bits)
+	if err == nil {
+		return v, nil
+	}
+	if errors.Is(err, strconv.ErrSyntax) {
+		d, derr := ParseDecimal(string(text))
+		if derr == nil {
+			d, derr = d.Rescale(0)
+		}
+		if derr == nil && d.Unscaled.IsInt64() {
+			if v := d.Unscaled.Int64(); v<<(64-bits)>>(64-bits) == v {
+				return v, nil
+			}
+		}
+	}
+	return 0, fmt.Errorf("%.40s is not an integer of %d bits", text, bits)
+}
+
+func (r *JSONReader) float(p *plan, in *scanner) {
+	bits := 64
+	if p.op == opFloat32 {
+		bits = 32
+	}
+	var v float64
+	var err error
+	if in.kind() == '"' {
+		text := in.text()
+		special, ok := nonNumbers[string(text)]
+		if v = special; !ok {
+			err = fmt.Errorf("%.40q is not a number", text)
+		}
+	} else {
+		text := in.number()
+		v, err = strconv.ParseFloat(string(text), bits)
+		if errors.Is(err, strconv.ErrRange) && math.IsInf(v, 0) {
+			err = fmt.Errorf("%.40s is out of range", text)
+		}
+	}
+	switch {
+	case in.err != nil:
+	case err != nil:
+		r.reject(err)
+	case bits == 32:
+		r.w.Float32(float32(v))
+	default:
+		r.w.Float64(v)
+	}
+}
+
+func (r *JSONReader) base64(in *scanner) ([]byte, error) {
+	var err error
+	r.tmp, err = base64.StdEncoding.AppendDecode(r.tmp[:0], in.text())
+	if err != nil {
+		return nil, fmt.Errorf("bytes are not base64: %w", err)
+	}
+	return r.tmp, nil
+}
+
+func (r *JSONReader) decimal(in *scanner) {
+	if in.kind() == '0' {
+		if text := in.number(); in.err == nil {
+			r.w.DecimalText(text)
+		}
+		return
+	}
+	if b, err := r.base64(in); err != nil {
+		r.reject(err)
+	} else {
+		r.w.DecimalBytes(b)
+	}
+}
+
+func (r *JSONReader) array(p *plan, in *scanner) {
+	n := 0
+	r.w.BeginArray()
+	in.open('[')
+	for in.more(']', &n) && r.w.err == nil {
+		r.value(p.elem, in)
+	}
+	r.w.End()
+}
+
+func (r *JSONReader) object(p *plan, in *scanner) {
+	n := 0
+	r.w.BeginMap()
+	in.open('{')
+	for in.more('}', &n) && r.w.err == nil {
+		r.w.TextBytes(in.key())
+		r.value(p.elem, in)
+	}
+	r.w.End()
+}
+
+func (r *JSONReader) pairs(p *plan, in *scanner) {
+	n := 0
+	r.w.BeginMap()
+	in.open('[')
+	for in.more(']', &n) && r.w.err == nil {
+		pair := 0
+		in.open('[')
+		for in.more(']', &pair) && r.w.err == nil {
+			switch pair {
+			case 1:
+				r.value(p.key, in)
+			case 2:
+				r.value(p.elem, in)
+			default:
+				r.reject(errors.New("a map entry of more than two values"))
+			}
+		}
+		if pair != 2 {
+			r.reject(errors.New("a map entry is an array of two values"))
+		}
+	}
+	r.w.End()
+}
+
+// structure finds the members of an object, which may be in any order, and
+// then writes the fields in theirs.
+func (r *JSONReader) structure(p *plan, in *scanner) {
+	base := len(r.spans)
+	for range p.fields {
+		r.spans = append(r.spans, nil)
+	}
+	n := 0
+	in.open('{')
+	for in.more('}', &n) {
+		if i, ok := p.schema.byName[string(in.key())]; ok {
+			r.spans[base+i] = in.raw()
+		} else {
+			in.skip(in.kind())
+		}
+	}
+	if in.err != nil {
+		return
+	}
+	r.w.BeginStruct()
+	for i, f := range p.fields {
+		raw := r.spans[base+i]
+		if raw == nil {
+			r.nothing(f)
+			continue
+		}
+		member := scanner{b: raw, depth: in.depth}
+		r.value(f, &member)
+	}
+	r.w.End()
+	r.spans = r.spans[:base]
+}
+
+// SplitEnvelope returns the two members of JsonConverter's envelope
+// {"schema":...,"payload":...}, and an error if text is anything else. Either
+// is JSON text, perhaps null.
+func SplitEnvelope(text []byte) (schema, payload []byte, err error) {
+	in := newScanner(text)
+	n := 0
+	in.open('{')
+	for in.more('}', &n) {
+		switch key := in.key(); string(key) {
+		case "schema":
+			schema = in.raw()
+		case "payload":
+			payload = in.raw()
+		default:
+			in.fail("member %.40q in an envelope", key)
+		}
+	}
+	err = in.end()
+	if err == nil && (schema == nil || payload == nil) {
+		err = fmt.Errorf("%w: an envelope needs the members schema and payload", ErrJSON)
+	}
+	return schema, payload, err
+}
