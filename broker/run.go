@@ -67,7 +67,7 @@ func (b *Broker) start(ctx context.Context) error {
 	}
 	n.replicas, err = replica.Open(replica.Config{
 		Dir: b.logDir(), NodeID: b.cfg.NodeID, Broker: b.broker, Logger: b.cfg.Logger,
-	}, nil)
+	})
 	if err != nil {
 		return err
 	}
@@ -79,14 +79,19 @@ func (b *Broker) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	n.quorum.Publish(n.replicas.Apply)
+	a, err := api.New(api.Config{
+		ClusterID: n.identity.ClusterID, NodeID: b.cfg.NodeID, Broker: b.broker,
+		Controller: n.quorum, Replicas: n.replicas, LogDir: b.logDir(), Logger: b.cfg.Logger,
+	})
+	if err != nil {
+		return err
+	}
+	n.api.Store(a)
+	n.replicas.Watch(a)
+	n.quorum.Publish(n.replicas.Apply, a.Follow)
 	if err := n.quorum.WaitPublished(ctx, index); err != nil {
 		return fmt.Errorf("open partitions: %w", err)
 	}
-	n.api.Store(api.New(api.Config{
-		ClusterID: n.identity.ClusterID, NodeID: b.cfg.NodeID, Broker: b.broker,
-		Controller: n.quorum, Replicas: n.replicas, LogDir: b.logDir(), Logger: b.cfg.Logger,
-	}))
 	return nil
 }
 
@@ -128,6 +133,7 @@ func (b *Broker) register(ctx context.Context) (uint64, error) {
 func (b *Broker) serve(ctx context.Context) error {
 	g, run := errgroup.WithContext(ctx)
 	g.Go(func() error { return b.node.replicas.Run(run) })
+	g.Go(func() error { return b.node.api.Load().Run(run) })
 	g.Go(func() error { return b.accept(run) })
 	g.Go(func() error {
 		select {
@@ -148,6 +154,9 @@ func (b *Broker) stop(crash bool) error {
 	if n.quorum != nil {
 		// First, so that no partition is opened while they are closed.
 		errs = append(errs, n.quorum.Close())
+	}
+	if a := n.api.Load(); a != nil {
+		a.Close() // the groups, which append to logs
 	}
 	if n.replicas != nil && !crash {
 		errs = append(errs, n.replicas.Close())

@@ -22,6 +22,9 @@ const proposals = 64
 // createTopics answers API 19, versions 0 to 7. v1 adds error messages and
 // validate_only; v4 lets counts be -1 for the broker's defaults; v5 is
 // flexible and returns what was created; v7 returns topic ids.
+//
+// Differs from Kafka: internal topics cannot be created, and the answer comes
+// when the partitions can be used.
 func (a *API) createTopics(ctx context.Context, _ *wire.Conn, req *kmsg.CreateTopicsRequest) (kmsg.Response, error) {
 	resp := req.ResponseKind().(*kmsg.CreateTopicsResponse)
 	ctx, cancel := context.WithTimeout(ctx, adminTimeout(req.TimeoutMillis))
@@ -95,6 +98,9 @@ func (a *API) createOne(ctx context.Context, req *kmsg.CreateTopicsRequest, t *k
 func (a *API) newTopic(t *kmsg.CreateTopicsRequestTopic, version int16) (*metadata.CreateTopic, error) {
 	if err := a.cfg.Controller.Image().CheckNewTopic(t.Topic); err != nil {
 		return nil, err
+	}
+	if internal(t.Topic) {
+		return nil, refuse(kerr.InvalidTopicException, t.Topic+" is created by the broker when it is needed")
 	}
 	c := &metadata.CreateTopic{ID: newTopicID(), Name: t.Topic, Configs: make(map[string]string, len(t.Configs))}
 	for _, cfg := range t.Configs {

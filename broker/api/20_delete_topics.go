@@ -13,6 +13,8 @@ import (
 
 // deleteTopics answers API 20, versions 0 to 6. v4 is flexible; v5 adds error
 // messages; v6 names topics by id as well.
+//
+// Differs from Kafka: __consumer_offsets cannot be deleted.
 func (a *API) deleteTopics(ctx context.Context, _ *wire.Conn, req *kmsg.DeleteTopicsRequest) (kmsg.Response, error) {
 	resp := req.ResponseKind().(*kmsg.DeleteTopicsResponse)
 	ctx, cancel := context.WithTimeout(ctx, adminTimeout(req.TimeoutMillis))
@@ -78,6 +80,9 @@ func (a *API) resolveDeletions(topics []kmsg.DeleteTopicsRequestTopic) ([]*metad
 func (a *API) deleteTopic(ctx context.Context, t *metadata.Topic) error {
 	if !a.cfg.Broker.Bool("delete.topic.enable") {
 		return kerr.TopicDeletionDisabled
+	}
+	if internal(t.Name) {
+		return refuse(kerr.InvalidTopicException, t.Name+" cannot be deleted: it holds the state of all groups")
 	}
 	_, index, err := a.cfg.Controller.Propose(ctx, &metadata.DeleteTopic{ID: t.ID})
 	if err != nil {

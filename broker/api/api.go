@@ -54,12 +54,13 @@ type API struct {
 	stop      sync.Once
 	meters    []meter // by key
 	producers producerIDs
+	groups    *groups
 }
 
 var _ wire.Handler = (*API)(nil)
 
-// New returns an API that serves every key of its table.
-func New(cfg Config) *API {
+// New returns an API that serves every key of its table. Close gives it up.
+func New(cfg Config) (*API, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
@@ -75,12 +76,23 @@ func New(cfg Config) *API {
 		a.routes[r.key] = r
 	}
 	a.meters = make([]meter, len(a.routes))
-	return a
+	var err error
+	a.groups, err = newGroups(a)
+	return a, err
 }
 
 // Stop makes requests that wait for something answer at once with what there
-// is, so that connections drain. It may be called again.
-func (a *API) Stop() { a.stop.Do(func() { close(a.stopping) }) }
+// is, and gives up the groups, so that connections drain. It may be called
+// again.
+func (a *API) Stop() {
+	a.stop.Do(func() {
+		close(a.stopping)
+		a.groups.close()
+	})
+}
+
+// Close is Stop, for an API that was never asked anything.
+func (a *API) Close() { a.Stop() }
 
 // route is one API key: the versions that are served and what serves them.
 type route struct {
@@ -125,11 +137,29 @@ func (a *API) table() []route {
 		later(4, 17, a.fetch),
 		on(1, 10, a.listOffsets),
 		on(0, 12, a.metadata),
+		later(1, 9, a.offsetCommit),
+		on(1, 9, a.offsetFetch),
+		on(0, 5, a.findCoordinator),
+		later(0, 9, a.joinGroup),
+		on(0, 4, a.heartbeat),
+		on(0, 5, a.leaveGroup),
+		later(0, 5, a.syncGroup),
+		on(0, 6, a.describeGroups),
+		on(0, 5, a.listGroups),
 		later(0, 4, a.apiVersions),
 		on(0, 7, a.createTopics),
 		on(0, 6, a.deleteTopics),
+		on(0, 2, a.deleteRecords),
 		on(0, 5, a.initProducerID),
 		on(2, 4, a.offsetForLeaderEpoch),
+		on(0, 4, a.describeConfigs),
+		on(0, 2, a.alterConfigs),
+		on(0, 4, a.describeLogDirs),
+		on(0, 3, a.createPartitions),
+		later(0, 2, a.deleteGroups),
+		on(0, 1, a.incrementalAlterConfigs),
+		later(0, 0, a.offsetDelete),
+		on(0, 1, a.describeCluster),
 	}
 }
 

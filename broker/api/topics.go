@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"fmt"
-	"strings"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
@@ -83,10 +82,9 @@ func (a *API) autoCreate(ctx context.Context, topic string) error {
 		c.Configs = map[string]string{
 			"cleanup.policy":   "compact",
 			"compression.type": "producer",
+			"flush.before.ack": string(metadata.FlushAlways), // whatever the broker's default is
 			"segment.bytes":    fmt.Sprint(a.cfg.Broker.Int("offsets.topic.segment.bytes")),
 		}
-	} else if strings.HasPrefix(topic, "__") && internal(topic) {
-		return kerr.UnknownTopicOrPartition
 	}
 	var err error
 	if c.Replicas, err = a.place(n, factor, 0); err != nil {

@@ -13,6 +13,7 @@ import (
 	"maps"
 	"net"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -51,7 +52,7 @@ type Cluster struct {
 	opts options
 	addr string
 
-	broker *broker.Broker
+	broker atomic.Pointer[broker.Broker] // memory clients dial whichever runs
 	cancel context.CancelCauseFunc
 	done   chan error
 }
@@ -85,7 +86,7 @@ func (c *Cluster) start(t testing.TB) {
 	if c.opts.logs {
 		logger = slog.New(slog.NewTextHandler(testWriter(t), &slog.HandlerOptions{Level: slog.LevelDebug}))
 	}
-	c.broker, err = broker.New(broker.Config{
+	b, err := broker.New(broker.Config{
 		DataDir: c.opts.dir, NodeID: 1, Properties: maps.Clone(c.opts.properties), Logger: logger,
 		Listeners: []broker.Listener{{Name: "PLAINTEXT", Listener: l}},
 	})
@@ -93,11 +94,12 @@ func (c *Cluster) start(t testing.TB) {
 		l.Close()
 		t.Fatalf("new broker: %v", err)
 	}
+	c.broker.Store(b)
 	ctx, cancel := context.WithCancelCause(context.Background())
 	c.cancel, c.done = cancel, make(chan error, 1)
-	go func() { c.done <- c.broker.Run(ctx) }()
+	go func() { c.done <- b.Run(ctx) }()
 	select {
-	case <-c.broker.Ready():
+	case <-b.Ready():
 	case err := <-c.done:
 		c.done = nil
 		t.Fatalf("broker did not start: %v", err)
@@ -132,7 +134,7 @@ func (c *Cluster) Addr() string { return c.addr }
 func (c *Cluster) Dir() string { return c.opts.dir }
 
 // Broker returns the running broker, for its Stats and Dial.
-func (c *Cluster) Broker() *broker.Broker { return c.broker }
+func (c *Cluster) Broker() *broker.Broker { return c.broker.Load() }
 
 // Restart stops the broker in order and starts it on the same data and
 // address.
@@ -177,8 +179,8 @@ func (c *Cluster) Client(t testing.TB, opts ...kgo.Opt) *kgo.Client {
 func (c *Cluster) MemoryClient(t testing.TB, opts ...kgo.Opt) *kgo.Client {
 	t.Helper()
 	return c.Client(t, append([]kgo.Opt{
-		kgo.SeedBrokers(c.broker.MemoryAddr()),
-		kgo.Dialer(func(ctx context.Context, _, _ string) (net.Conn, error) { return c.broker.Dial(ctx) }),
+		kgo.SeedBrokers(c.broker.Load().MemoryAddr()),
+		kgo.Dialer(func(ctx context.Context, _, _ string) (net.Conn, error) { return c.broker.Load().Dial(ctx) }),
 	}, opts...)...)
 }
 

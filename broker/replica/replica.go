@@ -49,7 +49,8 @@ type Set struct {
 }
 
 // Watch is told of partitions that begin and end to be led here. The calls
-// come from Apply, one after the other.
+// come while Apply runs: for one partition one after the other, for several at
+// the same time. They must not block for long.
 type Watch interface {
 	// Lead says that this broker leads p from now on, in a new epoch or at all.
 	Lead(p *Partition)

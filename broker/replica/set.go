@@ -24,9 +24,8 @@ import (
 // in order. Kafka's file of that name means the same.
 const cleanMarker = ".kafka_cleanshutdown"
 
-// Open takes a log directory into use. It opens no partition; Apply does. watch
-// may be nil.
-func Open(cfg Config, watch Watch) (*Set, error) {
+// Open takes a log directory into use. It opens no partition; Apply does.
+func Open(cfg Config) (*Set, error) {
 	if cfg.Syncs <= 0 {
 		cfg.Syncs = 8
 	}
@@ -39,14 +38,11 @@ func Open(cfg Config, watch Watch) (*Set, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.Default()
 	}
-	if watch == nil {
-		watch = noWatch{}
-	}
 	if err := cfg.FS.MkdirAll(cfg.Dir, 0o755); err != nil {
 		return nil, fmt.Errorf("create log directory: %w", err)
 	}
 	s := &Set{
-		cfg: cfg, syncer: commitlog.NewSyncer(cfg.Syncs), watch: watch,
+		cfg: cfg, syncer: commitlog.NewSyncer(cfg.Syncs), watch: noWatch{},
 		changed: make(chan struct{}, 1), topics: make(map[metadata.ID][]*Partition),
 	}
 	err := cfg.FS.Remove(filepath.Join(cfg.Dir, cleanMarker))
@@ -67,6 +63,9 @@ type noWatch struct{}
 
 func (noWatch) Lead(*Partition) {}
 func (noWatch) Drop(*Partition) {}
+
+// Watch has w told of partitions. It is called once, before the first Apply.
+func (s *Set) Watch(w Watch) { s.watch = w }
 
 // empty reports whether the directory holds no log that could have lost
 // anything.

@@ -1,0 +1,96 @@
+package api
+
+import (
+	"context"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/millrace/millrace/broker/group"
+	"github.com/millrace/millrace/broker/wire"
+)
+
+// offsetFetch answers API 9, versions 1 to 9. v2 lets null ask for all
+// partitions and reports errors of the whole group; v5 adds leader epochs; v6
+// is flexible; v7 asks for stable offsets, which all are without transactions;
+// v8 asks for several groups; v9 brings member epochs (KIP-848), which the
+// classic protocol has none of.
+func (a *API) offsetFetch(_ context.Context, _ *wire.Conn, req *kmsg.OffsetFetchRequest) (kmsg.Response, error) {
+	resp := req.ResponseKind().(*kmsg.OffsetFetchResponse)
+	if req.Version >= 8 {
+		for i := range req.Groups {
+			resp.Groups = append(resp.Groups, a.fetchGroup(req, &req.Groups[i]))
+		}
+		return resp, nil
+	}
+	g := kmsg.NewOffsetFetchRequestGroup()
+	g.Group = req.Group
+	if req.Topics != nil || req.Version < 2 {
+		g.Topics = []kmsg.OffsetFetchRequestGroupTopic{}
+	}
+	for _, t := range req.Topics {
+		gt := kmsg.NewOffsetFetchRequestGroupTopic()
+		gt.Topic, gt.Partitions = t.Topic, t.Partitions
+		g.Topics = append(g.Topics, gt)
+	}
+	out := a.fetchGroup(req, &g)
+	if resp.ErrorCode = out.ErrorCode; out.ErrorCode != 0 && req.Version < 2 {
+		out.Topics = failedTopics(&g, out.ErrorCode)
+	}
+	for _, t := range out.Topics {
+		rt := kmsg.NewOffsetFetchResponseTopic()
+		rt.Topic = t.Topic
+		for _, p := range t.Partitions {
+			rp := kmsg.NewOffsetFetchResponseTopicPartition()
+			rp.Partition, rp.Offset, rp.LeaderEpoch, rp.Metadata, rp.ErrorCode = p.Partition, p.Offset, p.LeaderEpoch, p.Metadata, p.ErrorCode
+			rt.Partitions = append(rt.Partitions, rp)
+		}
+		resp.Topics = append(resp.Topics, rt)
+	}
+	return resp, nil
+}
+
+// failedTopics says of every partition that the group failed: v1 has no other
+// place for it.
+func failedTopics(g *kmsg.OffsetFetchRequestGroup, code int16) []kmsg.OffsetFetchResponseGroupTopic {
+	var out []kmsg.OffsetFetchResponseGroupTopic
+	for _, t := range g.Topics {
+		rt := kmsg.NewOffsetFetchResponseGroupTopic()
+		rt.Topic = t.Topic
+		for _, id := range t.Partitions {
+			rp := kmsg.NewOffsetFetchResponseGroupTopicPartition()
+			rp.Partition, rp.Offset, rp.LeaderEpoch, rp.ErrorCode = id, -1, -1, code
+			rt.Partitions = append(rt.Partitions, rp)
+		}
+		out = append(out, rt)
+	}
+	return out
+}
+
+func (a *API) fetchGroup(req *kmsg.OffsetFetchRequest, g *kmsg.OffsetFetchRequestGroup) kmsg.OffsetFetchResponseGroup {
+	out := kmsg.NewOffsetFetchResponseGroup()
+	out.Group = g.Group
+	var tps []group.TopicPartition // nil for all
+	if g.Topics != nil {
+		tps = []group.TopicPartition{}
+	}
+	for _, t := range g.Topics {
+		for _, id := range t.Partitions {
+			tps = append(tps, group.TopicPartition{Topic: t.Topic, Partition: id})
+		}
+	}
+	offsets, err := a.groups.Fetch(g.Group, tps)
+	out.ErrorCode = a.code(req.Key(), err)
+	for i := range offsets {
+		o := &offsets[i]
+		if i == 0 || offsets[i-1].Topic != o.Topic {
+			rt := kmsg.NewOffsetFetchResponseGroupTopic()
+			rt.Topic = o.Topic
+			out.Topics = append(out.Topics, rt)
+		}
+		rt := &out.Topics[len(out.Topics)-1]
+		rp := kmsg.NewOffsetFetchResponseGroupTopicPartition()
+		rp.Partition, rp.Offset, rp.LeaderEpoch, rp.Metadata = o.Partition, o.Offset, o.LeaderEpoch, &o.Metadata
+		rt.Partitions = append(rt.Partitions, rp)
+	}
+	return out
+}
