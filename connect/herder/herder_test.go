@@ -1,0 +1,283 @@
+package herder
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/millrace/millrace/broker/brokertest"
+	"github.com/millrace/millrace/connect/connector"
+	"github.com/millrace/millrace/connect/store"
+	"github.com/millrace/millrace/connect/worker"
+	"github.com/millrace/millrace/plugins/configdef"
+)
+
+// fakeWorker plays a connector whose config says how many tasks it wants. It
+// counts starts and knows what runs.
+type fakeWorker struct {
+	mu      sync.Mutex
+	starts  map[string]int // of connectors by name and tasks by id
+	running map[string]bool
+	changed chan struct{}
+	hang    chan struct{} // tasks of connector "hung" stop only when it is closed
+}
+
+func newFakeWorker() *fakeWorker {
+	return &fakeWorker{starts: map[string]int{}, running: map[string]bool{}, changed: make(chan struct{}), hang: make(chan struct{})}
+}
+
+func (w *fakeWorker) mark(what string, running bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if running {
+		w.starts[what]++
+	}
+	w.running[what] = running
+	close(w.changed)
+	w.changed = make(chan struct{})
+}
+
+// await waits until cond holds, which is asked again after each change.
+func (w *fakeWorker) await(t *testing.T, what string, cond func() bool) {
+	t.Helper()
+	deadline := time.After(20 * time.Second)
+	for {
+		w.mu.Lock()
+		ok, changed := cond(), w.changed
+		w.mu.Unlock()
+		if ok {
+			return
+		}
+		select {
+		case <-changed:
+		case <-deadline:
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			t.Fatalf("%s did not come about; starts %v, running %v", what, w.starts, w.running)
+		}
+	}
+}
+
+func (w *fakeWorker) RunConnector(ctx context.Context, name string, cfg connector.Config,
+	plan func(context.Context, []connector.Config) error, report Report,
+) {
+	w.mark(name, true)
+	defer w.mark(name, false)
+	report(connector.Running, "")
+	var n int
+	if _, err := fmt.Sscan(cfg["n"], &n); err != nil {
+		report(connector.Failed, err.Error())
+	}
+	var tasks []connector.Config
+	for i := range n {
+		tasks = append(tasks, connector.Config{"i": fmt.Sprint(i), "own": cfg["own"]})
+	}
+	if err := plan(ctx, tasks); err != nil {
+		report(connector.Failed, err.Error())
+	}
+	<-ctx.Done()
+	report(connector.Unassigned, "")
+}
+
+func (w *fakeWorker) RunTask(ctx context.Context, id connector.TaskID, _, _ connector.Config, _ *connector.Switch, report Report) {
+	w.mark(id.String(), true)
+	defer w.mark(id.String(), false)
+	report(connector.Running, "")
+	<-ctx.Done()
+	if id.Connector == "hung" {
+		<-w.hang
+	}
+	report(connector.Unassigned, "")
+}
+
+func (w *fakeWorker) Settings(cfg connector.Config) connector.Config {
+	return connector.Config{"errors.tolerance": cfg["errors.tolerance"]}
+}
+
+func (w *fakeWorker) Validate(_ context.Context, cfg connector.Config) (worker.Infos, error) {
+	infos := worker.Infos{Name: cfg["connector.class"]}
+	if e := cfg["error"]; e != "" {
+		infos.Configs = []configdef.Info{{Value: &configdef.Value{Name: "error", Errors: []string{e}}}}
+		infos.ErrorCount = 1
+	}
+	return infos, nil
+}
+
+func (w *fakeWorker) Kind(connector.Config) connector.Kind { return connector.Source }
+func (w *fakeWorker) Plugins(bool) []connector.PluginInfo  { return nil }
+func (w *fakeWorker) PluginConfig(context.Context, string) ([]configdef.Definition, error) {
+	return nil, nil
+}
+
+// startHerder runs a herder on a broker until the test ends or stop is called.
+func startHerder(t *testing.T, c *brokertest.Cluster, w Worker) (h *Herder, stop func()) {
+	t.Helper()
+	sc := func(topic string, partitions int32) store.Config {
+		return store.Config{Topic: topic, Partitions: partitions, ReplicationFactor: -1, ClientID: topic, ClientOpts: []kgo.Opt{kgo.SeedBrokers(c.Addr())}}
+	}
+	h = New(Config{WorkerID: "127.0.0.1:8083", Worker: w, Configs: sc("configs", 1), Offsets: sc("offsets", 1), Statuses: sc("status", 1)})
+	ctx, cancel := context.WithCancel(context.Background())
+	ready, done := make(chan struct{}), make(chan error, 1)
+	go func() { done <- h.Run(ctx, func() { close(ready) }) }()
+	select {
+	case <-ready:
+	case err := <-done:
+		t.Fatalf("herder did not start: %v", err)
+	}
+	var once sync.Once
+	stop = func() {
+		once.Do(func() {
+			cancel()
+			if err := <-done; err != nil {
+				t.Errorf("herder: %v", err)
+			}
+		})
+	}
+	t.Cleanup(stop)
+	return h, stop
+}
+
+func mustCreate(t *testing.T, h *Herder, name string, cfg connector.Config) {
+	t.Helper()
+	cfg["name"], cfg["connector.class"] = name, "Fake"
+	if _, err := h.Create(t.Context(), name, cfg, ""); err != nil {
+		t.Fatalf("create %s: %v", name, err)
+	}
+}
+
+func fault(err error) connector.Fault {
+	var e *connector.Error
+	if errors.As(err, &e) {
+		return e.Fault
+	}
+	return 0
+}
+
+func TestLifeOfAConnector(t *testing.T) {
+	c, w := brokertest.Start(t), newFakeWorker()
+	h, stop := startHerder(t, c, w)
+	ctx := t.Context()
+	mustCreate(t, h, "c", connector.Config{"n": "2"})
+	if _, err := h.Create(ctx, "c", connector.Config{"connector.class": "Fake"}, ""); fault(err) != connector.Conflict {
+		t.Errorf("second create: %v, want a conflict", err)
+	}
+	w.await(t, "two tasks", func() bool { return w.running["c-0"] && w.running["c-1"] })
+
+	if err := h.SetTarget(ctx, "c", connector.TargetStopped); err != nil {
+		t.Fatal(err)
+	}
+	w.await(t, "stop", func() bool { return !w.running["c-0"] && !w.running["c-1"] && !w.running["c"] })
+	if tasks, err := h.Tasks(ctx, "c"); err != nil || len(tasks) != 0 {
+		t.Errorf("tasks of a stopped connector: %v, %v", tasks, err)
+	}
+	if err := h.SetTarget(ctx, "c", connector.TargetStarted); err != nil {
+		t.Fatal(err)
+	}
+	w.await(t, "resume", func() bool { return w.running["c-0"] && w.running["c-1"] })
+	stop()
+	w.await(t, "the herder's end", func() bool { return !w.running["c-0"] && !w.running["c-1"] && !w.running["c"] })
+
+	// A new worker takes up what the topics say.
+	w2 := newFakeWorker()
+	h2, _ := startHerder(t, c, w2)
+	w2.await(t, "taking up", func() bool { return w2.running["c-0"] && w2.running["c-1"] })
+	if err := h2.Delete(ctx, "c"); err != nil {
+		t.Fatal(err)
+	}
+	w2.await(t, "deletion", func() bool { return !w2.running["c-0"] && !w2.running["c-1"] && !w2.running["c"] })
+	if _, err := h2.Info(ctx, "c"); fault(err) != connector.NotFound {
+		t.Errorf("info of a deleted connector: %v, want not found", err)
+	}
+}
+
+func TestConfigChangeTouchesOnlyWhatItMust(t *testing.T) {
+	c, w := brokertest.Start(t), newFakeWorker()
+	h, _ := startHerder(t, c, w)
+	ctx := t.Context()
+	mustCreate(t, h, "a", connector.Config{"n": "2", "own": "x"})
+	mustCreate(t, h, "b", connector.Config{"n": "1"})
+	w.await(t, "start", func() bool { return w.running["a-0"] && w.running["a-1"] && w.running["b-0"] })
+
+	put := func(cfg connector.Config) {
+		t.Helper()
+		cfg["name"], cfg["connector.class"] = "a", "Fake"
+		if _, created, err := h.Put(ctx, "a", cfg); err != nil || created {
+			t.Fatalf("put: created %v, %v", created, err)
+		}
+	}
+	put(connector.Config{"n": "2", "own": "x"}) // equal
+	put(connector.Config{"n": "3", "own": "x"}) // one more task
+	w.await(t, "third task", func() bool { return w.running["a-2"] })
+	put(connector.Config{"n": "3", "own": "x", "unrelated": "1"})
+	w.await(t, "connector with the new config", func() bool { return w.starts["a"] == 3 && w.running["a"] })
+	w.mu.Lock()
+	if w.starts["a-0"] != 1 || w.starts["a-1"] != 1 || w.starts["a-2"] != 1 || w.starts["b"] != 1 || w.starts["b-0"] != 1 {
+		t.Errorf("starts %v: tasks restarted although their configs did not change", w.starts)
+	}
+	w.mu.Unlock()
+	put(connector.Config{"n": "3", "own": "x", "errors.tolerance": "all"})
+	w.await(t, "tasks with new settings", func() bool { return w.starts["a-0"] == 2 && w.starts["a-1"] == 2 && w.starts["a-2"] == 2 })
+}
+
+func TestRestartOfOneTask(t *testing.T) {
+	c, w := brokertest.Start(t), newFakeWorker()
+	h, _ := startHerder(t, c, w)
+	mustCreate(t, h, "c", connector.Config{"n": "2"})
+	w.await(t, "start", func() bool { return w.running["c-0"] && w.running["c-1"] })
+	if err := h.RestartTask(t.Context(), connector.TaskID{Connector: "c", Task: 1}); err != nil {
+		t.Fatal(err)
+	}
+	w.await(t, "restart", func() bool { return w.starts["c-1"] == 2 && w.running["c-1"] && w.starts["c-0"] == 1 })
+	if err := h.RestartTask(t.Context(), connector.TaskID{Connector: "c", Task: 7}); fault(err) != connector.NotFound {
+		t.Errorf("restart of task 7: %v, want not found", err)
+	}
+	if _, err := h.Restart(t.Context(), connector.RestartRequest{Connector: "c"}); err != nil {
+		t.Fatal(err)
+	}
+	w.await(t, "connector restart", func() bool { return w.starts["c"] == 2 && w.running["c"] })
+	plan, err := h.Restart(t.Context(), connector.RestartRequest{Connector: "c", IncludeTasks: true})
+	if err != nil || plan.Connector.State != connector.Restarting || len(plan.Tasks) != 2 || plan.Tasks[0].State != connector.Restarting {
+		t.Errorf("plan %+v, %v; want all restarting", plan, err)
+	}
+	w.await(t, "restart of all", func() bool { return w.starts["c"] == 3 && w.starts["c-0"] == 2 && w.starts["c-1"] == 3 })
+}
+
+// One connector that does not stop holds up nobody else.
+func TestHungConnectorHoldsUpNoOther(t *testing.T) {
+	c, w := brokertest.Start(t), newFakeWorker()
+	h, _ := startHerder(t, c, w)
+	defer close(w.hang)
+	ctx := t.Context()
+	mustCreate(t, h, "hung", connector.Config{"n": "1"})
+	w.await(t, "start", func() bool { return w.running["hung-0"] })
+	if err := h.Delete(ctx, "hung"); err != nil {
+		t.Fatal(err)
+	}
+	mustCreate(t, h, "other", connector.Config{"n": "1"})
+	w.await(t, "the other's start", func() bool { return w.running["other-0"] })
+	if names, err := h.Connectors(ctx); err != nil || len(names) != 1 || names[0] != "other" {
+		t.Errorf("connectors %v, %v", names, err)
+	}
+}
+
+func TestInvalidConfigCreatesNothing(t *testing.T) {
+	c, w := brokertest.Start(t), newFakeWorker()
+	h, _ := startHerder(t, c, w)
+	_, err := h.Create(t.Context(), "c", connector.Config{"connector.class": "Fake", "error": "no such file"}, "")
+	want := "Connector configuration is invalid and contains the following 1 error(s):\nno such file\n" +
+		"You can also find the above list of errors at the endpoint `/connector-plugins/{connectorType}/config/validate`"
+	if fault(err) != connector.BadRequest || err.Error() != want {
+		t.Errorf("err %v, want %q", err, want)
+	}
+	if _, err := h.Create(t.Context(), "c", connector.Config{}, ""); fault(err) != connector.BadRequest {
+		t.Errorf("create without a class: %v, want a bad request", err)
+	}
+	if names, _ := h.Connectors(t.Context()); len(names) != 0 {
+		t.Errorf("connectors %v after refusals", names)
+	}
+}

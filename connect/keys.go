@@ -1,0 +1,95 @@
+package connect
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/millrace/millrace/plugins/configdef"
+)
+
+// Reasons why a worker key of Kafka Connect is refused here.
+const (
+	noSecurity  = "this version of Millrace reaches the log without TLS and SASL only; remove the key"
+	noEOS       = "this version of Millrace has no exactly-once sources; leave it disabled"
+	noProviders = "this version of Millrace reads no config providers; remove the key"
+	noHTTPS     = "this version of Millrace serves plain HTTP without authentication, on the address of connect-addr; remove the key"
+)
+
+// workerKeys are the settings of a worker, under Kafka Connect's names. Where
+// a default differs from Kafka Connect's, the text says so.
+var workerKeys = configdef.Def{
+	{Name: "group.id", Type: configdef.String, Default: "millrace-connect", Rules: []configdef.Rule{configdef.NonEmpty()}, Importance: configdef.High,
+		Doc: "Name of the Connect cluster that this worker belongs to. Kafka Connect has no default."},
+	{Name: "config.storage.topic", Type: configdef.String, Default: "connect-configs", Rules: []configdef.Rule{configdef.NonEmpty()}, Importance: configdef.High,
+		Doc: "Topic of connector configs. Kafka Connect has no default."},
+	{Name: "offset.storage.topic", Type: configdef.String, Default: "connect-offsets", Rules: []configdef.Rule{configdef.NonEmpty()}, Importance: configdef.High,
+		Doc: "Topic of source offsets. Kafka Connect has no default."},
+	{Name: "status.storage.topic", Type: configdef.String, Default: "connect-status", Rules: []configdef.Rule{configdef.NonEmpty()}, Importance: configdef.High,
+		Doc: "Topic of statuses. Kafka Connect has no default."},
+	{Name: "config.storage.replication.factor", Type: configdef.Short, Default: -1, Rules: []configdef.Rule{configdef.AtLeast(-1)}, Importance: configdef.Low,
+		Doc: "Copies of the config topic if it must be created; -1 is the broker's default. Kafka Connect's default is 3."},
+	{Name: "offset.storage.replication.factor", Type: configdef.Short, Default: -1, Rules: []configdef.Rule{configdef.AtLeast(-1)}, Importance: configdef.Low,
+		Doc: "Copies of the offset topic if it must be created; -1 is the broker's default. Kafka Connect's default is 3."},
+	{Name: "status.storage.replication.factor", Type: configdef.Short, Default: -1, Rules: []configdef.Rule{configdef.AtLeast(-1)}, Importance: configdef.Low,
+		Doc: "Copies of the status topic if it must be created; -1 is the broker's default. Kafka Connect's default is 3."},
+	{Name: "offset.storage.partitions", Type: configdef.Int, Default: 25, Rules: []configdef.Rule{configdef.AtLeast(-1)}, Importance: configdef.Low,
+		Doc: "Partitions of the offset topic if it must be created; -1 is the broker's default."},
+	{Name: "status.storage.partitions", Type: configdef.Int, Default: 5, Rules: []configdef.Rule{configdef.AtLeast(-1)}, Importance: configdef.Low,
+		Doc: "Partitions of the status topic if it must be created; -1 is the broker's default."},
+	{Name: "key.converter", Type: configdef.Class, Default: "org.apache.kafka.connect.json.JsonConverter", Importance: configdef.High,
+		Doc: "Converter of record keys for connectors that name none. Kafka Connect has no default."},
+	{Name: "value.converter", Type: configdef.Class, Default: "org.apache.kafka.connect.json.JsonConverter", Importance: configdef.High,
+		Doc: "Converter of record values for connectors that name none. Kafka Connect has no default."},
+	{Name: "header.converter", Type: configdef.Class, Default: "org.apache.kafka.connect.storage.SimpleHeaderConverter", Importance: configdef.Low,
+		Doc: "Converter of header values for connectors that name none."},
+	{Name: "offset.flush.interval.ms", Type: configdef.Long, Default: 60000, Rules: []configdef.Rule{configdef.AtLeast(1)}, Importance: configdef.Low,
+		Doc: "Time between two commits of a sink, in milliseconds. Sources store their offsets all the time, behind what is acknowledged."},
+	{Name: "offset.flush.timeout.ms", Type: configdef.Long, Default: 5000, Rules: []configdef.Rule{configdef.AtLeast(1)}, Importance: configdef.Low,
+		Doc: "How long a stopping source waits for the log to acknowledge what was sent, in milliseconds."},
+	{Name: "task.shutdown.graceful.timeout.ms", Type: configdef.Long, Default: 5000, Rules: []configdef.Rule{configdef.AtLeast(1)}, Importance: configdef.Low,
+		Doc: "How long a stopping task may take before its process is killed, in milliseconds."},
+	{Name: "rest.advertised.host.name", Type: configdef.String, Importance: configdef.Low, Doc: "Host by which statuses name this worker, if not that of its address."},
+	{Name: "rest.advertised.port", Type: configdef.Int, Rules: []configdef.Rule{configdef.AtLeast(1), configdef.AtMost(65535)}, Importance: configdef.Low,
+		Doc: "Port by which statuses name this worker, if not that of its address."},
+	{Name: "topic.creation.enable", Type: configdef.Boolean, Default: true, Importance: configdef.Low,
+		Doc: "Whether the topic.creation keys of source connectors are heeded."},
+	{Name: "topic.tracking.enable", Type: configdef.Boolean, Default: true, Importance: configdef.Low,
+		Doc: "Whether the topics that connectors touch are recorded."},
+	{Name: "connector.client.config.override.policy", Type: configdef.String, Default: "All", Rules: []configdef.Rule{configdef.OneOfFold("All", "None")}, Importance: configdef.Medium,
+		Doc: "Whether connectors may change settings of their clients with producer.override, consumer.override and admin.override."},
+	{Name: "client.id", Type: configdef.String, Default: "", Importance: configdef.Low, Doc: "Part of the names of the worker's own clients."},
+	{Name: "exactly.once.source.support", Type: configdef.String, Default: "disabled", Unsupported: noEOS, Importance: configdef.High, Doc: "Exactly-once delivery of sources."},
+	{Name: "config.providers", Type: configdef.List, Default: "", Unsupported: noProviders, Importance: configdef.Low, Doc: "Config providers."},
+	{Name: "security.protocol", Type: configdef.String, Default: "PLAINTEXT", Unsupported: noSecurity, Importance: configdef.Medium, Doc: "Protocol to the log."},
+	{Name: "listeners", Type: configdef.List, Unsupported: noHTTPS, Importance: configdef.Low, Doc: "Addresses of the REST API."},
+	{Name: "rest.extension.classes", Type: configdef.List, Default: "", Unsupported: noHTTPS, Importance: configdef.Low, Doc: "REST extensions."},
+}
+
+// workerPrefixes lead to keys whose rest is read elsewhere: by a converter, a
+// client, or as the config of an internal topic.
+var workerPrefixes = []string{
+	"key.converter.", "value.converter.", "header.converter.", "producer.", "consumer.", "admin.",
+	"config.storage.", "offset.storage.", "status.storage.",
+}
+
+// unknownKeys refuses keys that the worker does not have. Differs from Kafka
+// Connect, which lets them pass: what a worker ignores, its operator should
+// not believe set.
+func unknownKeys(props map[string]string) []configdef.Problem {
+	var out []configdef.Problem
+	for _, name := range slices.Sorted(maps.Keys(props)) {
+		if _, ok := workerKeys.Key(name); ok {
+			continue
+		}
+		if slices.ContainsFunc(workerPrefixes, func(p string) bool { return strings.HasPrefix(name, p) }) {
+			continue
+		}
+		text := "unknown key"
+		if near := workerKeys.Nearest(name); near != "" {
+			text += "; did you mean " + near + "?"
+		}
+		out = append(out, configdef.Problem{Key: name, Text: text})
+	}
+	return out
+}

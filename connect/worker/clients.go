@@ -1,0 +1,163 @@
+package worker
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/millrace/millrace/plugins/configdef"
+)
+
+// clientKeys turn the property names of Kafka's Java clients into options of
+// the client used here. A name that is not in the table is refused: it would
+// have changed nothing.
+type clientKeys map[string]func(value string) ([]kgo.Opt, error)
+
+// clientSettings are what a table turns properties into.
+type clientSettings struct {
+	opts   []kgo.Opt
+	values map[string]string // those that the loops read themselves
+}
+
+// apply turns properties into options, in the order of their names.
+func (k clientKeys) apply(props map[string]string) (clientSettings, []configdef.Problem) {
+	out := clientSettings{values: props}
+	var problems []configdef.Problem
+	for _, name := range slices.Sorted(maps.Keys(props)) {
+		parse, ok := k[name]
+		if !ok {
+			problems = append(problems, configdef.Problem{Key: name, Text: fmt.Sprintf(
+				"Configuration %s is not one that Millrace's clients have; remove it (known are %s)", name,
+				strings.Join(slices.Sorted(maps.Keys(k)), ", "))})
+			continue
+		}
+		opts, err := parse(strings.TrimSpace(props[name]))
+		if err != nil {
+			problems = append(problems, configdef.Problem{Key: name, Text: fmt.Sprintf(
+				"Invalid value %s for configuration %s: %v", props[name], name, err)})
+		}
+		out.opts = append(out.opts, opts...)
+	}
+	return out, problems
+}
+
+// number makes a table entry of a whole number within limits.
+func number[T int | int32 | int64, O kgo.Opt](low, high T, opt func(T) O) func(string) ([]kgo.Opt, error) {
+	return func(s string) ([]kgo.Opt, error) {
+		n, err := strconv.ParseInt(s, 10, 64)
+		if err != nil {
+			return nil, fmt.Errorf("not a whole number")
+		}
+		if n < int64(low) || n > int64(high) {
+			return nil, fmt.Errorf("must be from %d to %d", low, high)
+		}
+		return []kgo.Opt{opt(T(n))}, nil
+	}
+}
+
+// millis makes a table entry of a time in milliseconds.
+func millis[O kgo.Opt](low int64, opt func(time.Duration) O) func(string) ([]kgo.Opt, error) {
+	return number(low, int64(1)<<40, func(n int64) O { return opt(time.Duration(n) * time.Millisecond) })
+}
+
+// choice makes a table entry of a few fixed words.
+func choice(words map[string][]kgo.Opt) func(string) ([]kgo.Opt, error) {
+	return func(s string) ([]kgo.Opt, error) {
+		opts, ok := words[strings.ToLower(s)]
+		if !ok {
+			return nil, fmt.Errorf("must be one of %s", strings.Join(slices.Sorted(maps.Keys(words)), ", "))
+		}
+		return opts, nil
+	}
+}
+
+func text[O kgo.Opt](opt func(string) O) func(string) ([]kgo.Opt, error) {
+	return func(s string) ([]kgo.Opt, error) { return []kgo.Opt{opt(s)}, nil }
+}
+
+// readByLoop makes a table entry of a number that is no option of the client.
+func readByLoop(low, high int64) func(string) ([]kgo.Opt, error) {
+	check := number(low, high, func(int64) kgo.Opt { return nil })
+	return func(s string) ([]kgo.Opt, error) {
+		_, err := check(s)
+		return nil, err
+	}
+}
+
+const maxInt32 = 1<<31 - 1
+
+// defaultBatch is the largest batch that the client sends unless told
+// otherwise, in bytes.
+const defaultBatch = 1000012
+
+// batchSize lets batches grow beyond the client's default. To a Java producer
+// batch.size is where it stops filling a batch, and a larger record still goes
+// alone; the client here fills batches as records come, so smaller values ask
+// for nothing.
+func batchSize(s string) ([]kgo.Opt, error) {
+	n, err := strconv.ParseInt(s, 10, 32)
+	if err != nil || n < 0 {
+		return nil, fmt.Errorf("not a whole number of bytes")
+	}
+	if n <= defaultBatch {
+		return nil, nil
+	}
+	return []kgo.Opt{kgo.ProducerBatchMaxBytes(int32(n))}, nil
+}
+
+// producerKeys are the properties that producer.override. may name.
+var producerKeys = clientKeys{
+	"client.id":     text(kgo.ClientID),
+	"linger.ms":     millis(0, kgo.ProducerLinger),
+	"batch.size":    batchSize,
+	"buffer.memory": number(1<<20, maxInt32, kgo.MaxBufferedBytes),
+	"acks": choice(map[string][]kgo.Opt{
+		"all": {kgo.RequiredAcks(kgo.AllISRAcks())},
+		"-1":  {kgo.RequiredAcks(kgo.AllISRAcks())},
+		"1":   {kgo.RequiredAcks(kgo.LeaderAck()), kgo.DisableIdempotentWrite()},
+		"0":   {kgo.RequiredAcks(kgo.NoAck()), kgo.DisableIdempotentWrite()},
+	}),
+	"enable.idempotence": choice(map[string][]kgo.Opt{"true": nil, "false": {kgo.DisableIdempotentWrite()}}),
+	"compression.type": choice(map[string][]kgo.Opt{
+		"none":   {kgo.ProducerBatchCompression(kgo.NoCompression())},
+		"gzip":   {kgo.ProducerBatchCompression(kgo.GzipCompression())},
+		"snappy": {kgo.ProducerBatchCompression(kgo.SnappyCompression())},
+		"lz4":    {kgo.ProducerBatchCompression(kgo.Lz4Compression())},
+		"zstd":   {kgo.ProducerBatchCompression(kgo.ZstdCompression())},
+	}),
+	"max.request.size":    number(1024, maxInt32, kgo.ProducerBatchMaxBytes),
+	"request.timeout.ms":  millis(1000, kgo.ProduceRequestTimeout),
+	"delivery.timeout.ms": millis(1000, kgo.RecordDeliveryTimeout),
+	"metadata.max.age.ms": millis(1000, kgo.MetadataMaxAge),
+}
+
+// consumerKeys are the properties that consumer.override. may name.
+var consumerKeys = clientKeys{
+	"client.id":         text(kgo.ClientID),
+	"client.rack":       text(kgo.Rack),
+	"group.id":          func(string) ([]kgo.Opt, error) { return nil, nil }, // the loop joins it
+	"group.instance.id": text(kgo.InstanceID),
+	"auto.offset.reset": choice(map[string][]kgo.Opt{
+		"earliest": {kgo.ConsumeResetOffset(kgo.NewOffset().AtStart())},
+		"latest":   {kgo.ConsumeResetOffset(kgo.NewOffset().AtEnd())},
+		"none":     {kgo.ConsumeResetOffset(kgo.NoResetOffset())},
+	}),
+	"isolation.level": choice(map[string][]kgo.Opt{
+		"read_committed":   {kgo.FetchIsolationLevel(kgo.ReadCommitted())},
+		"read_uncommitted": {kgo.FetchIsolationLevel(kgo.ReadUncommitted())},
+	}),
+	"max.poll.records":          readByLoop(1, maxInt32),
+	"fetch.min.bytes":           number(1, maxInt32, kgo.FetchMinBytes),
+	"fetch.max.bytes":           number(1024, maxInt32, kgo.FetchMaxBytes),
+	"max.partition.fetch.bytes": number(1024, maxInt32, kgo.FetchMaxPartitionBytes),
+	"fetch.max.wait.ms":         millis(1, kgo.FetchMaxWait),
+	"session.timeout.ms":        millis(1000, kgo.SessionTimeout),
+	"heartbeat.interval.ms":     millis(100, kgo.HeartbeatInterval),
+	"max.poll.interval.ms":      millis(1000, kgo.RebalanceTimeout),
+	"metadata.max.age.ms":       millis(1000, kgo.MetadataMaxAge),
+}
