@@ -35,7 +35,7 @@ func (b *Broker) accept(ctx context.Context) error {
 		cfg: wire.Config{
 			MaxRequestBytes: int32(b.broker.Int("socket.request.max.bytes")),
 			IdleTimeout:     b.broker.Milliseconds("connections.max.idle.ms"),
-			Logger:          b.cfg.Logger, Counters: &b.counters, Done: handler.Done,
+			Logger:          b.cfg.Logger, Shared: &b.shared, Done: handler.Done,
 		},
 	}
 	b.conns.Store(c)

@@ -64,7 +64,7 @@ type Broker struct {
 	broker    *metadata.BrokerConfig
 	endpoints []metadata.Endpoint
 	memory    *wire.PipeListener
-	counters  wire.Counters
+	shared    wire.Shared
 	refused   atomic.Int64
 	conns     atomic.Pointer[connections]
 	ready     chan struct{}

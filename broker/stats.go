@@ -23,8 +23,8 @@ type Stats struct {
 // Stats returns the broker's figures; before it is ready most are zero.
 func (b *Broker) Stats() Stats {
 	s := Stats{
-		BytesIn: b.counters.BytesIn.Load(), BytesOut: b.counters.BytesOut.Load(),
-		ConnectionsBroken: b.counters.Malformed.Load(), ConnectionsRefused: b.refused.Load(),
+		BytesIn: b.shared.BytesIn.Load(), BytesOut: b.shared.BytesOut.Load(),
+		ConnectionsBroken: b.shared.Malformed.Load(), ConnectionsRefused: b.refused.Load(),
 	}
 	if c := b.conns.Load(); c != nil {
 		s.Connections = c.open.Load()

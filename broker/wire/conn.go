@@ -92,7 +92,7 @@ func (c *Conn) verdict(readErr, writeErr error) error {
 	case err == nil, c.stopping.Load(), left(err):
 		return nil
 	case errors.Is(err, ErrFrameSize), errors.Is(err, ErrMalformed), errors.Is(err, ErrUnsupported):
-		c.cfg.Counters.Malformed.Add(1)
+		c.cfg.Shared.Malformed.Add(1)
 		c.cfg.Logger.Warn("connection closed: bad request", "listener", c.Listener, "client", c.RemoteHost, "err", err)
 	case errors.Is(err, ErrIdle):
 		c.cfg.Logger.Debug("connection closed: idle", "listener", c.Listener, "client", c.RemoteHost)
@@ -123,7 +123,7 @@ func (c *Conn) readAll(ctx context.Context, queue chan<- pending) error {
 		if err != nil {
 			return err
 		}
-		c.cfg.Counters.Requests.Add(1)
+		c.cfg.Shared.Requests.Add(1)
 		reply, err := c.handler.Handle(ctx, c, req)
 		if err != nil {
 			return err
@@ -184,21 +184,21 @@ func (c *Conn) readRequest(r *bufio.Reader, size int) (*Request, error) {
 	if size < minHeader || size > int(c.cfg.MaxRequestBytes) {
 		return nil, fmt.Errorf("%d bytes, limit is %d (socket.request.max.bytes): %w", size, c.cfg.MaxRequestBytes, ErrFrameSize)
 	}
-	if size > int(c.cfg.MaxDecodedBytes) {
+	if size > int(c.cfg.MaxOtherBytes) {
 		head, err := r.Peek(2)
 		if err != nil {
 			return nil, err
 		}
-		if key := int16(binary.BigEndian.Uint16(head)); key != 0 {
-			return nil, fmt.Errorf("%s of %d bytes, limit is %d: %w", kmsg.NameForKey(key), size, c.cfg.MaxDecodedBytes, ErrFrameSize)
+		if key := int16(binary.BigEndian.Uint16(head)); key != keyProduce {
+			return nil, fmt.Errorf("%s of %d bytes, limit is %d: %w", kmsg.NameForKey(key), size, c.cfg.MaxOtherBytes, ErrFrameSize)
 		}
 	}
 	frame, err := readBody(r, size)
 	if err != nil {
 		return nil, fmt.Errorf("read frame of %d bytes: %w", size, err)
 	}
-	c.cfg.Counters.BytesIn.Add(int64(size) + 4)
-	return parseRequest(c.handler, frame)
+	c.cfg.Shared.BytesIn.Add(int64(size) + 4)
+	return parseRequest(c.handler, c.cfg.Shared, frame)
 }
 
 // writeAll sends the responses in the order of the requests. After a failure
@@ -231,7 +231,7 @@ func (c *Conn) send(w *responseWriter, p pending, resp Response) error {
 	}
 	before := w.out
 	err := w.write(p.Header, p.flexible, resp)
-	c.cfg.Counters.BytesOut.Add(w.out - before)
+	c.cfg.Shared.BytesOut.Add(w.out - before)
 	now := time.Now()
 	c.moved.Store(now.UnixNano())
 	c.cfg.Done(p.Key, now.Sub(p.start))

@@ -117,8 +117,11 @@ func uvarint(b []byte) (uint64, []byte, error) {
 	return v, b[n:], nil
 }
 
+// decodeFreely is the size up to which requests are decoded at the same time.
+const decodeFreely = 256 << 10
+
 // parseRequest decodes a frame with the message that h.Open names for it.
-func parseRequest(h Handler, frame []byte) (*Request, error) {
+func parseRequest(h Handler, shared *Shared, frame []byte) (*Request, error) {
 	head, rest, err := parseHeader(frame)
 	if err != nil {
 		return nil, err
@@ -128,14 +131,30 @@ func parseRequest(h Handler, frame []byte) (*Request, error) {
 		return nil, fmt.Errorf("key %d version %d: %w", head.Key, head.Version, ErrUnsupported)
 	}
 	if decode {
-		if m.IsFlexible() {
-			if rest, err = skipTags(rest); err != nil {
-				return nil, err
-			}
-		}
-		if err := m.ReadFrom(rest); err != nil {
-			return nil, fmt.Errorf("decode %s version %d: %w: %w", kmsg.NameForKey(head.Key), head.Version, err, ErrMalformed)
+		if err := decodeBody(shared, head, m, rest); err != nil {
+			return nil, fmt.Errorf("decode %s version %d: %w", kmsg.NameForKey(head.Key), head.Version, err)
 		}
 	}
 	return &Request{Header: head, Body: m, frame: frame}, nil
+}
+
+func decodeBody(shared *Shared, head Header, m kmsg.Request, b []byte) (err error) {
+	if m.IsFlexible() {
+		if b, err = skipTags(b); err != nil {
+			return err
+		}
+	}
+	switch {
+	case head.Key == keyProduce:
+		if err := checkProduce(head.Version, b); err != nil {
+			return err
+		}
+	case len(b) > decodeFreely:
+		shared.decoding.Lock()
+		defer shared.decoding.Unlock()
+	}
+	if err := m.ReadFrom(b); err != nil {
+		return fmt.Errorf("%w: %w", err, ErrMalformed)
+	}
+	return nil
 }

@@ -79,10 +79,11 @@ type Config struct {
 	// MaxRequestBytes is the largest frame that is read, socket.request.max.bytes.
 	// Default 104857600.
 	MaxRequestBytes int32
-	// MaxDecodedBytes is the largest frame of a request other than Produce.
-	// Decoded arrays take many times the memory of their bytes, and no client
-	// has use for such a request. Default 8 MiB, at most MaxRequestBytes.
-	MaxDecodedBytes int32
+	// MaxOtherBytes is the largest frame of a request other than Produce, whose
+	// size is in its records. Decoded arrays take many times the memory of
+	// their bytes, and no client has use for more. Default 8 MiB, at most
+	// MaxRequestBytes.
+	MaxOtherBytes int32
 	// MaxInFlight is how many requests are read ahead of their responses.
 	// Default 64.
 	MaxInFlight int
@@ -93,8 +94,9 @@ type Config struct {
 	// Logger gets one line for a connection that is closed for a reason other
 	// than the client leaving. Default slog.Default().
 	Logger *slog.Logger
-	// Counters are added to if they are set.
-	Counters *Counters
+	// Shared is what the connection has in common with others. Default: with
+	// none.
+	Shared *Shared
 	// Done, if set, is called after each response with the request's key and
 	// the time from its frame being read to its response being written.
 	Done func(key int16, took time.Duration)
@@ -104,10 +106,10 @@ func (c Config) withDefaults() Config {
 	if c.MaxRequestBytes <= 0 {
 		c.MaxRequestBytes = 104857600
 	}
-	if c.MaxDecodedBytes <= 0 {
-		c.MaxDecodedBytes = 8 << 20
+	if c.MaxOtherBytes <= 0 {
+		c.MaxOtherBytes = 8 << 20
 	}
-	c.MaxDecodedBytes = min(c.MaxDecodedBytes, c.MaxRequestBytes)
+	c.MaxOtherBytes = min(c.MaxOtherBytes, c.MaxRequestBytes)
 	if c.MaxInFlight <= 0 {
 		c.MaxInFlight = 64
 	}
@@ -117,8 +119,8 @@ func (c Config) withDefaults() Config {
 	if c.Logger == nil {
 		c.Logger = slog.Default()
 	}
-	if c.Counters == nil {
-		c.Counters = new(Counters)
+	if c.Shared == nil {
+		c.Shared = new(Shared)
 	}
 	if c.Done == nil {
 		c.Done = func(int16, time.Duration) {}
