@@ -133,4 +133,3 @@ func markerView(t testing.TB, id int64, epoch int16, kind recordbatch.ControlTyp
 	}
 	return v
 }
-
