@@ -354,23 +354,27 @@ func TestIdle(t *testing.T) {
 
 // Stopping answers what was read and reads nothing more.
 func TestStopDrains(t *testing.T) {
-	gate, arrived := make(chan struct{}), make(chan struct{})
-	s := serve(t, stub{func(r *Request) (Reply, error) {
-		close(arrived)
-		return func(context.Context) (Response, error) {
-			<-gate
-			return Response{Message: echoed(r)}, nil
-		}, nil
-	}}, Config{})
-	s.send(t, heartbeat(0, 5))
-	<-arrived
-	s.stop()
-	s.send(t, heartbeat(0, 6))
-	close(gate)
-	if c, _ := s.receive(t, 0); c != 5 {
-		t.Errorf("drained response has correlation id %d, want 5", c)
-	}
-	s.wantEnd(t, nil)
+	synctest.Test(t, func(t *testing.T) {
+		gate, handled := make(chan struct{}), 0
+		s := serve(t, stub{func(r *Request) (Reply, error) {
+			handled++
+			return func(context.Context) (Response, error) {
+				<-gate
+				return Response{Message: echoed(r)}, nil
+			}, nil
+		}}, Config{})
+		s.send(t, heartbeat(0, 5))
+		synctest.Wait()
+		s.stop()
+		synctest.Wait()
+		s.send(t, heartbeat(0, 6))
+		synctest.Wait()
+		close(gate)
+		if c, _ := s.receive(t, 0); c != 5 || handled != 1 {
+			t.Errorf("drained response has correlation id %d, %d requests handled; want 5 and 1", c, handled)
+		}
+		s.wantEnd(t, nil)
+	})
 }
 
 // The end of the hard context ends replies that wait.
