@@ -136,10 +136,12 @@ func (l *Log) syncOnce() (int64, error) {
 		return at.recoveryPoint, nil
 	}
 	// A segment was rolled: let recovery skip those before it.
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	at.logStart, at.highWatermark = l.start.Load(), l.hw.Load()
-	if err := l.save(at); err != nil {
+	err := l.save(func(c *checkpoint) {
+		at.logStart, at.highWatermark = c.logStart, c.highWatermark
+		*c = at
+		l.progress(c)
+	})
+	if err != nil {
 		return 0, l.poison(err)
 	}
 	return at.recoveryPoint, nil

@@ -299,6 +299,38 @@ func TestConcurrently(t *testing.T) {
 	wg.Wait()
 }
 
+// TestReadWhileTruncating holds reads of a follower that is cut back again and
+// again to whole results or ErrOffsetOutOfRange: a truncation is not a failing disk.
+func TestReadWhileTruncating(t *testing.T) {
+	l := mustOpen(t, t.TempDir(), Config{SegmentBytes: 1000, IndexIntervalBytes: 100, FS: quiet()})
+	var done atomic.Bool
+	var wg sync.WaitGroup
+	for i := range 3 {
+		wg.Go(func() {
+			for at := int64(i); !done.Load(); at = (at + 7) % 40 {
+				c, err := l.Read(at, 300+100*i, l.EndOffset(), true)
+				if err != nil && !errors.Is(err, ErrOffsetOutOfRange) {
+					t.Errorf("Read(%d): %v", at, err)
+					return
+				}
+				if err := c.Close(); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	for i := range 300 {
+		for l.EndOffset() < 40 {
+			mustAppend(t, l, batch{n: 1 + i%3, size: 10 + i%50})
+		}
+		if err := l.TruncateTo(int64(i*7) % 40); err != nil {
+			t.Fatal(err)
+		}
+	}
+	done.Store(true)
+	wg.Wait()
+}
+
 func follow(t *testing.T, l *Log, until int64) {
 	for offset := int64(0); offset < until; {
 		if err := l.WaitHighWatermark(t.Context(), offset+1); err != nil {

@@ -45,8 +45,10 @@ type Log struct {
 	dirty     []*segment // with bytes that are not durable
 	dirDirty  bool       // files were created or removed since the directory was synced
 	dirtied   time.Time  // when the oldest byte that is not durable was appended
-	saved     checkpoint // as on disk
 	closed    bool
+
+	saveMu sync.Mutex // guards saved, and the file it is in
+	saved  checkpoint
 }
 
 // Open opens the log in dir, creating both if need be, and recovers it: what
@@ -275,12 +277,11 @@ func (l *Log) saveAll() error {
 	end, active := l.end.Load(), l.active()
 	want := l.checkpoint(end, active)
 	want.clean = 1
-	if want == l.saved {
+	if l.isSaved(want) {
 		l.mu.Unlock()
 		return nil
 	}
 	err := errors.Join(active.writeIndexes(), l.writeSnapshot(end))
-	l.dirDirty = true
 	l.mu.Unlock()
 	if err != nil {
 		return err
@@ -293,9 +294,13 @@ func (l *Log) saveAll() error {
 	if err := l.sync(); err != nil {
 		return err
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.save(want)
+	return l.save(func(c *checkpoint) { *c = want })
+}
+
+func (l *Log) isSaved(c checkpoint) bool {
+	l.saveMu.Lock()
+	defer l.saveMu.Unlock()
+	return l.saved == c
 }
 
 // checkpoint is the one that says that all below end, the end of active, is durable.
@@ -309,8 +314,12 @@ func (l *Log) checkpoint(end int64, active *segment) checkpoint {
 	}
 }
 
-// save writes the checkpoint if it differs from the one on disk; with mu held.
-func (l *Log) save(c checkpoint) error {
+// save edits the checkpoint on disk.
+func (l *Log) save(edit func(*checkpoint)) error {
+	l.saveMu.Lock()
+	defer l.saveMu.Unlock()
+	c := l.saved
+	edit(&c)
 	if c == l.saved {
 		return nil
 	}
@@ -323,16 +332,25 @@ func (l *Log) save(c checkpoint) error {
 
 // Checkpoint saves the high watermark, the log start offset and the recovery
 // point as they are. The owner calls it every few seconds; what happened since
-// is found again by recovery, except for the high watermark.
+// is found again by recovery, except for the high watermark. Appends go on
+// meanwhile.
 func (l *Log) Checkpoint() error {
+	l.syncMu.Lock() // no truncation in between
+	defer l.syncMu.Unlock()
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	if err := l.usable(); err != nil {
+	err := l.usable()
+	l.mu.Unlock()
+	if err != nil {
 		return err
 	}
-	c := l.saved
-	c.logStart, c.highWatermark = l.start.Load(), l.hw.Load()
-	return l.save(c)
+	return l.save(l.progress)
+}
+
+// progress brings a checkpoint up to date but for the recovery point; with
+// syncMu held. The start may have been saved before it is moved.
+func (l *Log) progress(c *checkpoint) {
+	c.logStart = max(c.logStart, l.start.Load())
+	c.highWatermark = l.hw.Load()
 }
 
 // Delete closes the log and removes its directory. The directory is renamed

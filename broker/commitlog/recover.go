@@ -76,7 +76,12 @@ func (l *Log) settleOpen(clean, fresh bool, end int64) error {
 		return nil
 	}
 	l.dirty, l.dirDirty = slices.Clone(*l.segments.Load()), true
-	if !fresh {
+	if fresh {
+		parent := filepath.Dir(l.dir)
+		if err := l.fs.SyncDir(parent); err != nil {
+			return storage("sync directory", parent, err)
+		}
+	} else {
 		l.log.Info("log recovered", "dir", l.dir, "offset", end, "recovery_point", l.saved.recoveryPoint)
 	}
 	return l.sync()

@@ -29,9 +29,7 @@ func (l *Log) advanceStart(offset int64) ([]*segment, error) {
 	if offset <= l.start.Load() {
 		return nil, nil
 	}
-	c := l.saved
-	c.logStart, c.highWatermark = offset, l.hw.Load()
-	if err := l.save(c); err != nil {
+	if err := l.save(func(c *checkpoint) { c.logStart, c.highWatermark = offset, l.hw.Load() }); err != nil {
 		return nil, err
 	}
 	l.start.Store(offset)

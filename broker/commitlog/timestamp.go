@@ -22,7 +22,7 @@ type TimestampOffset struct {
 // OffsetForTimestamp returns the first record at or after the log start offset
 // whose timestamp is at least ms (Unix milliseconds), false if there is none.
 func (l *Log) OffsetForTimestamp(ms int64) (TimestampOffset, bool, error) {
-	return l.findTime(ms, math.MaxInt64)
+	return l.findTime(ms)
 }
 
 // MaxTimestampOffset returns the first record with the largest timestamp in
@@ -35,12 +35,12 @@ func (l *Log) MaxTimestampOffset() (TimestampOffset, bool, error) {
 	if newest < 0 {
 		return TimestampOffset{}, false, nil
 	}
-	return l.findTime(newest, math.MaxInt64)
+	return l.findTime(newest)
 }
 
 // findTime looks through the segments whose largest timestamp is high enough.
-func (l *Log) findTime(ms, bound int64) (TimestampOffset, bool, error) {
-	start, end := l.start.Load(), min(l.end.Load(), bound)
+func (l *Log) findTime(ms int64) (TimestampOffset, bool, error) {
+	start, end := l.start.Load(), l.end.Load()
 	for _, s := range *l.segments.Load() {
 		if s.maxTimestamp.Load() < ms || s.base >= end || !s.acquire() {
 			continue

@@ -84,11 +84,13 @@ func (l *Log) truncate(offset int64) error {
 	}
 	// Before the file is cut: a recovery point above the end would vouch for
 	// what is appended in its place.
-	c := checkpoint{end, s.base, pos, l.start.Load(), min(l.hw.Load(), end), 0}
-	if old := l.saved; old.recoveryPoint < end {
-		c.recoveryPoint, c.recoverySegment, c.recoveryPosition = old.recoveryPoint, old.recoverySegment, old.recoveryPosition
-	}
-	if err := l.save(c); err != nil {
+	err = l.save(func(c *checkpoint) {
+		if c.recoveryPoint >= end {
+			c.recoveryPoint, c.recoverySegment, c.recoveryPosition = end, s.base, pos
+		}
+		c.logStart, c.highWatermark, c.clean = l.start.Load(), min(l.hw.Load(), end), 0
+	})
+	if err != nil {
 		return err
 	}
 	if err := l.dropAfter(i); err != nil {
@@ -132,8 +134,8 @@ func (l *Log) touch(s *segment) {
 
 // restart replaces the whole content by one empty segment at offset.
 func (l *Log) restart(offset int64) error {
-	c := checkpoint{recoveryPoint: offset, recoverySegment: offset, logStart: offset, highWatermark: offset}
-	if err := l.save(c); err != nil {
+	fresh := checkpoint{recoveryPoint: offset, recoverySegment: offset, logStart: offset, highWatermark: offset}
+	if err := l.save(func(c *checkpoint) { *c = fresh }); err != nil {
 		return err
 	}
 	old := *l.segments.Load()

@@ -26,7 +26,6 @@ type member struct {
 	session, rebalance   time.Duration
 	protocols            []Protocol
 	assignment           []byte
-	skip                 bool // understands skip_assignment
 	join                 func(JoinResult)
 	sync                 func(SyncResult)
 	deadline             time.Time

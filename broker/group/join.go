@@ -150,7 +150,7 @@ func (g *Group) update(now time.Time, m *member, r JoinRequest) {
 	if m.rebalance <= 0 {
 		m.rebalance = m.session // as for v0, which has no such field
 	}
-	m.protocols, m.skip = r.Protocols, r.SkipAssignment
+	m.protocols = r.Protocols
 	m.touch(now)
 }
 
