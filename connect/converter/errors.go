@@ -1,6 +1,9 @@
 package converter
 
-import "fmt"
+import (
+	"errors"
+	"fmt"
+)
 
 // RecordError is the fault of one record: converting it again will fail again,
 // and other records are not concerned. It may be skipped or dead-lettered.
@@ -34,4 +37,10 @@ func (e *FatalError) Unwrap() error { return e.Err }
 
 func recordf(format string, args ...any) error {
 	return &RecordError{fmt.Errorf(format, args...)}
+}
+
+// asClass reports whether an error is of one of the classes.
+func asClass[T error](err error) bool {
+	var c T
+	return errors.As(err, &c)
 }

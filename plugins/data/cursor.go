@@ -142,7 +142,11 @@ func (c *cursor) open(b *blocks) bool {
 	b.end = 0
 	n := c.varint()
 	if n < 0 {
-		size := c.integer(0, int64(c.left()))
+		size := c.varint()
+		if size < 0 || size > int64(c.left()) {
+			c.corrupt("a block of %d bytes with %d left", size, c.left())
+			return false
+		}
 		b.end = c.i + int(size)
 		n = -n
 	}
@@ -173,7 +177,13 @@ func (c *cursor) skip(p *plan) {
 
 func (c *cursor) skipPresent(p *plan) {
 	switch p.op {
-	case opInt8, opInt16, opInt32, opTime, opInt64:
+	case opInt8:
+		c.integer(math.MinInt8, math.MaxInt8)
+	case opInt16:
+		c.integer(math.MinInt16, math.MaxInt16)
+	case opInt32, opTime:
+		c.integer(math.MinInt32, math.MaxInt32)
+	case opInt64:
 		c.varint()
 	case opFloat32:
 		c.raw(4)

@@ -22,6 +22,33 @@ func Decode(s *Schema, row []byte) (any, error) {
 	return v, nil
 }
 
+// Check reports whether bytes are a row of s, without making anything of them:
+// lengths, counts, branches and the ranges of integers. Arrays and maps whose
+// blocks give their size are believed to fill it.
+func Check(s *Schema, row []byte) error {
+	c := cursor{b: row}
+	c.skip(s.compiled())
+	if c.err == nil && c.left() > 0 {
+		c.corrupt("%d bytes follow the value", c.left())
+	}
+	if c.err != nil {
+		return fmt.Errorf("check row: %w", c.err)
+	}
+	return nil
+}
+
+// IsNullRow reports whether a row of an optional schema begins with the branch
+// of null. Rows written here never do, since a null has no row; values from
+// other writers may.
+func IsNullRow(s *Schema, row []byte) bool {
+	p := s.compiled()
+	c := cursor{b: row}
+	if p.op == opUnion {
+		return c.pick(p) < 0 && c.err == nil
+	}
+	return c.null(p)
+}
+
 // Value decodes the datum: nil for both nulls, a value of DecodeSchemaless
 // when it has no schema, else one of Decode.
 func (d Datum) Value() (any, error) {
@@ -145,4 +172,63 @@ func (d *decoder) union(p *plan) (any, error) {
 	}
 	s.values[i] = v
 	return s, nil
+}
+
+// HasNullDefault reports whether a row that came from elsewhere holds a null
+// of a field that has a default: what belongs in Datum.NullDefault.
+func HasNullDefault(s *Schema, row []byte) (bool, error) {
+	p := s.compiled()
+	if !p.defaults {
+		return false, nil
+	}
+	f := nullFinder{cursor: cursor{b: row}}
+	f.value(p)
+	if f.err != nil {
+		return false, fmt.Errorf("look for nulls: %w", f.err)
+	}
+	return f.found, nil
+}
+
+// nullFinder walks a row until it finds a null that a default may replace.
+type nullFinder struct {
+	cursor
+	found bool
+}
+
+func (f *nullFinder) value(p *plan) {
+	switch {
+	case f.found || f.err != nil:
+		return
+	case !p.defaults:
+		f.skip(p)
+		return
+	}
+	pick, null := 0, false
+	if p.op == opUnion {
+		pick = f.pick(p)
+		null = pick < 0
+	} else {
+		null = f.null(p)
+	}
+	switch {
+	case null:
+		f.found = p.nullDefault()
+	case p.op == opStruct:
+		for _, c := range p.fields {
+			f.value(c)
+		}
+	case p.op == opUnion && f.err == nil:
+		f.value(p.fields[pick])
+	case p.elem != nil:
+		b := blocks{min: p.elementBytes()}
+		for f.open(&b) && !f.found {
+			b.left--
+			if p.key != nil {
+				f.value(p.key)
+			}
+			f.value(p.elem)
+		}
+	default:
+		f.skipPresent(p)
+	}
 }

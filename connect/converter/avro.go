@@ -1,0 +1,254 @@
+package converter
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/millrace/millrace/plugins/configdef"
+	"github.com/millrace/millrace/plugins/data"
+)
+
+const kindAvro = "AVRO"
+
+var avroDef = slices.Concat(registryKeys, configdef.Def{
+	{Name: "enhanced.avro.schema.support", Type: configdef.Boolean, Default: false, Importance: configdef.Medium,
+		Doc: "Keep enums, and the full names of union branches."},
+	{Name: "connect.meta.data", Type: configdef.Boolean, Default: true, Importance: configdef.Low,
+		Doc: "Write and read the connect.* properties of schemas."},
+	{Name: "scrub.invalid.names", Type: configdef.Boolean, Default: false, Importance: configdef.Medium,
+		Doc: "Replace what Avro does not allow in names."},
+	{Name: "discard.type.doc.default", Type: configdef.Boolean, Default: false, Importance: configdef.Low,
+		Doc: "Keep documentation and defaults of fields only."},
+	{Name: "allow.optional.map.keys", Type: configdef.Boolean, Default: false, Importance: configdef.Low,
+		Doc: "Write maps with optional text keys as Avro maps."},
+	{Name: "flatten.singleton.unions", Type: configdef.Boolean, Default: true, Importance: configdef.Low,
+		Doc: "Read a union of one type as that type."},
+	{Name: "ignore.default.for.nullables", Type: configdef.Boolean, Default: false, Importance: configdef.Medium,
+		Doc: "Write a null of a field that has a default as null, not as the default."},
+	{Name: "schemas.cache.config", Type: configdef.Int, Default: 1000, Importance: configdef.Low, Doc: "The most schemas to remember."},
+	{Name: "generalized.sum.type.support", Type: configdef.Boolean, Default: false, Importance: configdef.Medium,
+		Unsupported: "unions and enums have Avro's own form only", Doc: "Use one form of unions and enums for all formats."},
+	{Name: "schema.backup.enabled", Type: configdef.Boolean, Default: false, Importance: configdef.Low,
+		Unsupported: "values are not wrapped with their schemas", Doc: "Wrap values with their schema."},
+	typeKey,
+})
+
+// avroConverter is Confluent's AvroConverter. Rows of schemas whose registered
+// form has the same wire form pass through as they are.
+type avroConverter struct {
+	side     Side
+	registry Registry
+	options  data.AvroOptions
+	strategy string
+
+	register, normalize, useLatest, keepNulls bool
+	useID                                     int32
+	latestTTL                                 time.Duration // negative: never
+	now                                       func() time.Time
+
+	out      *lru[outKey, *outgoing]
+	last     *outgoing // a cache of one before out
+	lastKey  outKey
+	in       *lru[inKey, *incoming]
+	replaced []byte // a row with its nulls replaced
+}
+
+type outKey struct {
+	schema data.Hash // zero for schemaless
+	topic  string
+}
+
+// outgoing is how rows of one schema are written to one topic.
+type outgoing struct {
+	prefix  [5]byte          // magic byte and schema id
+	project *data.Projection // nil: rows pass as they are
+	strip   bool             // a lone bytes: its length is not written
+	expires time.Time        // zero: never
+}
+
+func newAvro(s Settings, c configdef.Config) (Converter, error) {
+	if s.Registry == nil {
+		return nil, errors.New("no schema registry is given")
+	}
+	size := c.Int("schemas.cache.config")
+	a := &avroConverter{
+		side: s.Side, registry: s.Registry, strategy: c.String(string(s.Side) + ".subject.name.strategy"),
+		options: data.AvroOptions{
+			Enhanced:              c.Bool("enhanced.avro.schema.support"),
+			NoConnectMeta:         !c.Bool("connect.meta.data"),
+			ScrubInvalidNames:     c.Bool("scrub.invalid.names"),
+			DiscardTypeDocDefault: c.Bool("discard.type.doc.default"),
+			AllowOptionalMapKeys:  c.Bool("allow.optional.map.keys"),
+			KeepSingletonUnions:   !c.Bool("flatten.singleton.unions"),
+		},
+		register: c.Bool("auto.register.schemas"), normalize: c.Bool("normalize.schemas"),
+		useLatest: c.Bool("use.latest.version"), keepNulls: c.Bool("ignore.default.for.nullables"),
+		useID: int32(c.Int("use.schema.id")), now: time.Now,
+		latestTTL: time.Duration(c.Int("latest.cache.ttl.sec")) * time.Second,
+		in:        newLRU[inKey, *incoming](size),
+	}
+	if a.useLatest && !a.register {
+		size = min(size, c.Int("latest.cache.size"))
+	}
+	a.out = newLRU[outKey, *outgoing](size)
+	return a, nil
+}
+
+func (a *avroConverter) FromConnect(ctx context.Context, topic string, d data.Datum, dst []byte) ([]byte, bool, error) {
+	if d.IsNull() {
+		return dst, true, nil
+	}
+	o, err := a.outgoing(ctx, topic, d.Schema)
+	if err != nil {
+		return dst, false, err
+	}
+	if d.Schema == nil {
+		v, err := data.DecodeSchemaless(d.Row)
+		if err != nil {
+			return dst, false, &RecordError{err}
+		}
+		return appendAnything(append(dst, o.prefix[:]...), v), v == nil, nil
+	}
+	row := d.Row
+	if d.NullDefault && !a.keepNulls {
+		if a.replaced, err = data.AppendWithDefaults(a.replaced[:0], d.Schema, row); err != nil {
+			return dst, false, &RecordError{err}
+		}
+		row = a.replaced
+	}
+	out := append(dst, o.prefix[:]...)
+	switch {
+	case o.project != nil:
+		start := len(out)
+		if out, err = o.project.Append(out, row); err != nil {
+			return dst, false, &RecordError{err}
+		}
+		if o.strip {
+			out = slices.Delete(out, start, start+lengthSize(out[start:]))
+		}
+		return out, false, nil
+	case o.strip:
+		row = row[lengthSize(row):]
+	}
+	return append(out, row...), false, nil
+}
+
+// lengthSize is the size of the varint before a lone bytes.
+func lengthSize(row []byte) int {
+	_, n := binary.Varint(row)
+	return max(n, 0)
+}
+
+// outgoing returns how rows of s go to a topic, asking the registry the first
+// time.
+func (a *avroConverter) outgoing(ctx context.Context, topic string, s *data.Schema) (*outgoing, error) {
+	key := outKey{topic: topic}
+	if s != nil {
+		key.schema = s.Hash()
+	}
+	o, ok := a.last, a.last != nil && a.lastKey == key
+	if !ok {
+		o, ok = a.out.get(key)
+	}
+	if !ok || !o.expires.IsZero() && a.now().After(o.expires) {
+		var err error
+		if o, err = a.resolve(ctx, topic, s); err != nil {
+			return nil, err
+		}
+		a.out.put(key, o)
+	}
+	a.last, a.lastKey = o, key
+	return o, nil
+}
+
+// resolve decides the schema that rows of s are written with.
+func (a *avroConverter) resolve(ctx context.Context, topic string, s *data.Schema) (*outgoing, error) {
+	text, record := anythingText, anythingName
+	var form, row *data.AvroNode
+	if s != nil {
+		var err error
+		if row, err = data.AvroForm(s, data.AvroOptions{NoConnectMeta: true, ScrubInvalidNames: a.options.ScrubInvalidNames}); err == nil {
+			form, err = data.AvroForm(s, a.options)
+		}
+		if err == nil {
+			text, err = form.Text()
+		}
+		if err != nil {
+			return nil, &RecordError{err}
+		}
+		record = ""
+		if form.Kind() == data.AvroRecord {
+			record = form.FullName()
+		}
+	}
+	subj, err := subject(a.strategy, a.side, topic, record)
+	if err != nil {
+		return nil, err
+	}
+	id, registered, err := a.choose(ctx, subj, text)
+	if err != nil {
+		return nil, err
+	}
+	o := &outgoing{}
+	binary.BigEndian.PutUint32(o.prefix[1:], uint32(id))
+	if a.useLatest && !a.register && a.latestTTL >= 0 {
+		o.expires = a.now().Add(a.latestTTL)
+	}
+	if s == nil {
+		if registered != "" {
+			return nil, recordf("schemaless data cannot be written with the schema %d of subject %q", id, subj)
+		}
+		return o, nil
+	}
+	if registered != "" {
+		if form, err = data.ParseAvroNode(registered); err != nil {
+			return nil, recordf("schema %d of subject %q: %w", id, subj, err)
+		}
+	}
+	p, err := data.NewProjection(row, form)
+	if err != nil {
+		return nil, recordf("rows do not fit schema %d of subject %q: %w", id, subj, err)
+	}
+	// The form made of the schema itself has its fields in the same order.
+	if registered == "" && data.SameWire(row, form) {
+		p = nil
+	}
+	if p != nil && !p.Identity() {
+		o.project = p
+	}
+	o.strip = form.Kind() == data.AvroBytes
+	return o, nil
+}
+
+// choose returns the id to write, and the registered text if that is not the
+// record's own schema.
+func (a *avroConverter) choose(ctx context.Context, subj, text string) (id int32, registered string, err error) {
+	switch {
+	case a.register:
+		id, err = a.registry.Register(ctx, subj, text, kindAvro, a.normalize)
+		return id, "", wrapRegistry(err, "register schema under subject %q", subj)
+	case a.useID >= 0:
+		registered, kind, err := a.registry.ByID(ctx, a.useID)
+		if err == nil && kind != kindAvro {
+			err = &FatalError{fmt.Errorf("schema %d is of type %s, not %s", a.useID, kind, kindAvro)}
+		}
+		return a.useID, registered, wrapRegistry(err, "get schema %d", a.useID)
+	case a.useLatest:
+		latest, err := a.registry.Latest(ctx, subj)
+		return latest.ID, latest.Text, wrapRegistry(err, "get the latest version of subject %q", subj)
+	default:
+		id, err = a.registry.Lookup(ctx, subj, text, kindAvro, a.normalize)
+		return id, "", wrapRegistry(err, "look up schema under subject %q (auto.register.schemas is false)", subj)
+	}
+}
+
+func wrapRegistry(err error, format string, args ...any) error {
+	if err == nil {
+		return nil
+	}
+	return registryError(fmt.Sprintf(format, args...), err)
+}

@@ -1,0 +1,137 @@
+package converter
+
+import (
+	"context"
+	"encoding/binary"
+
+	"github.com/millrace/millrace/plugins/data"
+)
+
+// inKey names how values are read: the Connect schema of an id depends on the
+// version that it has under the subject.
+type inKey struct {
+	id    int32
+	topic string
+}
+
+// incoming is how values of one registered schema are read.
+type incoming struct {
+	schema  *data.Schema
+	project *data.Projection // nil: the payload is the row
+	lone    bool             // a lone bytes, written without its length
+	any     bool             // schemaless data in an Anything record
+	null    bool             // an optional top level: the payload may be null
+}
+
+func (a *avroConverter) ToConnect(ctx context.Context, topic string, raw []byte) (data.Datum, error) {
+	if raw == nil {
+		return data.Datum{}, nil
+	}
+	if len(raw) < 5 || raw[0] != 0 {
+		return data.Datum{}, recordf("unknown magic byte: a %s of topic %q does not begin with 00 and a schema id", a.side, topic)
+	}
+	id := int32(binary.BigEndian.Uint32(raw[1:]))
+	in, err := a.incoming(ctx, topic, id)
+	if err != nil {
+		return data.Datum{}, err
+	}
+	d, err := in.datum(raw[5:])
+	if err != nil {
+		return data.Datum{}, recordf("%s of topic %q with schema %d: %w", a.side, topic, id, err)
+	}
+	return d, nil
+}
+
+func (in *incoming) datum(payload []byte) (data.Datum, error) {
+	row := payload
+	switch {
+	case in.any:
+		v, err := readAnything(payload)
+		if err != nil {
+			return data.Datum{}, err
+		}
+		return data.NewDatum(nil, v)
+	case in.lone:
+		row = binary.AppendVarint(make([]byte, 0, len(payload)+5), int64(len(payload)))
+		row = append(row, payload...)
+	}
+	if in.project != nil {
+		var err error
+		if row, err = in.project.Append(nil, row); err != nil {
+			return data.Datum{}, err
+		}
+	}
+	if err := data.Check(in.schema, row); err != nil {
+		return data.Datum{}, err
+	}
+	if in.null && data.IsNullRow(in.schema, row) {
+		return data.NewDatum(in.schema, nil)
+	}
+	nullDefault, err := data.HasNullDefault(in.schema, row)
+	return data.Datum{Schema: in.schema, State: data.Present, NullDefault: nullDefault, Row: row}, err
+}
+
+// incoming returns how values with an id are read, asking the registry the
+// first time.
+func (a *avroConverter) incoming(ctx context.Context, topic string, id int32) (*incoming, error) {
+	key := inKey{id, topic}
+	if in, ok := a.in.get(key); ok {
+		return in, nil
+	}
+	in, err := a.understand(ctx, topic, id)
+	if err != nil {
+		return nil, err
+	}
+	a.in.put(key, in)
+	return in, nil
+}
+
+func (a *avroConverter) understand(ctx context.Context, topic string, id int32) (*incoming, error) {
+	text, kind, err := a.registry.ByID(ctx, id)
+	if err != nil {
+		return nil, wrapRegistry(err, "get schema %d", id)
+	}
+	if kind != kindAvro {
+		return nil, recordf("schema %d is of type %s, not %s", id, kind, kindAvro)
+	}
+	if isAnything(text) {
+		return &incoming{any: true}, nil
+	}
+	writer, err := data.ParseAvroNode(text)
+	if err != nil {
+		return nil, recordf("schema %d: %w", id, err)
+	}
+	options := a.options
+	record := ""
+	if writer.Kind() == data.AvroRecord {
+		record = writer.FullName()
+	}
+	subj, err := subject(a.strategy, a.side, topic, record)
+	if err != nil {
+		return nil, err
+	}
+	options.Version, options.VersionKnown, err = a.registry.VersionOf(ctx, subj, id)
+	if err != nil {
+		return nil, wrapRegistry(err, "get the version of schema %d under subject %q", id, subj)
+	}
+	return newIncoming(writer, options, id)
+}
+
+func newIncoming(writer *data.AvroNode, options data.AvroOptions, id int32) (*incoming, error) {
+	s, err := writer.Connect(options)
+	if err != nil {
+		return nil, recordf("schema %d: %w", id, err)
+	}
+	row, err := data.AvroForm(s, data.AvroOptions{NoConnectMeta: true})
+	if err != nil {
+		return nil, recordf("schema %d: %w", id, err)
+	}
+	in := &incoming{schema: s, null: s.Optional(), lone: writer.Kind() == data.AvroBytes}
+	if data.SameWire(writer, row) {
+		return in, nil // names may differ, places do not
+	}
+	if in.project, err = data.NewProjection(writer, row); err != nil {
+		return nil, recordf("schema %d: %w", id, err)
+	}
+	return in, nil
+}
