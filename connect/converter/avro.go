@@ -159,7 +159,7 @@ func (a *avroConverter) outgoing(ctx context.Context, topic string, s *data.Sche
 		if o, err = a.resolve(ctx, topic, s); err != nil {
 			return nil, err
 		}
-		a.out.put(key, o)
+		a.out.put(key, o, len(topic))
 	}
 	a.last, a.lastKey = o, key
 	return o, nil

@@ -21,6 +21,7 @@ type incoming struct {
 	lone    bool             // a lone bytes, written without its length
 	any     bool             // schemaless data in an Anything record
 	null    bool             // an optional top level: the payload may be null
+	weight  int              // the length of the schema's text
 }
 
 func (a *avroConverter) ToConnect(ctx context.Context, topic string, raw []byte) (data.Datum, error) {
@@ -82,7 +83,7 @@ func (a *avroConverter) incoming(ctx context.Context, topic string, id int32) (*
 	if err != nil {
 		return nil, err
 	}
-	a.in.put(key, in)
+	a.in.put(key, in, in.weight+len(topic))
 	return in, nil
 }
 
@@ -114,7 +115,12 @@ func (a *avroConverter) understand(ctx context.Context, topic string, id int32) 
 	if err != nil {
 		return nil, wrapRegistry(err, "get the version of schema %d under subject %q", id, subj)
 	}
-	return newIncoming(writer, options, id)
+	in, err := newIncoming(writer, options, id)
+	if err != nil {
+		return nil, err
+	}
+	in.weight = len(text)
+	return in, nil
 }
 
 func newIncoming(writer *data.AvroNode, options data.AvroOptions, id int32) (*incoming, error) {

@@ -257,7 +257,7 @@ func TestJSONToConnect(t *testing.T) {
 		{enveloped, `{"schema":{"type":"int8","default":3},"payload":null}`, int8(3), ""},
 		{enveloped, `{"schema":{"type":"int8","optional":true},"payload":null}`, nil, ""},
 		{enveloped, `{"schema":{"type":"int99"},"payload":1}`, nil, "unknown schema type"},
-		{enveloped, `{"schema":{"type":"int8"},"payload":"x"}`, nil, "want a number"},
+		{enveloped, `{"schema":{"type":"int8"},"payload":"x"}`, nil, "JSON text where the schema is int8"},
 	} {
 		d, err := tt.c.ToConnect(t.Context(), "t", []byte(tt.raw))
 		if err != nil || tt.err != "" {
@@ -457,10 +457,10 @@ func TestConvertersDoNotAllocate(t *testing.T) {
 
 func TestLRU(t *testing.T) {
 	c := newLRU[int, string](2)
-	c.put(1, "a")
-	c.put(2, "b")
+	c.put(1, "a", 1)
+	c.put(2, "b", 1)
 	c.get(1)
-	c.put(3, "c")
+	c.put(3, "c", 1)
 	if _, ok := c.get(2); ok {
 		t.Error("what was used least recently is still there")
 	}
@@ -469,9 +469,17 @@ func TestLRU(t *testing.T) {
 			t.Errorf("%d is gone", k)
 		}
 	}
-	c.put(1, "z")
-	if v, _ := c.get(1); v != "z" || len(c.items) != 2 {
-		t.Errorf("1 is %q of %d", v, len(c.items))
+	c.put(1, "z", 1)
+	if v, _ := c.get(1); v != "z" || len(c.items) != 2 || c.weight != 2 {
+		t.Errorf("1 is %q of %d items weighing %d", v, len(c.items), c.weight)
+	}
+	c.put(4, "heavy", cacheBytes)
+	if _, ok := c.get(4); !ok || len(c.items) != 1 || c.weight != cacheBytes {
+		t.Errorf("an item of the whole budget leaves %d items weighing %d", len(c.items), c.weight)
+	}
+	c.put(5, "too heavy", cacheBytes+1)
+	if _, ok := c.get(5); ok || len(c.items) != 1 {
+		t.Error("an item over the budget is remembered")
 	}
 }
 

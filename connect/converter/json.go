@@ -37,9 +37,11 @@ type jsonConverter struct {
 
 	lastSchema *data.Schema // a cache of one before heads
 	lastHead   []byte
+	lastIn     *jsonIncoming // likewise before readers
 }
 
 type jsonIncoming struct {
+	text   string
 	schema *data.Schema // nil for schemaless
 	reader *data.JSONReader
 }
@@ -71,7 +73,7 @@ func (j *jsonConverter) head(s *data.Schema) []byte {
 	if !ok {
 		head = data.AppendJSONSchema([]byte(`{"schema":`), s, j.options)
 		head = append(head, `,"payload":`...)
-		j.heads.put(s.Hash(), head)
+		j.heads.put(s.Hash(), head, len(head))
 	}
 	j.lastSchema, j.lastHead = s, head
 	return head
@@ -154,18 +156,23 @@ func (j *jsonConverter) toConnect(raw []byte) (data.Datum, error) {
 
 // incoming returns the schema of a text, from the cache if it was seen.
 func (j *jsonConverter) incoming(text []byte) (*jsonIncoming, error) {
+	if j.lastIn != nil && string(text) == j.lastIn.text {
+		return j.lastIn, nil
+	}
 	if in, ok := j.readers.get(string(text)); ok {
+		j.lastIn = in
 		return in, nil
 	}
 	s, err := data.ParseJSONSchema(text)
 	if err != nil {
 		return nil, err
 	}
-	in := &jsonIncoming{schema: s}
+	in := &jsonIncoming{text: string(text), schema: s}
 	if s != nil {
 		in.reader = data.NewJSONReader(s, j.options)
 	}
-	j.readers.put(string(text), in)
+	j.readers.put(in.text, in, len(text))
+	j.lastIn = in
 	return in, nil
 }
 

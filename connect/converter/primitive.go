@@ -40,7 +40,7 @@ func (r *rowBytes) read(d data.Datum) (b []byte, null bool, err error) {
 	return b, false, r.reader.Finish()
 }
 
-// rowWriter writes rows of one optional primitive schema.
+// optionalRow begins the row of an optional text or bytes of a length.
 func optionalRow(dst []byte, length int) []byte {
 	return binary.AppendVarint(append(dst, 2), int64(length)) // the branch that is not null
 }

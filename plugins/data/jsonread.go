@@ -23,7 +23,7 @@ func RowFromJSON(dst []byte, s *Schema, text []byte, o JSONOptions) (row []byte,
 type JSONReader struct {
 	w     RowWriter
 	o     JSONOptions
-	spans [][]byte // the members of the open structs, by field
+	spans []int // of the open structs, by field, where the member's value is; 0 for none
 	tmp   []byte
 }
 
@@ -39,8 +39,10 @@ func (r *JSONReader) Append(dst, text []byte) (row []byte, nullDefault bool, err
 	r.spans = r.spans[:0]
 	in := newScanner(text)
 	r.value(r.w.root, &in)
-	if err := in.end(); err != nil {
-		return dst, false, err
+	if r.w.err == nil {
+		if err := in.end(); err != nil {
+			return dst, false, err
+		}
 	}
 	return r.w.Finish()
 }
@@ -56,15 +58,17 @@ func (r *JSONReader) value(p *plan, in *scanner) {
 		r.nothing(p)
 		return
 	}
+	if !kindFits(p, k) {
+		r.reject(fmt.Errorf("JSON %s where the schema is %s", kindNames[k], opNames[p.op]))
+		return
+	}
 	switch p.op {
 	case opInt8, opInt16, opInt32, opTime, opInt64:
 		r.integer(p, in)
 	case opFloat32, opFloat64:
 		r.float(p, in)
 	case opBoolean:
-		if v := in.literal(); v == 't' || v == 'f' {
-			r.w.Boolean(v == 't')
-		}
+		r.w.Boolean(in.literal() == 't')
 	case opString:
 		r.w.TextBytes(in.text())
 	case opBytes, opFixed:
@@ -78,7 +82,7 @@ func (r *JSONReader) value(p *plan, in *scanner) {
 	case opArray:
 		r.array(p, in)
 	case opMap, opEntries:
-		if p.schema.key.typ == TypeString {
+		if k == '{' {
 			r.object(p, in)
 		} else {
 			r.pairs(p, in)
@@ -87,13 +91,38 @@ func (r *JSONReader) value(p *plan, in *scanner) {
 		r.structure(p, in)
 	}
 	if in.err != nil {
-		r.reject(in.err)
+		r.w.fail(in.err)
 	}
 }
 
-// reject fails at the value that is next, not the one before.
+var kindNames = map[byte]string{
+	'{': "object", '[': "array", '"': "text", '0': "number", 't': "true", 'f': "false",
+	'x': "that is none", ']': "that is none", '}': "that is none", ',': "that is none", ':': "that is none",
+}
+
+// kindFits reports whether a value that begins with k may be one of p.
+func kindFits(p *plan, k byte) bool {
+	switch p.op {
+	case opInt8, opInt16, opInt32, opTime, opInt64:
+		return k == '0'
+	case opFloat32, opFloat64, opDecimal, opFixedDecimal:
+		return k == '0' || k == '"'
+	case opBoolean:
+		return k == 't' || k == 'f'
+	case opString, opBytes, opFixed:
+		return k == '"'
+	case opArray:
+		return k == '['
+	case opMap, opEntries:
+		return k == '{' == (p.schema.key.typ == TypeString) && (k == '{' || k == '[')
+	default:
+		return k == '{'
+	}
+}
+
+// reject fails at the value that is next.
 func (r *JSONReader) reject(err error) {
-	if r.w.err == nil {
+	if r.w.advance() != nil {
 		r.w.fail(err)
 	}
 }
@@ -259,46 +288,54 @@ func (r *JSONReader) pairs(p *plan, in *scanner) {
 			case 2:
 				r.value(p.elem, in)
 			default:
-				r.reject(errors.New("a map entry of more than two values"))
+				r.w.fail(errors.New("a map entry of more than two values"))
 			}
 		}
 		if pair != 2 {
-			r.reject(errors.New("a map entry is an array of two values"))
+			r.w.fail(errors.New("a map entry is an array of two values"))
 		}
 	}
 	r.w.End()
 }
 
 // structure finds the members of an object, which may be in any order, and
-// then writes the fields in theirs.
+// then goes back to them in the order of the fields.
 func (r *JSONReader) structure(p *plan, in *scanner) {
 	base := len(r.spans)
 	for range p.fields {
-		r.spans = append(r.spans, nil)
+		r.spans = append(r.spans, 0)
 	}
 	n := 0
 	in.open('{')
 	for in.more('}', &n) {
-		if i, ok := p.schema.byName[string(in.key())]; ok {
-			r.spans[base+i] = in.raw()
-		} else {
-			in.skip(in.kind())
+		i, ok := p.schema.byName[string(in.key())]
+		k := in.kind() // past the space before the value, which is never at 0
+		if ok {
+			r.spans[base+i] = in.i
 		}
+		in.skip(k)
 	}
 	if in.err != nil {
 		return
 	}
+	end := in.i
+	in.depth++
 	r.w.BeginStruct()
 	for i, f := range p.fields {
-		raw := r.spans[base+i]
-		if raw == nil {
+		if r.w.err != nil {
+			return
+		}
+		at := r.spans[base+i]
+		if at == 0 {
 			r.nothing(f)
 			continue
 		}
-		member := scanner{b: raw, depth: in.depth}
-		r.value(f, &member)
+		in.i = at
+		r.value(f, in)
 	}
 	r.w.End()
+	in.i = end
+	in.depth--
 	r.spans = r.spans[:base]
 }
 

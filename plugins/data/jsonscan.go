@@ -247,12 +247,20 @@ func (s *scanner) digits() bool {
 	return s.i > start
 }
 
-// literal reads true, false or null.
+// literal reads true, false or null, and returns its first letter.
 func (s *scanner) literal() byte {
-	k := s.kind()
-	word := map[byte]string{'t': "true", 'f': "false", 'n': "null"}[k]
 	if s.err != nil {
 		return 'x'
+	}
+	word := ""
+	k := s.kind()
+	switch k {
+	case 't':
+		word = "true"
+	case 'f':
+		word = "false"
+	case 'n':
+		word = "null"
 	}
 	if word == "" || len(s.b)-s.i < len(word) || string(s.b[s.i:s.i+len(word)]) != word {
 		s.fail("want a value")

@@ -15,7 +15,7 @@ const (
 // Datum is one key, value or header value: a reference to its schema and its
 // bytes. With a Schema, Row is the value in Avro binary, laid out by the
 // schema's Avro form (see AvroSchema). Without one and Present, Row is CBOR
-// (see Schemaless). A Datum owns nothing: Row may alias a batch's payload and
+// (see EncodeSchemaless). A Datum owns nothing: Row may alias a batch's payload and
 // lives as long as it.
 type Datum struct {
 	Schema *Schema
