@@ -45,7 +45,8 @@ func (c *checkpoint) fields() map[string]*int64 {
 // encode writes the shape of Kafka's checkpoint files: version, count, and
 // one line for each entry.
 func (c checkpoint) encode() []byte {
-	return fmt.Appendf(nil, "0\n6\nrecovery-point %d\nrecovery-segment %d\nrecovery-position %d\nlog-start-offset %d\nhigh-watermark %d\nclean-shutdown %d\n",
+	return fmt.Appendf(nil, "0\n6\nrecovery-point %d\nrecovery-segment %d\nrecovery-position %d\n"+
+		"log-start-offset %d\nhigh-watermark %d\nclean-shutdown %d\n",
 		c.recoveryPoint, c.recoverySegment, c.recoveryPosition, c.logStart, c.highWatermark, c.clean)
 }
 

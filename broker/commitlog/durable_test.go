@@ -157,6 +157,9 @@ func TestWaitersShareOneSync(t *testing.T) {
 	if len(results) != 1 {
 		t.Errorf("%d waiters answered by the first round, want 1", len(results))
 	}
+	if l.DurableOffset() != 1 {
+		t.Errorf("durable offset is %d after the first round, want 1", l.DurableOffset())
+	}
 	gate.leave <- struct{}{}
 	for range 21 {
 		if err := <-results; err != nil {

@@ -69,6 +69,20 @@ func TestReadBounds(t *testing.T) {
 	}
 }
 
+func TestPositionsForgetWhatWasWorkedOutBeforeATruncation(t *testing.T) {
+	var p positions
+	_, epoch, _ := p.find(7)
+	p.forget()
+	p.put(7, 0, 100, epoch)
+	if e, epoch, ok := p.find(7); ok {
+		t.Errorf("find(7) = %+v, %d: a place from before the truncation", e, epoch)
+	}
+	p.add(7, 0, 50)
+	if e, _, ok := p.find(7); !ok || e.pos != 50 {
+		t.Errorf("find(7) = %+v, %t, want position 50", e, ok)
+	}
+}
+
 func TestChunkOutlivesItsSegment(t *testing.T) {
 	l := mustOpen(t, t.TempDir(), Config{SegmentBytes: 200, FS: quiet()})
 	for range 4 {

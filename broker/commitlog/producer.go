@@ -91,9 +91,11 @@ func (ps *producers) check(v recordbatch.View) (dup sequence, isDup bool, err er
 	case v.Control():
 		return dup, false, nil
 	case epoch > p.epoch && p.epoch >= 0 && seq != 0:
-		return dup, false, fmt.Errorf("producer %d begins epoch %d with sequence %d, must be 0: %w", id, epoch, seq, ErrOutOfOrderSequence)
+		return dup, false, fmt.Errorf("producer %d begins epoch %d with sequence %d, must be 0: %w",
+			id, epoch, seq, ErrOutOfOrderSequence)
 	case epoch == p.epoch && p.n > 0 && seq != recordbatch.AddSequence(p.batches[p.n-1].last, 1):
-		return dup, false, fmt.Errorf("producer %d sends sequence %d after %d: %w", id, seq, p.batches[p.n-1].last, ErrOutOfOrderSequence)
+		return dup, false, fmt.Errorf("producer %d sends sequence %d after %d: %w",
+			id, seq, p.batches[p.n-1].last, ErrOutOfOrderSequence)
 	case !v.Transactional() && p.txnFirst >= 0:
 		return dup, false, fmt.Errorf("producer %d has a transaction open since offset %d: %w", id, p.txnFirst, ErrTxnState)
 	}

@@ -36,7 +36,8 @@ func (l *Log) open() error {
 	fresh := len(bases) == 0
 	flag := 0
 	if fresh && l.saved.recoveryPoint > l.saved.logStart {
-		return fmt.Errorf("%s holds no segments, yet offsets %d to %d were written there: restore them, or remove the directory to begin anew",
+		return fmt.Errorf("%s holds no segments, yet offsets %d to %d were written there: "+
+			"restore them, or remove the directory to begin anew",
 			l.dir, l.saved.logStart, l.saved.recoveryPoint)
 	}
 	if fresh {
@@ -278,7 +279,8 @@ func (l *Log) check(s *segment, from, trusted int64, repair bool) (end int64, wh
 
 func (l *Log) checkBatch(s *segment, h recordbatch.View, pos, size, end int64, crc bool, buf []byte) error {
 	if h.BaseOffset() < end || h.LastOffset()-s.base > math.MaxInt32 {
-		return fmt.Errorf("batch at position %d of %s has offset %d after %d: %w", pos, s.name, h.BaseOffset(), end, recordbatch.ErrCorrupt)
+		return fmt.Errorf("batch at position %d of %s has offset %d after %d: %w",
+			pos, s.name, h.BaseOffset(), end, recordbatch.ErrCorrupt)
 	}
 	if !crc {
 		return nil

@@ -96,7 +96,7 @@ func TestRecoveryDropsLaterSegments(t *testing.T) {
 		mustAppend(t, l, batch{size: 60})
 	}
 	dir := crash(t, l)
-	if err := os.Remove(filepath.Join(dir, checkpointFile)); err != nil {
+	if err := os.RemoveAll(filepath.Join(dir, checkpointFile)); err != nil {
 		t.Fatal(err)
 	}
 	damage(t, filepath.Join(dir, fileName(2, logSuffix)), 80)
@@ -151,6 +151,35 @@ func TestRecoveryLooksOnlyAboveTheRecoveryPoint(t *testing.T) {
 	r := mustOpen(t, l.Dir(), cfg)
 	if r.EndOffset() != 8 {
 		t.Errorf("log ends at %d after a clean close, want 8", r.EndOffset())
+	}
+}
+
+// TestTruncationLowersTheRecoveryPoint writes other data where durable data
+// was: nobody may vouch for it.
+func TestTruncationLowersTheRecoveryPoint(t *testing.T) {
+	cfg := Config{FS: quiet()}
+	l := mustOpen(t, t.TempDir(), cfg)
+	for range 4 {
+		mustAppend(t, l, batch{size: 20})
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	l = mustOpen(t, l.Dir(), cfg)
+	size := l.Size()
+	if err := l.TruncateTo(2); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		mustAppend(t, l, batch{size: 20, time: 9})
+	}
+	if l.Size() != size {
+		t.Fatalf("log has %d bytes, want the %d it had", l.Size(), size)
+	}
+	dir := crash(t, l)
+	damage(t, filepath.Join(dir, fileName(0, logSuffix)), int(size)-1)
+	if r := mustOpen(t, dir, cfg); r.EndOffset() != 3 {
+		t.Errorf("log ends at %d, want 3: the damaged batch was above the recovery point", r.EndOffset())
 	}
 }
 
@@ -275,6 +304,9 @@ func TestRollIsDurableInOrder(t *testing.T) {
 	f := &faults{}
 	l := mustOpen(t, t.TempDir(), Config{SegmentBytes: 200, FS: faultFS{OSFS{}, f}})
 	mustAppend(t, l, batch{size: 100})
+	if err := l.WaitDurable(context.Background(), 1); err != nil { // the data, but not the indexes to come
+		t.Fatal(err)
+	}
 	f.set(func(f *faults) { f.events = nil })
 	mustAppend(t, l, batch{size: 100})
 	if err := l.WaitDurable(context.Background(), 2); err != nil {

@@ -135,6 +135,26 @@ func TestCoordinatorTimers(t *testing.T) {
 	})
 }
 
+// TestCoordinatorTimerMovesForward joins a group whose timer is set far ahead.
+func TestCoordinatorTimerMovesForward(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &topic{}
+		c := newCoordinator(t, Config{Store: store, InitialRebalanceDelay: NoDelay})
+		defer c.Close()
+		store.load(t, c, 0)
+		r := joinRequest("", "")
+		r.SessionTimeout = 20 * time.Minute
+		a := <-join(c, r)
+		<-syncGroup(c, SyncRequest{Group: "g", MemberID: a.MemberID, Generation: 1})
+		time.Sleep(time.Minute) // past the deadline to sync, with the session's ahead
+		begin := time.Now()
+		b := <-join(c, joinRequest("", ""))
+		if b.Err != nil || time.Since(begin) != r.RebalanceTimeout || b.Leader != b.MemberID {
+			t.Errorf("join after %v: %+v, want it when the rebalance times out", time.Since(begin), b)
+		}
+	})
+}
+
 func TestCoordinatorMovesGroups(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := &topic{}

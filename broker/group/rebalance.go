@@ -39,7 +39,6 @@ func (g *Group) abandonAssignment(err error) []Action {
 			out = append(out, Action{Reply: func() { reply(SyncResult{Err: err}) }})
 		}
 	}
-	clear(g.unsynced)
 	g.assigning = false
 	return out
 }

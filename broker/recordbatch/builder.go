@@ -36,7 +36,8 @@ func (b *Builder) Add(ms int64, key, value []byte, headers ...Header) error {
 	if b.count == 0 {
 		b.base, b.max = ms, ms
 	}
-	body := 1 + varintSize(ms-b.base) + varintSize(int64(b.count)) + bytesSize(key) + bytesSize(value) + varintSize(int64(len(headers)))
+	body := 1 + varintSize(ms-b.base) + varintSize(int64(b.count)) +
+		bytesSize(key) + bytesSize(value) + varintSize(int64(len(headers)))
 	for _, h := range headers {
 		body += varintSize(int64(len(h.Key))) + len(h.Key) + bytesSize(h.Value)
 	}

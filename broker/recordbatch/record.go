@@ -57,7 +57,8 @@ func (v View) Records(limit int) iter.Seq2[Record, error] {
 		for range v.Count() {
 			r, delta, ok := d.record()
 			if !ok || delta <= last || delta > v.LastOffsetDelta() {
-				yield(Record{}, fmt.Errorf("record after offset %d of batch at %d: %w", v.BaseOffset()+int64(last), v.BaseOffset(), ErrCorrupt))
+				yield(Record{}, fmt.Errorf("record after offset %d of batch at %d: %w",
+					v.BaseOffset()+int64(last), v.BaseOffset(), ErrCorrupt))
 				return
 			}
 			last = delta
