@@ -52,6 +52,9 @@ func (e *Error) Unwrap() error { return e.Err }
 // SafeToRetry reports whether the error is transient.
 func (e *Error) SafeToRetry() bool { return e.Class == Transient }
 
+// Transient reports the same, to those who ask by that name.
+func (e *Error) Transient() bool { return e.Class == Transient }
+
 // maxErrorText bounds the text of an error that crosses the boundary.
 const maxErrorText = 16 << 10
 

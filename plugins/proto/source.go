@@ -46,6 +46,9 @@ type SourceBatch struct {
 	// Sequence counts the batches of a stream from 1.
 	Sequence uint64
 
+	// Free is Release as a value, made once.
+	Free func()
+
 	payload []byte
 	source  *Source
 }
@@ -249,9 +252,12 @@ func (s *Source) Next(ctx context.Context) (*SourceBatch, error) {
 	}
 	p := s.queue[0]
 	s.queue = slices.Delete(s.queue, 0, 1)
-	b := &SourceBatch{source: s}
+	var b *SourceBatch
 	if n := len(s.free); n > 0 {
 		b, s.free = s.free[n-1], s.free[:n-1]
+	} else {
+		b = &SourceBatch{source: s}
+		b.Free = b.Release
 	}
 	s.mu.Unlock()
 	b.Sequence, b.payload = p.Sequence, p.Payload
@@ -296,6 +302,20 @@ func (s *Source) Ack(sequence uint64) {
 // sequence are durably stored as well. Only now may it acknowledge upstream.
 func (s *Source) OffsetsStored(sequence uint64) {
 	s.send(&ToSource{Message: &ToSource_OffsetsStored{OffsetsStored: sequence}})
+}
+
+// Received returns the bytes of batches that have ever arrived.
+func (s *Source) Received() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.total
+}
+
+// Err returns why the task has ended, nil while it runs.
+func (s *Source) Err() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.ended
 }
 
 // Pause keeps the task from polling until Resume. Batches that are on their

@@ -1,6 +1,7 @@
 package sdk
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -8,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"strconv"
+	"sync"
 	"syscall"
 	"time"
 
@@ -54,6 +56,7 @@ func Run(connectors ...Connector) error {
 	if os.Getenv(proto.Handshake.MagicCookieKey) != proto.Handshake.MagicCookieValue {
 		return ErrNoWorker
 	}
+	streams := &standardStreams{out: os.Stderr, err: os.Stderr}
 	signal.Ignore(syscall.SIGINT, syscall.SIGHUP, syscall.SIGTERM)
 	if err := watchWorker(os.Getenv(proto.EnvDeathPipe)); err != nil {
 		return err
@@ -67,12 +70,39 @@ func Run(connectors ...Connector) error {
 			proto.ProtocolVersion: {proto.PluginName: &proto.Glue{Service: s}},
 		},
 		GRPCServer: func(opts []grpc.ServerOption) *grpc.Server {
-			return grpc.NewServer(append(opts, proto.ServerOptions()...)...)
+			opts = append(opts, proto.ServerOptions()...)
+			return grpc.NewServer(append(opts, streams.options()...)...)
 		},
 		Logger: hclog.NewNullLogger(),
 	})
 	s.drain()
 	return nil
+}
+
+// standardStreams puts os.Stdout and os.Stderr back after go-plugin has put
+// pipes in their place, whose content it sends by gRPC and loses when the
+// process ends. Both become the real stderr, which the worker reads to the
+// last byte. It is done at the first call, before any connector runs.
+type standardStreams struct {
+	once     sync.Once
+	out, err *os.File
+}
+
+func (s *standardStreams) restore() {
+	s.once.Do(func() { os.Stdout, os.Stderr = s.out, s.err })
+}
+
+func (s *standardStreams) options() []grpc.ServerOption {
+	return []grpc.ServerOption{
+		grpc.UnaryInterceptor(func(ctx context.Context, req any, _ *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
+			s.restore()
+			return next(ctx, req)
+		}),
+		grpc.StreamInterceptor(func(srv any, stream grpc.ServerStream, _ *grpc.StreamServerInfo, next grpc.StreamHandler) error {
+			s.restore()
+			return next(srv, stream)
+		}),
+	}
 }
 
 // drain waits for tasks to close, for a while.
