@@ -272,6 +272,19 @@ func TestTimestamps(t *testing.T) {
 	}
 }
 
+// TestTimestampsOneApart has an entry of the time index for every batch.
+func TestTimestampsOneApart(t *testing.T) {
+	l := mustOpen(t, t.TempDir(), Config{IndexIntervalBytes: 1, FS: quiet()})
+	for i := range int64(20) {
+		mustAppend(t, l, batch{time: 100 + i})
+	}
+	for i := range int64(20) {
+		if got, ok, err := l.OffsetForTimestamp(100 + i); err != nil || !ok || got.Offset != i {
+			t.Errorf("OffsetForTimestamp(%d) = %+v, %t, %v, want offset %d", 100+i, got, ok, err, i)
+		}
+	}
+}
+
 func TestLogAppendTime(t *testing.T) {
 	now := time.UnixMilli(77_000)
 	l := mustOpen(t, t.TempDir(), Config{TimestampType: LogAppendTime, FS: quiet(), Clock: func() time.Time { return now }})
