@@ -8,8 +8,8 @@ type lru[K comparable, V any] struct {
 	limit  int
 	budget int // of weight
 	weight int
-	items map[K]*list.Element
-	order *list.List // front: used last
+	items  map[K]*list.Element
+	order  *list.List // front: used last
 }
 
 type lruItem[K comparable, V any] struct {

@@ -368,6 +368,49 @@ func TestSameWire(t *testing.T) {
 	}
 }
 
+// With discard.type.doc.default only the texts and defaults of fields are kept.
+func TestDiscardTypeDocDefault(t *testing.T) {
+	o := AvroOptions{DiscardTypeDocDefault: true}
+	s := NewStructBuilder().Name("R").Param(connectRecordDoc, "about R").
+		Field("a", NewBuilder(TypeInt32).Doc("about a").Default(int32(5)).MustBuild()).MustBuild()
+	text, err := AvroSchema(s, o)
+	want := `{"type":"record","name":"R","doc":"about R","fields":[{"name":"a","type":{"type":"int","connect.doc":"about a","connect.default":5},"doc":"about a","default":5}],` +
+		`"connect.parameters":{"connect.record.doc":"about R"},"connect.name":"R"}`
+	if err != nil || text != want {
+		t.Fatalf("text is\n%s, %v, want\n%s", text, err, want)
+	}
+	back, err := ParseAvro(text, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, _ := back.Field("a")
+	doc, _ := f.Schema.Doc()
+	if def, ok := f.Schema.Default(); doc != "about a" || !ok || def != int32(5) || len(f.Schema.Params()) != 0 {
+		t.Errorf("the field came back with doc %q, default %v, parameters %v", doc, def, f.Schema.Params())
+	}
+}
+
+// A named type prints once; what its later fields add to it stands at the
+// field and must come back.
+func TestFieldParameters(t *testing.T) {
+	point := func(unit string) *Schema {
+		return NewStructBuilder().Name("P").Param("unit", unit).Field("x", Int32Schema).MustBuild()
+	}
+	s := NewStructBuilder().Name("R").Field("a", point("m")).Field("b", point("m")).MustBuild()
+	text, err := AvroSchema(s, AvroOptions{})
+	if err != nil || !strings.Contains(text, `{"name":"b","type":"P","connect.parameters":{"unit":"m"}}`) {
+		t.Fatalf("text is %s, %v", text, err)
+	}
+	back, err := ParseAvro(strings.Replace(text, `"P","connect.parameters":{"unit":"m"}`, `"P","connect.parameters":{"unit":"km"}`, 1), AvroOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := NewStructBuilder().Name("R").Field("a", point("m")).Field("b", point("km")).MustBuild()
+	if !back.Equal(want) {
+		t.Errorf("schema is %s", AppendJSONSchema(nil, back, JSONOptions{}))
+	}
+}
+
 func TestAvroFloatDefaults(t *testing.T) {
 	s := NewStructBuilder().Name("R").Field("f", NewBuilder(TypeFloat64).Default(math.NaN()).MustBuild()).MustBuild()
 	text, err := AvroSchema(s, AvroOptions{})

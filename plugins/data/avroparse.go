@@ -30,6 +30,7 @@ func ParseAvroNode(text string) (*AvroNode, error) {
 
 type avroParser struct {
 	named map[string]*AvroNode // nil while a type is being defined
+	depth int
 }
 
 var avroPrimitives = map[string]AvroKind{
@@ -41,8 +42,13 @@ var avroComplex = map[string]AvroKind{
 	"record": AvroRecord, "error": AvroRecord, "enum": AvroEnum, "array": AvroArray, "map": AvroMap, "fixed": AvroFixed,
 }
 
-// node reads the schema in raw, which is valid JSON.
+// node reads the schema in raw, which is valid JSON. The depth is checked on
+// the way down, since every level reads its text again.
 func (p *avroParser) node(raw []byte, space string) (*AvroNode, error) {
+	if p.depth++; p.depth > maxAvroDepth {
+		return nil, schemaErrorf("more than %d levels of nesting", maxAvroDepth)
+	}
+	defer func() { p.depth-- }()
 	s := scanner{b: raw}
 	switch s.kind() {
 	case '"':

@@ -121,6 +121,9 @@ func (d Decimal) Rescale(scale int32) (Decimal, error) {
 // unscaled number of the given scale. It gives up (ok false) on anything that
 // needs more care: exponents, digits to drop, more than 18 digits.
 func parseFixedPoint(text []byte, scale int32) (v int64, ok bool) {
+	if scale > 18 {
+		return 0, false
+	}
 	i, negative := 0, false
 	if len(text) > 0 && (text[0] == '-' || text[0] == '+') {
 		i, negative = 1, text[0] == '-'

@@ -2,6 +2,7 @@ package data
 
 import (
 	"encoding/json"
+	"errors"
 	"math"
 	"strings"
 	"testing"
@@ -197,6 +198,52 @@ func TestJSONSchema(t *testing.T) {
 		if _, err := ParseJSONSchema([]byte(text)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: error is %v, want %q in it", text, err, want)
 		}
+	}
+}
+
+func TestUnionJSON(t *testing.T) {
+	u := NewStructBuilder().Name(UnionName).
+		Field("int", NewBuilder(TypeInt32).Optional().Default(int32(7)).MustBuild()).
+		Field("string", OptionalStringSchema).MustBuild()
+	row, _, err := Encode(nil, u, structOf(t, u, nil, "x"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, o := range []JSONOptions{{}, {KeepNulls: true}} {
+		text, err := AppendJSON(nil, u, row, o)
+		if want := `{"int":null,"string":"x"}`; err != nil || string(text) != want {
+			t.Errorf("%+v: JSON is %s, %v, want %s", o, text, err, want)
+		}
+		back, _, err := RowFromJSON(nil, u, text, o)
+		if err != nil || string(back) != string(row) {
+			t.Errorf("%+v: it reads as %x, %v, want %x", o, back, err, row)
+		}
+	}
+}
+
+func TestDeepSchemaTexts(t *testing.T) {
+	json := strings.Repeat(`{"type":"array","items":`, 101) + `{"type":"int8"}` + strings.Repeat(`}`, 101)
+	if _, err := ParseJSONSchema([]byte(json)); !errors.Is(err, ErrSchema) || !strings.Contains(err.Error(), "levels of nesting") {
+		t.Errorf("JSON schema: %v", err)
+	}
+	s := Int8Schema
+	for range 99 {
+		s = ArrayOf(s).MustBuild()
+	}
+	if back, err := ParseJSONSchema(AppendJSONSchema(nil, s, JSONOptions{})); err != nil || !back.Equal(s) {
+		t.Errorf("100 levels: %v", err)
+	}
+	if _, err := ArrayOf(s).Build(); !errors.Is(err, ErrSchema) {
+		t.Errorf("101 levels build: %v", err)
+	}
+}
+
+func TestHugeScaleIsRefused(t *testing.T) {
+	w := NewRowWriter(DecimalSchema(math.MaxInt32))
+	w.Reset(nil)
+	w.DecimalText([]byte("1.5"))
+	if _, _, err := w.Finish(); err == nil || !strings.Contains(err.Error(), "cannot be brought to scale") {
+		t.Errorf("error is %v", err)
 	}
 }
 

@@ -129,7 +129,7 @@ func (r *JSONReader) reject(err error) {
 
 // nothing writes a null or, unless nulls are kept, the default.
 func (r *JSONReader) nothing(p *plan) {
-	if p.defRow == nil || r.o.KeepNulls && p.null >= 0 {
+	if p.defRow == nil || r.o.KeepNulls && p.null >= 0 || r.w.inUnion() {
 		r.w.Null()
 		return
 	}
@@ -140,13 +140,15 @@ func (r *JSONReader) nothing(p *plan) {
 	r.w.defaultValue()
 }
 
+// inUnion reports whether the next value is a branch of a union, of which all
+// but one are null whatever their defaults.
+func (w *RowWriter) inUnion() bool {
+	n := len(w.frames)
+	return n > 0 && w.frames[n-1].p.op == opUnion
+}
+
 // defaultValue writes the next value's default.
 func (w *RowWriter) defaultValue() {
-	n := len(w.frames)
-	if n > 0 && w.frames[n-1].p.op == opUnion {
-		w.Null() // an unset branch of a union, whatever its default
-		return
-	}
 	if p := w.advance(); p != nil {
 		w.buf = append(w.buf, p.defRow...)
 	}

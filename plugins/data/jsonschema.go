@@ -71,7 +71,7 @@ func ParseJSONSchema(text []byte) (*Schema, error) {
 	if err := in.end(); err != nil {
 		return nil, fmt.Errorf("%w: JSON schema: %w", ErrSchema, err)
 	}
-	s, _, err := schemaNode(raw)
+	s, _, err := schemaNode(raw, 1)
 	if err != nil {
 		return nil, fmt.Errorf("JSON schema: %w", err)
 	}
@@ -79,8 +79,12 @@ func ParseJSONSchema(text []byte) (*Schema, error) {
 }
 
 // schemaNode reads one node, and the field name that it carries as a member of
-// a struct.
-func schemaNode(raw []byte) (s *Schema, field string, err error) {
+// a struct. The depth is checked on the way down, since every level reads its
+// text again.
+func schemaNode(raw []byte, depth int) (s *Schema, field string, err error) {
+	if depth > maxSchemaDepth {
+		return nil, "", schemaErrorf("more than %d levels of nesting", maxSchemaDepth)
+	}
 	in := scanner{b: raw}
 	if in.kind() == 'n' {
 		return nil, "", nil
@@ -89,7 +93,7 @@ func schemaNode(raw []byte) (s *Schema, field string, err error) {
 		return nil, "", schemaErrorf("a schema is an object, not %.20s", raw)
 	}
 	ms := in.members()
-	b, err := nodeBuilder(ms)
+	b, err := nodeBuilder(ms, depth+1)
 	if err != nil {
 		return nil, "", err
 	}
@@ -113,7 +117,7 @@ var typesByName = func() map[string]Type {
 	return m
 }()
 
-func nodeBuilder(ms []member) (*Builder, error) {
+func nodeBuilder(ms []member, depth int) (*Builder, error) {
 	name, err := textOf(ms, "type")
 	if err != nil || name == nil {
 		return nil, schemaErrorf("a schema has no type")
@@ -123,14 +127,14 @@ func nodeBuilder(ms []member) (*Builder, error) {
 	case !ok:
 		return nil, schemaErrorf("unknown schema type %q", *name)
 	case t == TypeArray:
-		elem, err := childNode(ms, "items")
+		elem, err := childNode(ms, "items", depth)
 		return ArrayOf(elem), err
 	case t == TypeMap:
-		key, err := childNode(ms, "keys")
+		key, err := childNode(ms, "keys", depth)
 		if err != nil {
 			return nil, err
 		}
-		value, err := childNode(ms, "values")
+		value, err := childNode(ms, "values", depth)
 		return MapOf(key, value), err
 	case t != TypeStruct:
 		return NewBuilder(t), nil
@@ -141,7 +145,7 @@ func nodeBuilder(ms []member) (*Builder, error) {
 	n := 0
 	in.open('[')
 	for in.more(']', &n) {
-		s, field, err := schemaNode(in.raw())
+		s, field, err := schemaNode(in.raw(), depth)
 		if err != nil {
 			return nil, under(fmt.Sprintf("fields[%d]", n-1), err)
 		}
@@ -153,12 +157,12 @@ func nodeBuilder(ms []member) (*Builder, error) {
 	return b, nil
 }
 
-func childNode(ms []member, key string) (*Schema, error) {
+func childNode(ms []member, key string, depth int) (*Schema, error) {
 	raw, ok := find(ms, key)
 	if !ok {
 		return nil, schemaErrorf("schema without %s", key)
 	}
-	s, _, err := schemaNode(raw)
+	s, _, err := schemaNode(raw, depth)
 	if err == nil && s == nil {
 		err = schemaErrorf("schema with null %s", key)
 	}

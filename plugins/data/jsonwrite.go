@@ -220,7 +220,7 @@ func (w *jsonWriter) union(p *plan) {
 		if i == pick {
 			w.present(f)
 		} else {
-			w.nothing(f)
+			w.out = append(w.out, "null"...) // a default would set a second branch
 		}
 	}
 	w.out = append(w.out, '}')
