@@ -1,6 +1,8 @@
 package broker
 
 import (
+	"time"
+
 	"github.com/millrace/millrace/broker/api"
 	"github.com/millrace/millrace/broker/replica"
 )
@@ -36,3 +38,7 @@ func (b *Broker) Stats() Stats {
 	}
 	return s
 }
+
+// LatencyBuckets returns the upper bounds of the buckets of a RequestStats'
+// Took. A last bucket has no bound.
+func LatencyBuckets() []time.Duration { return api.LatencyBuckets[:] }

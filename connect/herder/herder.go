@@ -17,7 +17,6 @@ import (
 	"github.com/millrace/millrace/connect/connector"
 	"github.com/millrace/millrace/connect/store"
 	"github.com/millrace/millrace/connect/worker"
-	"github.com/millrace/millrace/plugins/configdef"
 )
 
 // Worker runs connectors and tasks in this process.
@@ -39,13 +38,10 @@ type Worker interface {
 	Validate(ctx context.Context, cfg connector.Config) (worker.Infos, error)
 	// Kind returns which way a class moves records, Unknown if it is unknown.
 	Kind(cfg connector.Config) connector.Kind
-	Plugins(connectorsOnly bool) []connector.PluginInfo
-	// PluginConfig describes the config keys of a plugin.
-	PluginConfig(ctx context.Context, plugin string) ([]configdef.Definition, error)
 }
 
 // Report takes in a change of state. trace is empty but for Failed.
-type Report func(state connector.State, trace string)
+type Report = func(state connector.State, trace string)
 
 // Config is what a Herder is made of.
 type Config struct {

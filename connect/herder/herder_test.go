@@ -109,10 +109,6 @@ func (w *fakeWorker) Validate(_ context.Context, cfg connector.Config) (worker.I
 }
 
 func (w *fakeWorker) Kind(connector.Config) connector.Kind { return connector.Source }
-func (w *fakeWorker) Plugins(bool) []connector.PluginInfo  { return nil }
-func (w *fakeWorker) PluginConfig(context.Context, string) ([]configdef.Definition, error) {
-	return nil, nil
-}
 
 // startHerder runs a herder on a broker until the test ends or stop is called.
 func startHerder(t *testing.T, c *brokertest.Cluster, w Worker) (h *Herder, stop func()) {

@@ -8,7 +8,6 @@ import (
 	"github.com/millrace/millrace/connect/connector"
 	"github.com/millrace/millrace/connect/store"
 	"github.com/millrace/millrace/connect/worker"
-	"github.com/millrace/millrace/plugins/configdef"
 )
 
 // Connectors returns the names of all connectors, sorted.
@@ -303,25 +302,19 @@ func (h *Herder) Topics(_ context.Context, name string) ([]string, error) {
 	return h.statuses.Topics(name), nil
 }
 
-// Plugins lists what this worker can run.
-func (h *Herder) Plugins(_ context.Context, connectorsOnly bool) ([]connector.PluginInfo, error) {
-	return h.cfg.Worker.Plugins(connectorsOnly), nil
-}
-
-// PluginConfig describes the config keys of a plugin.
-func (h *Herder) PluginConfig(ctx context.Context, plugin string) ([]configdef.Definition, error) {
-	return h.cfg.Worker.PluginConfig(ctx, plugin)
-}
-
-// TaskTotals counts tasks by state, for metrics.
-func (h *Herder) TaskTotals() map[connector.State]int {
-	out := map[connector.State]int{}
-	for _, name := range h.configs.Snapshot().Connectors() {
-		for _, id := range h.statuses.Tasks(name) {
-			if st, ok := h.statuses.Task(id); ok {
-				out[st.State]++
-			}
-		}
+// ValidateFor is Validate for a config whose class must be that of the plugin
+// in the request's path: its full or simple name, or an alias.
+func (h *Herder) ValidateFor(ctx context.Context, plugin string, cfg connector.Config) (worker.Infos, error) {
+	class := cfg["connector.class"]
+	if !strings.HasSuffix(strings.TrimSuffix(class, "Connector"), strings.TrimSuffix(plugin, "Connector")) {
+		return worker.Infos{}, connector.Errorf(connector.BadRequest,
+			"Included connector type %s does not match request type %s", class, plugin)
 	}
-	return out
+	return h.Validate(ctx, cfg["name"], cfg)
+}
+
+// PutTopic notes that a task touched a topic, at a time in milliseconds since
+// the epoch.
+func (h *Herder) PutTopic(ctx context.Context, id connector.TaskID, topic string, sinceMillis int64) error {
+	return h.statuses.PutTopic(ctx, id, topic, sinceMillis)
 }

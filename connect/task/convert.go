@@ -1,39 +1,36 @@
 package task
 
 import (
+	"context"
+	"errors"
+	"fmt"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/millrace/millrace/connect/converter"
 	"github.com/millrace/millrace/plugins/data"
 )
 
-// Converter turns keys or values into bytes of the log and back. A converter
-// is used by one goroutine.
-type Converter interface {
-	// FromConnect appends the datum's form in the log to dst. null says that
-	// the form is a null, which is not the same as no bytes.
-	FromConnect(topic string, headers []data.Header, d data.Datum, dst []byte) (out []byte, null bool, err error)
-	// ToConnect reads a key or value from the log; raw is nil for a null.
-	ToConnect(topic string, headers []data.Header, raw []byte) (data.Datum, error)
-}
-
-// HeaderConverter does the same for header values.
-type HeaderConverter interface {
-	FromConnectHeader(topic, name string, d data.Datum, dst []byte) (out []byte, null bool, err error)
-	ToConnectHeader(topic, name string, raw []byte) (data.Datum, error)
-}
-
 // Converters are those of one task.
 type Converters struct {
-	Key, Value Converter
-	Header     HeaderConverter
+	Key, Value, Header converter.Converter
+}
+
+// failure names the record and the stage of an error, unless the error is not
+// the record's fault: then it stays as it is, and ends the task.
+func failure(stage Stage, where Coordinates, err error) error {
+	var fatal *converter.FatalError
+	if errors.As(err, &fatal) {
+		return fmt.Errorf("%s: %w", stage, err)
+	}
+	return &RecordError{stage, where, err}
 }
 
 // toLog fills out from r. Bytes go to arena, which grows and is returned; the
 // record refers to it. Headers come first, then key, then value, as in Kafka
 // Connect.
-func (c *Converters) toLog(r *data.Record, out *kgo.Record, arena []byte) ([]byte, error) {
+func (c *Converters) toLog(ctx context.Context, r *data.Record, out *kgo.Record, arena []byte) ([]byte, error) {
 	where := Coordinates{Topic: r.Topic, Partition: r.Partition, Offset: -1}
 	*out = kgo.Record{Topic: r.Topic, Partition: r.Partition}
 	if r.Timestamp != data.NoTimestamp {
@@ -43,19 +40,19 @@ func (c *Converters) toLog(r *data.Record, out *kgo.Record, arena []byte) ([]byt
 	var err error
 	start := len(arena)
 	for _, h := range r.Headers {
-		arena, null, err = c.Header.FromConnectHeader(r.Topic, h.Name, h.Value, arena)
+		arena, null, err = c.Header.FromConnect(ctx, r.Topic, h.Value, arena)
 		if err != nil {
-			return arena, &RecordError{StageHeaderConverter, where, err}
+			return arena, failure(StageHeaderConverter, where, err)
 		}
 		out.Headers = append(out.Headers, kgo.RecordHeader{Key: h.Name, Value: piece(arena, start, null)})
 		start = len(arena)
 	}
-	if arena, null, err = c.Key.FromConnect(r.Topic, r.Headers, r.Key, arena); err != nil {
-		return arena, &RecordError{StageKeyConverter, where, err}
+	if arena, null, err = c.Key.FromConnect(ctx, r.Topic, r.Key, arena); err != nil {
+		return arena, failure(StageKeyConverter, where, err)
 	}
 	out.Key, start = piece(arena, start, null), len(arena)
-	if arena, null, err = c.Value.FromConnect(r.Topic, r.Headers, r.Value, arena); err != nil {
-		return arena, &RecordError{StageValueConverter, where, err}
+	if arena, null, err = c.Value.FromConnect(ctx, r.Topic, r.Value, arena); err != nil {
+		return arena, failure(StageValueConverter, where, err)
 	}
 	out.Value = piece(arena, start, null)
 	return arena, nil
@@ -72,7 +69,7 @@ func piece(arena []byte, start int, null bool) []byte {
 
 // fromLog fills out from a consumed record. Key, value and headers may alias
 // it.
-func (c *Converters) fromLog(r *kgo.Record, out *data.Record) error {
+func (c *Converters) fromLog(ctx context.Context, r *kgo.Record, out *data.Record) error {
 	where := Coordinates{Topic: r.Topic, Partition: r.Partition, Offset: r.Offset}
 	headers := out.Headers[:0]
 	*out = data.Record{
@@ -80,16 +77,16 @@ func (c *Converters) fromLog(r *kgo.Record, out *data.Record) error {
 		OriginalTopic: r.Topic, OriginalPartition: r.Partition, OriginalOffset: r.Offset,
 	}
 	var err error
-	if out.Key, err = c.Key.ToConnect(r.Topic, nil, r.Key); err != nil {
-		return &RecordError{StageKeyConverter, where, err}
+	if out.Key, err = c.Key.ToConnect(ctx, r.Topic, r.Key); err != nil {
+		return failure(StageKeyConverter, where, err)
 	}
-	if out.Value, err = c.Value.ToConnect(r.Topic, nil, r.Value); err != nil {
-		return &RecordError{StageValueConverter, where, err}
+	if out.Value, err = c.Value.ToConnect(ctx, r.Topic, r.Value); err != nil {
+		return failure(StageValueConverter, where, err)
 	}
 	for _, h := range r.Headers {
-		d, err := c.Header.ToConnectHeader(r.Topic, h.Key, h.Value)
+		d, err := c.Header.ToConnect(ctx, r.Topic, h.Value)
 		if err != nil {
-			return &RecordError{StageHeaderConverter, where, err}
+			return failure(StageHeaderConverter, where, err)
 		}
 		headers = append(headers, data.Header{Name: h.Key, Value: d})
 	}

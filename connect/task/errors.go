@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"time"
+
+	"github.com/millrace/millrace/connect/converter"
 )
 
 // Stage says where in a task's loop an error arose, by Kafka Connect's names.
@@ -67,14 +69,11 @@ type Policy struct {
 // firstDelay is the pause before the first retry; it doubles from there.
 const firstDelay = 300 * time.Millisecond
 
-// transient is asked of errors that may pass by themselves: of the registry's
-// client, for one.
-type transient interface{ Transient() bool }
-
-// IsTransient reports whether trying again may help.
+// IsTransient reports whether trying again may help, as when the schema
+// registry cannot be reached.
 func IsTransient(err error) bool {
-	var t transient
-	return errors.As(err, &t) && t.Transient()
+	var t *converter.TransientError
+	return errors.As(err, &t)
 }
 
 // retry runs op until it succeeds, fails for good, or the policy's time is up.

@@ -6,11 +6,11 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/millrace/millrace/connect/converter"
 )
 
-type passing struct{ error }
-
-func (passing) Transient() bool { return true }
+func passing(err error) error { return &converter.TransientError{Err: err} }
 
 func TestRetry(t *testing.T) {
 	for _, tt := range []struct {
@@ -22,11 +22,11 @@ func TestRetry(t *testing.T) {
 		ok       bool
 		took     time.Duration
 	}{
-		{"off by default", Policy{}, 1, passing{errors.New("down")}, 1, false, 0},
-		{"until it passes", Policy{RetryTimeout: time.Minute, RetryDelayMax: time.Minute}, 3, passing{errors.New("down")}, 4, true, 2100 * time.Millisecond},
-		{"until time is up", Policy{RetryTimeout: time.Second, RetryDelayMax: time.Minute}, 100, passing{errors.New("down")}, 4, false, time.Second},
+		{"off by default", Policy{}, 1, passing(errors.New("down")), 1, false, 0},
+		{"until it passes", Policy{RetryTimeout: time.Minute, RetryDelayMax: time.Minute}, 3, passing(errors.New("down")), 4, true, 2100 * time.Millisecond},
+		{"until time is up", Policy{RetryTimeout: time.Second, RetryDelayMax: time.Minute}, 100, passing(errors.New("down")), 4, false, time.Second},
 		{"a lasting error is not retried", Policy{RetryTimeout: time.Minute, RetryDelayMax: time.Minute}, 1, errors.New("bad"), 1, false, 0},
-		{"without end", Policy{RetryTimeout: -1, RetryDelayMax: 400 * time.Millisecond}, 50, passing{errors.New("down")}, 51, true, -1},
+		{"without end", Policy{RetryTimeout: -1, RetryDelayMax: 400 * time.Millisecond}, 50, passing(errors.New("down")), 51, true, -1},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -54,7 +54,7 @@ func TestRetryEndsWithItsContext(t *testing.T) {
 		done := make(chan error, 1)
 		go func() {
 			p := Policy{RetryTimeout: -1, RetryDelayMax: time.Hour}
-			done <- p.retry(ctx, func() error { return passing{errors.New("down")} })
+			done <- p.retry(ctx, func() error { return passing(errors.New("down")) })
 		}()
 		synctest.Wait()
 		stop()

@@ -110,19 +110,19 @@ type sinkLoop struct {
 	// mu keeps the loop and the rebalance callbacks apart; it guards all below.
 	// The client holds callbacks back from the end of a poll to AllowRebalance,
 	// but not between that and the next poll.
-	mu        sync.Mutex
-	client    *kgo.Client
-	current   map[TopicPartition]int64
-	owned     map[TopicPartition]int64 // assigned partitions, and where to read again from: -1 before any record
-	waiting   []data.Record // to be put again
-	retryAt   time.Time
-	held      map[TopicPartition]bool // paused by the task itself
-	paused    bool                    // by the user
-	batch     []data.Record
-	touched   map[string]bool
-	failed    error // what a callback ran into
-	commitAt  time.Time
-	wakeAt    time.Time
+	mu       sync.Mutex
+	client   *kgo.Client
+	current  map[TopicPartition]int64
+	owned    map[TopicPartition]int64 // assigned partitions, and where to read again from: -1 before any record
+	waiting  []data.Record            // to be put again
+	retryAt  time.Time
+	held     map[TopicPartition]bool // paused by the task itself
+	paused   bool                    // by the user
+	batch    []data.Record
+	touched  map[string]bool
+	failed   error // what a callback ran into
+	commitAt time.Time
+	wakeAt   time.Time
 }
 
 // RunSink moves records from the log into the task's process until ctx ends or
@@ -131,7 +131,7 @@ type sinkLoop struct {
 func RunSink(ctx context.Context, cfg SinkConfig) error {
 	l := &sinkLoop{
 		SinkConfig: cfg,
-		current: map[TopicPartition]int64{}, owned: map[TopicPartition]int64{},
+		current:    map[TopicPartition]int64{}, owned: map[TopicPartition]int64{},
 		held: map[TopicPartition]bool{}, touched: map[string]bool{},
 		commitAt: time.Now().Add(cfg.CommitInterval),
 	}
@@ -279,7 +279,7 @@ func (l *sinkLoop) convert(ctx context.Context, fetches kgo.Fetches) ([]data.Rec
 		}
 		l.touch(r.Topic)
 		var out data.Record
-		err := l.Policy.retry(ctx, func() error { return l.Convert.fromLog(r, &out) })
+		err := l.Policy.retry(ctx, func() error { return l.Convert.fromLog(ctx, r, &out) })
 		if err != nil {
 			if err := l.tolerate(ctx, err); err != nil {
 				return nil, err

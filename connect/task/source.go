@@ -236,7 +236,7 @@ func (l *sourceLoop) convert(ctx context.Context, r *data.Record, out *kgo.Recor
 	}
 	start := len(arena)
 	err = l.Policy.retry(ctx, func() error {
-		arena, err = l.Convert.toLog(r, out, arena[:start])
+		arena, err = l.Convert.toLog(ctx, r, out, arena[:start])
 		return err
 	})
 	if err == nil {

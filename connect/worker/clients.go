@@ -161,3 +161,9 @@ var consumerKeys = clientKeys{
 	"max.poll.interval.ms":      millis(1000, kgo.RebalanceTimeout),
 	"metadata.max.age.ms":       millis(1000, kgo.MetadataMaxAge),
 }
+
+// adminKeys are the properties that admin.override. may name.
+var adminKeys = clientKeys{
+	"client.id":           text(kgo.ClientID),
+	"metadata.max.age.ms": millis(1000, kgo.MetadataMaxAge),
+}

@@ -60,6 +60,10 @@ func (t *sinkTask) Put(_ context.Context, b *data.Batch) error {
 			return t.broken(err)
 		}
 	}
+	// People watch the file, so it shows what was put at once, as Kafka's does.
+	if err := t.out.Flush(); err != nil {
+		return t.broken(err)
+	}
 	return nil
 }
 

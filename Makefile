@@ -1,0 +1,48 @@
+# Every target is a line that can be typed by hand.
+
+GO      ?= go
+BIN     ?= bin
+VERSION ?= 0.1.0-dev
+STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
+
+.DEFAULT_GOAL := help
+.PHONY: help build run demo test test-deps race fuzz bench lint fmt generate clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+build: ## build bin/millrace
+	$(GO) build -trimpath -ldflags '-X main.version=$(VERSION)' -o $(BIN)/millrace ./cmd/millrace
+
+run: build ## build, start a server and show records moving through it; Ctrl-C ends it
+	deploy/demo/run.sh $(BIN)/millrace
+
+test: test-deps ## run all tests, against a real PostgreSQL and kcat (installs them where it can)
+	$(GO) test -shuffle=on -timeout 10m ./...
+	cd plugins/examples/ticker && $(GO) vet ./...
+
+test-deps: ## find or install what the tests need
+	deploy/dev/test-deps.sh
+
+race: test-deps ## run all tests under the race detector
+	$(GO) test -race -shuffle=on -timeout 15m ./...
+
+fuzz: ## run every fuzz test for a short while
+	deploy/dev/fuzz.sh 20s
+
+bench: build ## measure, print tables, write bench/results/*.json
+	$(GO) run ./bench/all
+
+lint: ## gofmt, go vet, staticcheck
+	@test -z "$$(gofmt -s -l $$(git ls-files '*.go'))" || { gofmt -s -l $$(git ls-files '*.go'); echo 'run make fmt'; exit 1; }
+	$(GO) vet ./...
+	$(GO) run $(STATICCHECK) ./...
+
+fmt: ## format the source
+	gofmt -s -w $$(git ls-files '*.go')
+
+generate: ## regenerate the gRPC code of the plugin contract
+	$(GO) generate ./plugins/proto
+
+clean: ## remove what was built and the demo's data
+	rm -rf $(BIN) .run

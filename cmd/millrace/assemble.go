@@ -1,0 +1,134 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"path/filepath"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/millrace/millrace/broker"
+	"github.com/millrace/millrace/connect"
+	"github.com/millrace/millrace/rest"
+	"github.com/millrace/millrace/rest/connectapi"
+	"github.com/millrace/millrace/rest/metrics"
+)
+
+// nodeID is the broker id of a single node.
+const nodeID = 1
+
+// assemble binds all addresses, checks the settings of every role, and lists
+// the units in the order in which they are to start: each may use those before
+// it, and stops before them.
+func (n *node) assemble() error {
+	var errs []error
+	var sources metrics.Sources
+	var clients []kgo.Opt
+	if n.broker {
+		b, err := n.addBroker()
+		errs = append(errs, err)
+		if err == nil {
+			sources.Broker = b.Stats
+			clients = []kgo.Opt{
+				kgo.SeedBrokers(b.MemoryAddr()),
+				kgo.Dialer(func(ctx context.Context, _, _ string) (net.Conn, error) { return b.Dial(ctx) }),
+			}
+		}
+	} else {
+		clients = []kgo.Opt{kgo.SeedBrokers(n.bootstrap...)}
+	}
+	httpListener, err := n.listen("connect-addr", n.connectAddr)
+	errs = append(errs, err)
+	api := http.Handler(http.NotFoundHandler())
+	var worker *connect.Connect
+	if n.connect && err == nil {
+		n.addrs.Connect = httpListener.Addr().String()
+		worker, err = n.newWorker(clients)
+		errs = append(errs, err)
+		if err == nil {
+			sources.Connect = worker.Stats
+			api = connectapi.Routes(worker, n.log)
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	if worker != nil {
+		n.units = append(n.units, unit{"connect worker", worker.Run})
+	}
+	n.addrs.Metrics = httpListener.Addr().String()
+	n.units = append(n.units, unit{"REST server", func(ctx context.Context, ready func()) error {
+		ready()
+		return rest.Serve(ctx, rest.Config{
+			Listener: httpListener, API: api, Metrics: metrics.Handler(sources, n.log), Logger: n.log,
+			Health: rest.Health{Ready: n.ready.Load, Fault: func() error { return nil }},
+		})
+	}})
+	return nil
+}
+
+// addBroker makes the broker and its unit.
+func (n *node) addBroker() (*broker.Broker, error) {
+	l, err := n.listen("kafka-addr", n.kafkaAddr)
+	if err != nil {
+		return nil, err
+	}
+	n.addrs.Kafka = l.Addr().String()
+	props := n.settings.section("broker")
+	if _, given := props["group.initial.rebalance.delay.ms"]; !given {
+		// Kafka waits three seconds for more members. On a single node the
+		// wait is all that a first sink or consumer would notice.
+		props["group.initial.rebalance.delay.ms"] = "0"
+	}
+	advertised := props["advertised.listeners"]
+	delete(props, "advertised.listeners")
+	b, err := broker.New(broker.Config{
+		DataDir: filepath.Join(n.dataDir, "broker"), NodeID: nodeID, Properties: props, Logger: n.log.With("role", "broker"),
+		Listeners: []broker.Listener{{Name: "PLAINTEXT", Listener: l, Advertised: advertisedAddr(advertised)}},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("configuration of the broker:\n%w", err)
+	}
+	n.units = append(n.units, unit{"broker", func(ctx context.Context, ready func()) error {
+		return runBroker(ctx, b, ready)
+	}})
+	return b, nil
+}
+
+// runBroker runs a broker and calls ready when it is.
+func runBroker(ctx context.Context, b *broker.Broker, ready func()) error {
+	done := make(chan error, 1)
+	go func() { done <- b.Run(ctx) }()
+	select {
+	case <-b.Ready():
+		ready()
+	case err := <-done:
+		return err
+	}
+	return <-done
+}
+
+// newWorker makes the Connect worker.
+func (n *node) newWorker(clients []kgo.Opt) (*connect.Connect, error) {
+	info := readBuildInfo()
+	w, err := connect.New(connect.Config{
+		Properties: n.settings.section("connect"), ClientOpts: clients, Address: n.addrs.Connect,
+		BuiltIn: builtinPlugins(), PluginPath: n.pluginPath, CacheFile: connect.CacheFile(n.dataDir),
+		RegistryURL: n.registryURL(), Version: info.Version, Commit: info.Commit, Logger: n.log.With("role", "connect"),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("configuration of the Connect worker:\n%w", err)
+	}
+	return w, nil
+}
+
+// registryURL is the address of the registry of this process, "" without one.
+func (n *node) registryURL() string {
+	if n.addrs.Registry == "" {
+		return ""
+	}
+	return "http://" + n.addrs.Registry
+}

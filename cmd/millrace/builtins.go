@@ -1,0 +1,34 @@
+package main
+
+import (
+	"slices"
+
+	"github.com/millrace/millrace/connectors/filestream"
+	"github.com/millrace/millrace/plugins/catalog"
+	"github.com/millrace/millrace/plugins/sdk"
+)
+
+// builtins is the list of the connectors in this executable.
+func builtins() []sdk.Connector {
+	return slices.Concat(
+		filestream.Connectors(),
+	)
+}
+
+// builtinPlugins describes them to a worker, which starts each as this
+// executable with the arguments plugin NAME.
+func builtinPlugins() []catalog.Plugin {
+	var out []catalog.Plugin
+	for _, c := range builtins() {
+		d := c.Describe()
+		kind := catalog.Source
+		if d.Sink {
+			kind = catalog.Sink
+		}
+		out = append(out, catalog.Plugin{
+			Name: d.Name, Kind: kind, Version: d.Version, Classes: d.Classes, Abilities: d.Abilities,
+			Documentation: d.Documentation, Config: d.Config, Command: []string{"", "plugin", d.Name},
+		})
+	}
+	return out
+}

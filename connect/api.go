@@ -1,0 +1,122 @@
+package connect
+
+import (
+	"context"
+
+	"github.com/millrace/millrace/connect/connector"
+)
+
+// The methods below answer the REST API. They are the herder's, and refuse
+// while the worker is not ready.
+
+// ask calls a method of the running herder.
+func ask[T any](c *Connect, f func(*parts) (T, error)) (T, error) {
+	p, err := c.running()
+	if err != nil {
+		var none T
+		return none, err
+	}
+	return f(p)
+}
+
+// do is ask for methods without a result.
+func do(c *Connect, f func(*parts) error) error {
+	p, err := c.running()
+	if err != nil {
+		return err
+	}
+	return f(p)
+}
+
+// Connectors returns the names of all connectors, sorted.
+func (c *Connect) Connectors(ctx context.Context) ([]string, error) {
+	return ask(c, func(p *parts) ([]string, error) { return p.Herder.Connectors(ctx) })
+}
+
+// Expand describes all connectors.
+func (c *Connect) Expand(ctx context.Context, status, info bool) (map[string]connector.Expanded, error) {
+	return ask(c, func(p *parts) (map[string]connector.Expanded, error) { return p.Herder.Expand(ctx, status, info) })
+}
+
+// Create adds a connector.
+func (c *Connect) Create(ctx context.Context, name string, cfg connector.Config, initial connector.TargetState) (connector.Info, error) {
+	return ask(c, func(p *parts) (connector.Info, error) { return p.Herder.Create(ctx, name, cfg, initial) })
+}
+
+// Put creates a connector or replaces its config, and says which.
+func (c *Connect) Put(ctx context.Context, name string, cfg connector.Config) (info connector.Info, created bool, err error) {
+	p, err := c.running()
+	if err != nil {
+		return connector.Info{}, false, err
+	}
+	return p.Herder.Put(ctx, name, cfg)
+}
+
+// Patch sets and removes single keys of a connector's config.
+func (c *Connect) Patch(ctx context.Context, name string, set connector.Config, remove []string) (connector.Info, error) {
+	return ask(c, func(p *parts) (connector.Info, error) { return p.Herder.Patch(ctx, name, set, remove) })
+}
+
+// Delete removes a connector.
+func (c *Connect) Delete(ctx context.Context, name string) error {
+	return do(c, func(p *parts) error { return p.Herder.Delete(ctx, name) })
+}
+
+// Info describes a connector.
+func (c *Connect) Info(ctx context.Context, name string) (connector.Info, error) {
+	return ask(c, func(p *parts) (connector.Info, error) { return p.Herder.Info(ctx, name) })
+}
+
+// Status tells a connector's state.
+func (c *Connect) Status(ctx context.Context, name string) (connector.StateInfo, error) {
+	return ask(c, func(p *parts) (connector.StateInfo, error) { return p.Herder.Status(ctx, name) })
+}
+
+// TaskStatus tells one task's state.
+func (c *Connect) TaskStatus(ctx context.Context, id connector.TaskID) (connector.TaskState, error) {
+	return ask(c, func(p *parts) (connector.TaskState, error) { return p.Herder.TaskStatus(ctx, id) })
+}
+
+// Tasks describes a connector's tasks.
+func (c *Connect) Tasks(ctx context.Context, name string) ([]connector.TaskInfo, error) {
+	return ask(c, func(p *parts) ([]connector.TaskInfo, error) { return p.Herder.Tasks(ctx, name) })
+}
+
+// Topics returns the topics that a connector has touched.
+func (c *Connect) Topics(ctx context.Context, name string) ([]string, error) {
+	if !c.settings.Bool("topic.tracking.enable") {
+		return nil, connector.Errorf(connector.Forbidden, "Topic tracking is disabled.")
+	}
+	return ask(c, func(p *parts) ([]string, error) { return p.Herder.Topics(ctx, name) })
+}
+
+// Restart restarts a connector's instances.
+func (c *Connect) Restart(ctx context.Context, req connector.RestartRequest) (connector.StateInfo, error) {
+	return ask(c, func(p *parts) (connector.StateInfo, error) { return p.Herder.Restart(ctx, req) })
+}
+
+// RestartTask restarts one task.
+func (c *Connect) RestartTask(ctx context.Context, id connector.TaskID) error {
+	return do(c, func(p *parts) error { return p.Herder.RestartTask(ctx, id) })
+}
+
+// SetTarget pauses, resumes or stops a connector.
+func (c *Connect) SetTarget(ctx context.Context, name string, state connector.TargetState) error {
+	return do(c, func(p *parts) error { return p.Herder.SetTarget(ctx, name, state) })
+}
+
+// Plugins lists what this worker can run.
+func (c *Connect) Plugins(_ context.Context, connectorsOnly bool) ([]connector.PluginInfo, error) {
+	return ask(c, func(p *parts) ([]connector.PluginInfo, error) { return p.worker.Plugins(connectorsOnly), nil })
+}
+
+// PluginConfig describes the config keys of a plugin.
+func (c *Connect) PluginConfig(ctx context.Context, plugin string) (any, error) {
+	return ask(c, func(p *parts) (any, error) { return p.worker.PluginConfig(ctx, plugin) })
+}
+
+// Validate checks a connector config as Create would, and names every problem.
+// The class of the config must be the plugin's.
+func (c *Connect) Validate(ctx context.Context, plugin string, cfg connector.Config) (any, error) {
+	return ask(c, func(p *parts) (any, error) { return p.Herder.ValidateFor(ctx, plugin, cfg) })
+}

@@ -1,0 +1,102 @@
+package connect
+
+import (
+	"errors"
+	"log/slog"
+	"maps"
+	"strings"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/millrace/millrace/connect/store"
+	"github.com/millrace/millrace/plugins/catalog"
+	"github.com/millrace/millrace/plugins/configdef"
+)
+
+// Config is what a worker process is made of.
+type Config struct {
+	// Properties are the worker's settings under Kafka Connect's names, checked
+	// by New.
+	Properties map[string]string
+	// ClientOpts lead to the log: seed brokers, dialer.
+	ClientOpts []kgo.Opt
+	// Address is the host:port of this worker's REST API, by which statuses
+	// name it unless rest.advertised.* says otherwise.
+	Address string
+	// BuiltIn are the connectors of this executable, and PluginPath the
+	// directories of others.
+	BuiltIn    []catalog.Plugin
+	PluginPath []string
+	// CacheFile keeps the descriptions of plugins between runs, "" for none.
+	CacheFile string
+	// RegistryURL is the schema registry of converters that name none, "" for
+	// none.
+	RegistryURL string
+	// Version and Commit are those that GET / tells.
+	Version, Commit string
+	Logger          *slog.Logger
+}
+
+// settings are Config's properties, parsed.
+type settings struct {
+	configdef.Config
+	props map[string]string
+}
+
+// parseSettings checks the worker's properties and reports all problems at
+// once.
+func parseSettings(props map[string]string) (settings, error) {
+	cfg, problems := workerKeys.Parse(props)
+	problems = append(problems, unknownKeys(props)...)
+	var errs []error
+	for _, p := range problems {
+		errs = append(errs, &KeyError{Key: p.Key, Err: p})
+	}
+	return settings{cfg, props}, errors.Join(errs...)
+}
+
+// KeyError is a worker setting that cannot be taken as it is.
+type KeyError struct {
+	Key string
+	Err error
+}
+
+// Error returns the problem, which names the key.
+func (e *KeyError) Error() string { return e.Err.Error() }
+
+// Unwrap returns the problem.
+func (e *KeyError) Unwrap() error { return e.Err }
+
+// storeConfig describes one of the internal topics.
+func (s settings) storeConfig(c Config, which string, partitions int) store.Config {
+	configs := map[string]string{}
+	for k, v := range s.props {
+		rest, ok := strings.CutPrefix(k, which+".storage.")
+		if ok && rest != "topic" && rest != "partitions" && rest != "replication.factor" {
+			configs[rest] = v
+		}
+	}
+	id := s.String("group.id") + "-"
+	if own := s.String("client.id"); own != "" {
+		id += own + "-"
+	}
+	suffix := map[string]string{"config": "configs", "offset": "offsets", "status": "statuses"}[which]
+	return store.Config{
+		Topic: s.String(which + ".storage.topic"), Partitions: int32(partitions),
+		ReplicationFactor: int16(s.Int(which + ".storage.replication.factor")), TopicConfigs: configs,
+		ClientID: id + suffix, ClientOpts: c.ClientOpts, Logger: c.Logger,
+	}
+}
+
+// taskDefaults are the keys that connectors inherit: converters with what is
+// under them, and client settings.
+func (s settings) taskDefaults() map[string]string {
+	out := maps.Clone(s.props)
+	if out == nil {
+		out = map[string]string{}
+	}
+	for _, k := range []string{"key.converter", "value.converter", "header.converter"} {
+		out[k] = s.String(k)
+	}
+	return out
+}

@@ -1,0 +1,305 @@
+package worker
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sort"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/millrace/millrace/connect/connector"
+	"github.com/millrace/millrace/connect/task"
+	"github.com/millrace/millrace/plugins/catalog"
+	"github.com/millrace/millrace/plugins/configdef"
+	"github.com/millrace/millrace/plugins/host"
+)
+
+// running is a task of this worker, through all its restarts.
+type running struct {
+	id       connector.TaskID
+	sink     bool
+	stats    task.Stats
+	restarts atomic.Int64
+
+	mu      sync.Mutex // guards below
+	state   connector.State
+	process func() host.Stats // nil while there is none
+}
+
+func (r *running) setProcess(f func() host.Stats) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.process = f
+}
+
+// TaskStats are the figures of one task.
+type TaskStats struct {
+	ID          connector.TaskID
+	Sink        bool
+	State       connector.State
+	Counts      task.Counts
+	Restarts    int64
+	MemoryBytes int64         // resident memory of its process, 0 while it has none
+	CPU         time.Duration // of its present process
+}
+
+// Stats are a worker's figures at one moment. Tasks are in order.
+type Stats struct {
+	Connectors int
+	Tasks      []TaskStats
+}
+
+// Stats returns the worker's figures.
+func (w *Worker) Stats() Stats {
+	w.mu.Lock()
+	s := Stats{Connectors: len(w.connectors)}
+	var all []*running
+	for _, r := range w.tasks {
+		all = append(all, r)
+	}
+	w.mu.Unlock()
+	for _, r := range all {
+		r.mu.Lock()
+		t := TaskStats{ID: r.id, Sink: r.sink, State: r.state, Counts: r.stats.Counts(), Restarts: r.restarts.Load()}
+		process := r.process
+		r.mu.Unlock()
+		if process != nil {
+			p := process()
+			t.MemoryBytes, t.CPU = p.RSS, p.CPU
+		}
+		s.Tasks = append(s.Tasks, t)
+	}
+	sort.Slice(s.Tasks, func(i, j int) bool {
+		a, b := s.Tasks[i].ID, s.Tasks[j].ID
+		return a.Connector < b.Connector || a.Connector == b.Connector && a.Task < b.Task
+	})
+	return s
+}
+
+// RunTask runs a task until ctx ends, and again when it fails.
+func (w *Worker) RunTask(ctx context.Context, id connector.TaskID, settings, cfg connector.Config,
+	pause *connector.Switch, report func(connector.State, string),
+) {
+	r := &running{id: id, sink: w.Kind(settings) == connector.Sink, state: connector.Unassigned}
+	w.mu.Lock()
+	w.tasks[id] = r
+	w.mu.Unlock()
+	defer func() {
+		w.mu.Lock()
+		delete(w.tasks, id)
+		w.mu.Unlock()
+	}()
+	tell := func(s connector.State, trace string) {
+		r.mu.Lock()
+		r.state = s
+		r.mu.Unlock()
+		report(s, trace)
+	}
+	t := &taskRun{
+		Worker: w, running: r, settings: settings, config: cfg, pause: pause,
+		log: w.cfg.Logger.With("connector", id.Connector, "task", id.Task), tell: tell,
+	}
+	supervise(ctx, restartPolicyOf(settings), t.log, tell, func() { r.restarts.Add(1) }, t.once)
+}
+
+// taskRun is what one task needs for each of its lives.
+type taskRun struct {
+	*Worker
+	*running
+	settings, config connector.Config
+	pause            *connector.Switch
+	log              *slog.Logger
+	tell             func(connector.State, string)
+}
+
+// up reports the state that the task is in now that it works.
+func (t *taskRun) up() {
+	if paused, _ := t.pause.Get(); !paused {
+		t.tell(connector.Running, "")
+	}
+}
+
+func (t *taskRun) report(s connector.State) { t.tell(s, "") }
+
+// once is one life of the task.
+func (t *taskRun) once(ctx context.Context) error {
+	target, err := t.resolve(t.settings)
+	if err != nil {
+		return err
+	}
+	converters, err := t.converters(t.settings)
+	if err != nil {
+		return err
+	}
+	if target.Plugin.Kind == catalog.Sink {
+		return t.sinkOnce(ctx, target, converters)
+	}
+	return t.sourceOnce(ctx, target, converters)
+}
+
+func (t *taskRun) policy() task.Policy {
+	c, _ := connectorKeys.Parse(t.settings) // validated before it was stored
+	p := task.Policy{
+		RetryTimeout:  c.Millis("errors.retry.timeout"),
+		RetryDelayMax: c.Millis("errors.retry.delay.max.ms"),
+		Tolerate:      c.String("errors.tolerance") == "all",
+		Log:           c.Bool("errors.log.enable"),
+		LogRecords:    c.Bool("errors.log.include.messages"),
+	}
+	if !c.Given("errors.retry.timeout") {
+		p.RetryTimeout = -1 // what will pass is waited for, unless the user sets a bound
+	}
+	return p
+}
+
+func (t *taskRun) touched(topic string) {
+	if t.cfg.Touched != nil {
+		t.cfg.Touched(t.id, topic)
+	}
+}
+
+// client turns the worker's and the connector's client properties into
+// options. Those of the connector win.
+func (t *taskRun) client(keys clientKeys, workerPrefix, overridePrefix string) (clientSettings, error) {
+	props := under(t.cfg.Defaults, workerPrefix)
+	for k, v := range under(t.settings, overridePrefix) {
+		props[k] = v
+	}
+	s, problems := keys.apply(props)
+	if len(problems) > 0 {
+		return s, problems[0]
+	}
+	return s, nil
+}
+
+func (t *taskRun) sourceOnce(ctx context.Context, target host.Target, converters task.Converters) error {
+	settings, err := t.client(producerKeys, "producer.", prefixProducer)
+	if err != nil {
+		return err
+	}
+	opts := append([]kgo.Opt{
+		kgo.ClientID(fmt.Sprintf("connector-producer-%s", t.id)),
+		kgo.RecordPartitioner(newPartitioner()),
+		kgo.MaxBufferedRecords(maxBufferedRecords), kgo.MaxBufferedBytes(maxBufferedBytes),
+		kgo.ProducerLinger(0),
+		kgo.UnknownTopicRetries(unknownTopicRetries),
+	}, t.cfg.ClientOpts...)
+	opts = append(opts, settings.opts...)
+	rules := topicRules{}
+	if t.cfg.CreateTopics {
+		var problems []configdef.Problem
+		if rules, problems = parseTopicRules(t.settings); len(problems) > 0 {
+			return problems[0]
+		}
+	}
+	if !rules.active {
+		opts = append(opts, kgo.AllowAutoTopicCreation())
+	}
+	producer, err := kgo.NewClient(opts...)
+	if err != nil {
+		return fmt.Errorf("producer: %w", err)
+	}
+	defer producer.Close()
+	src, err := t.cfg.Host.OpenSource(ctx, host.SourceSpec{
+		Target: target, Config: t.config, Connector: t.id.Connector, Task: t.id.Task,
+		Offsets: func(ctx context.Context, partitions [][]byte) ([][]byte, error) {
+			return t.cfg.Offsets.Get(ctx, t.id.Connector, partitions...)
+		},
+		Retrying: func(err error) { t.log.Warn("task is retrying", "err", err) },
+	})
+	if err != nil {
+		return err
+	}
+	t.setProcess(src.Stats)
+	defer t.setProcess(nil)
+	t.up()
+	runErr := task.RunSource(ctx, task.SourceConfig{
+		ID: t.id, Source: src, Producer: producer, Convert: converters, Offsets: sourceOffsets{t.cfg.Offsets, t.id.Connector},
+		Topics: &topicCreator{rules: rules, admin: kadm.NewClient(producer)}, Touched: t.touched, Pause: t.pause, Report: t.report,
+		Policy: t.policy(), Stats: &t.stats, Logger: t.log, CommitInterval: sourceCommitInterval, DrainTimeout: t.cfg.DrainTimeout,
+	})
+	return t.closeProcess(ctx, runErr, src.Close)
+}
+
+// Bounds of a source task's producer, and the shortest time between two writes
+// of source offsets.
+const (
+	maxBufferedRecords   = 100_000
+	maxBufferedBytes     = 32 << 20
+	unknownTopicRetries  = 10
+	sourceCommitInterval = 100 * time.Millisecond
+)
+
+// sourceOffsets writes the offsets of one connector.
+type sourceOffsets struct {
+	store OffsetStore
+	name  string
+}
+
+// PutOffsets implements task.OffsetWriter.
+func (o sourceOffsets) PutOffsets(ctx context.Context, offsets map[string][]byte) error {
+	return o.store.Put(ctx, o.name, offsets)
+}
+
+// closeProcess ends a task's process and decides what its life ended with.
+func (t *taskRun) closeProcess(ctx context.Context, runErr error, closeTask func(context.Context) error) error {
+	cctx, stop := context.WithTimeoutCause(context.WithoutCancel(ctx), t.cfg.StopTimeout,
+		fmt.Errorf("it did not end within %s (task.shutdown.graceful.timeout.ms)", t.cfg.StopTimeout))
+	defer stop()
+	if err := closeTask(cctx); runErr == nil {
+		return err
+	}
+	return runErr
+}
+
+func (t *taskRun) sinkOnce(ctx context.Context, target host.Target, converters task.Converters) error {
+	settings, err := t.client(consumerKeys, "consumer.", prefixConsumer)
+	if err != nil {
+		return err
+	}
+	subscribe, err := subscription(t.settings)
+	if err != nil {
+		return err
+	}
+	opts := append([]kgo.Opt{
+		kgo.ClientID(fmt.Sprintf("connector-consumer-%s", t.id)),
+		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
+	}, t.cfg.ClientOpts...)
+	opts = append(append(opts, subscribe...), settings.opts...)
+	sink := newSinkProcess(ctx, t.cfg.StopTimeout)
+	sink.process, err = t.cfg.Host.OpenSink(ctx, host.SinkSpec{
+		Target: target, Config: t.config, Connector: t.id.Connector, Task: t.id.Task, Events: sink.events(),
+	})
+	if err != nil {
+		return err
+	}
+	t.setProcess(sink.process.Stats)
+	defer t.setProcess(nil)
+	t.up()
+	runErr := task.RunSink(ctx, task.SinkConfig{
+		ID: t.id, Sink: sink, ClientOpts: opts, Group: sinkGroup(t.settings, t.id.Connector), Convert: converters,
+		Touched: t.touched, Pause: t.pause, Report: t.report, Policy: t.policy(), Stats: &t.stats, Logger: t.log,
+		CommitInterval: t.cfg.CommitInterval, MaxPollRecords: intOf(settings.values, "max.poll.records", maxPollRecords),
+	})
+	return t.closeProcess(ctx, runErr, sink.process.Close)
+}
+
+// maxPollRecords bounds one put. Kafka's consumers have 500, which is a call
+// for every 50 KB of small records.
+const maxPollRecords = 5000
+
+// subscription returns the options that say which topics a sink reads.
+func subscription(settings connector.Config) ([]kgo.Opt, error) {
+	if regex := settings["topics.regex"]; regex != "" {
+		if _, err := compileTopicRegex(regex); err != nil {
+			return nil, fmt.Errorf("topics.regex: %w", err)
+		}
+		return []kgo.Opt{kgo.ConsumeRegex(), kgo.ConsumeTopics(`^(?:` + regex + `)$`)}, nil
+	}
+	return []kgo.Opt{kgo.ConsumeTopics(splitNames(settings["topics"])...)}, nil
+}

@@ -1,0 +1,103 @@
+package worker
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/millrace/millrace/connect/connector"
+	"github.com/millrace/millrace/connect/converter"
+	"github.com/millrace/millrace/plugins/configdef"
+)
+
+// Validate checks a connector config: the runtime's keys, the connector's own
+// by asking its process, converters and client overrides. What is wrong is in
+// the result. The error is of type *connector.Error when the class is unknown.
+func (w *Worker) Validate(ctx context.Context, cfg connector.Config) (Infos, error) {
+	target, err := w.resolve(cfg)
+	if err != nil {
+		return Infos{}, err
+	}
+	kind := connector.Kind(target.Plugin.Kind)
+	framework := frameworkKeys(kind)
+	b := &infoBuilder{byName: map[string]int{}}
+	b.add(framework.Validate(cfg)...)
+	own, err := w.cfg.Host.Validate(ctx, target, cfg)
+	if err != nil {
+		return Infos{}, fmt.Errorf("validate connector %q: %w", cfg["name"], err)
+	}
+	b.add(own.Infos...)
+	if kind == connector.Sink {
+		w.validateTopics(b, cfg)
+	} else if _, problems := parseTopicRules(cfg); w.cfg.CreateTopics {
+		for _, p := range problems {
+			b.problem(cfg, p)
+		}
+	}
+	w.validateOverrides(b, cfg)
+	for _, side := range []converter.Side{converter.Header, converter.Key, converter.Value} {
+		w.validateConverter(b, side, cfg)
+	}
+	infos := b.build(cfg["connector.class"])
+	w.warnUnknown(cfg, framework, target.Plugin.Config)
+	return infos, nil
+}
+
+// validateTopics holds that a sink names its topics in one way.
+func (w *Worker) validateTopics(b *infoBuilder, cfg connector.Config) {
+	topics, regex := strings.TrimSpace(cfg["topics"]), strings.TrimSpace(cfg["topics.regex"])
+	text := ""
+	switch {
+	case topics != "" && regex != "":
+		text = "topics and topics.regex are mutually exclusive options, but both are set."
+	case topics == "" && regex == "":
+		text = "Must configure one of topics or topics.regex"
+	}
+	for _, key := range []string{"topics", "topics.regex"} {
+		if text != "" {
+			b.problem(cfg, configdef.Problem{Key: key, Text: text})
+		}
+	}
+	if group := sinkGroup(cfg, cfg["name"]); group == w.cfg.Group {
+		b.problem(cfg, configdef.Problem{Key: "name", Text: fmt.Sprintf(
+			"Consumer group %s conflicts with Connect worker group %s", group, w.cfg.Group)})
+	}
+}
+
+// sinkGroup is the consumer group of a sink connector.
+func sinkGroup(cfg connector.Config, name string) string {
+	if g := cfg[prefixConsumer+"group.id"]; g != "" {
+		return g
+	}
+	return "connect-" + name
+}
+
+// validateOverrides checks the client settings that a connector brings.
+func (w *Worker) validateOverrides(b *infoBuilder, cfg connector.Config) {
+	for _, o := range []struct {
+		prefix string
+		keys   clientKeys
+	}{{prefixProducer, producerKeys}, {prefixConsumer, consumerKeys}, {prefixAdmin, adminKeys}} {
+		props := under(cfg, o.prefix)
+		_, problems := o.keys.apply(props)
+		for _, p := range problems {
+			b.problem(cfg, configdef.Problem{Key: o.prefix + p.Key, Text: p.Text})
+		}
+		if w.cfg.AllowOverrides {
+			continue
+		}
+		for name := range props {
+			b.problem(cfg, configdef.Problem{Key: o.prefix + name, Text: fmt.Sprintf(
+				"The 'None' policy does not allow '%s' to be overridden in the connector configuration.", name)})
+		}
+	}
+}
+
+// warnUnknown logs keys that nobody reads: they may be misspelt.
+func (w *Worker) warnUnknown(cfg connector.Config, framework, own configdef.Def) {
+	all := append(slices.Clone(own), framework...)
+	for _, warning := range all.Warnings(cfg, frameworkPrefixes...) {
+		w.cfg.Logger.Warn("connector config", "connector", cfg["name"], "key", warning.Key, "why", warning.Text)
+	}
+}

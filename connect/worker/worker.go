@@ -1,0 +1,297 @@
+// Package worker runs connectors and tasks in this process's name: it resolves
+// their plugins, makes their converters and clients, starts their processes
+// through plugins/host, runs their loops and starts again what fails.
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/millrace/millrace/connect/connector"
+	"github.com/millrace/millrace/connect/converter"
+	"github.com/millrace/millrace/plugins/catalog"
+	"github.com/millrace/millrace/plugins/configdef"
+	"github.com/millrace/millrace/plugins/host"
+)
+
+// OffsetStore is where source tasks keep how far they came.
+type OffsetStore interface {
+	// Get returns the offset of each source partition, nil where none is
+	// stored. Both are JSON objects.
+	Get(ctx context.Context, connector string, partitions ...[]byte) ([][]byte, error)
+	// Put stores offsets durably; a nil value removes.
+	Put(ctx context.Context, connector string, offsets map[string][]byte) error
+}
+
+// Config is what a Worker is made of.
+type Config struct {
+	Host    *host.Host
+	Catalog *catalog.Catalog
+	// ClientOpts lead every client to the log.
+	ClientOpts []kgo.Opt
+	// Offsets and Touched are called while tasks run. Touched notes that a task
+	// uses a topic (KIP-558); nil notes nothing.
+	Offsets OffsetStore
+	Touched func(id connector.TaskID, topic string)
+	// Defaults are the worker's own converter and client keys: key.converter
+	// and the like with what is under them, producer., consumer. and admin.
+	Defaults map[string]string
+	// RegistryURL is the schema registry for converters that name none, "" for
+	// none.
+	RegistryURL string
+	// Group is the group of the Connect cluster, which no sink may join.
+	Group string
+	// AllowOverrides lets connectors change settings of their clients.
+	AllowOverrides bool
+	// CreateTopics heeds the topic.creation keys.
+	CreateTopics bool
+	// CommitInterval is the time between two commits of a sink.
+	CommitInterval time.Duration
+	// DrainTimeout bounds the waiting for acknowledgements when a source stops.
+	DrainTimeout time.Duration
+	// StopTimeout is how long a stopping task may take before it is killed.
+	StopTimeout time.Duration
+	Logger      *slog.Logger
+}
+
+// Worker runs connectors and tasks. It is safe for concurrent use.
+type Worker struct {
+	cfg  Config
+	regs registries
+
+	mu         sync.Mutex // guards below
+	connectors map[string]bool
+	tasks      map[connector.TaskID]*running
+}
+
+// New returns a worker that runs nothing yet.
+func New(cfg Config) *Worker {
+	return &Worker{cfg: cfg, connectors: map[string]bool{}, tasks: map[connector.TaskID]*running{}}
+}
+
+// resolve finds the plugin of a config.
+func (w *Worker) resolve(cfg connector.Config) (host.Target, error) {
+	p, class, err := w.cfg.Catalog.Resolve(cfg["connector.class"], cfg)
+	if err != nil {
+		return host.Target{}, connector.Errorf(connector.BadRequest, "%v", err)
+	}
+	return host.NewTarget(p, class), nil
+}
+
+// Kind returns which way a config's class moves records, Unknown when there is
+// no such class.
+func (w *Worker) Kind(cfg connector.Config) connector.Kind {
+	t, err := w.resolve(cfg)
+	if err != nil {
+		return connector.Unknown
+	}
+	return connector.Kind(t.Plugin.Kind)
+}
+
+// Settings picks from a connector's config what its tasks run by besides their
+// own configs. A change of any other key restarts no task.
+func (w *Worker) Settings(cfg connector.Config) connector.Config {
+	out := connector.Config{}
+	def := frameworkKeys(w.Kind(cfg))
+	for k, v := range cfg {
+		_, known := def.Key(k)
+		if known || slices.ContainsFunc(frameworkPrefixes, func(p string) bool { return strings.HasPrefix(k, p) }) {
+			out[k] = v
+		}
+	}
+	for _, k := range []string{"tasks.max", "tasks.max.enforce", "config.action.reload"} {
+		delete(out, k)
+	}
+	return out
+}
+
+// planTimeout bounds the wait for a connector's first set of task configs.
+const planTimeout = time.Minute
+
+// RunConnector runs a connector until ctx ends, and again when it fails.
+func (w *Worker) RunConnector(ctx context.Context, name string, cfg connector.Config,
+	plan func(context.Context, []connector.Config) error, report func(connector.State, string),
+) {
+	w.mu.Lock()
+	w.connectors[name] = true
+	w.mu.Unlock()
+	defer func() {
+		w.mu.Lock()
+		delete(w.connectors, name)
+		w.mu.Unlock()
+	}()
+	log := w.cfg.Logger.With("connector", name)
+	supervise(ctx, restartPolicyOf(cfg), log, report, func() {}, func(ctx context.Context) error {
+		return w.connect(ctx, cfg, plan, func() { report(connector.Running, "") })
+	})
+}
+
+// connect has the connector divide itself, and again whenever it asks for it.
+func (w *Worker) connect(ctx context.Context, cfg connector.Config, publish func(context.Context, []connector.Config) error, up func()) error {
+	target, err := w.resolve(cfg)
+	if err != nil {
+		return err
+	}
+	limit := intOf(cfg, "tasks.max", 1)
+	p, err := w.cfg.Host.Plan(ctx, target, cfg, limit)
+	if err != nil {
+		return err
+	}
+	closed := false
+	closePlan := func() {
+		if !closed {
+			closed = true
+			p.Close(context.WithoutCancel(ctx))
+		}
+	}
+	defer closePlan()
+	for first := true; ; first = false {
+		nctx, stop := ctx, context.CancelFunc(func() {})
+		if first {
+			nctx, stop = context.WithTimeout(ctx, planTimeout)
+		}
+		tasks, err := p.Next(nctx)
+		stop()
+		if errors.Is(err, io.EOF) {
+			closePlan() // it never plans anew: its process can go
+			<-ctx.Done()
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if len(tasks) > limit && cfg["tasks.max.enforce"] != "false" {
+			return fmt.Errorf("the connector asks for %d tasks, tasks.max is %d: raise tasks.max", len(tasks), limit)
+		}
+		if err := publishUntilDone(ctx, publish, taskConfigs(target, cfg, tasks)); err != nil {
+			return err
+		}
+		if first {
+			up()
+		}
+	}
+}
+
+// taskConfigs adds to a connector's task configs what the runtime does.
+func taskConfigs(t host.Target, cfg connector.Config, tasks []map[string]string) []connector.Config {
+	out := make([]connector.Config, len(tasks))
+	for i, props := range tasks {
+		out[i] = connector.Config(maps.Clone(props))
+		if out[i] == nil {
+			out[i] = connector.Config{}
+		}
+		out[i]["task.class"] = t.Class
+		if t.Plugin.Kind != catalog.Sink {
+			continue
+		}
+		for _, k := range []string{"topics", "topics.regex"} {
+			if v, ok := cfg[k]; ok {
+				out[i][k] = v
+			}
+		}
+	}
+	return out
+}
+
+// publishUntilDone stores a plan, trying again while the log does not take it.
+func publishUntilDone(ctx context.Context, publish func(context.Context, []connector.Config) error, tasks []connector.Config) error {
+	pause := 250 * time.Millisecond
+	for {
+		err := publish(ctx, tasks)
+		var refused *connector.Error
+		if err == nil || errors.As(err, &refused) {
+			return err
+		}
+		timer := time.NewTimer(pause)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return err
+		case <-timer.C:
+		}
+		pause = min(2*pause, time.Minute)
+	}
+}
+
+func intOf(cfg connector.Config, key string, otherwise int) int {
+	n, err := strconv.Atoi(strings.TrimSpace(cfg[key]))
+	if err != nil {
+		return otherwise // validated before it was stored
+	}
+	return n
+}
+
+func restartPolicyOf(cfg connector.Config) restartPolicy {
+	p, _ := connectorKeys.Parse(cfg) // validated before it was stored
+	return restartPolicy{enabled: p.Bool("errors.restart"), longest: p.Millis("errors.restart.delay.max.ms")}
+}
+
+// Plugins lists what this worker can run: connectors, and with connectorsOnly
+// unset converters too.
+func (w *Worker) Plugins(connectorsOnly bool) []connector.PluginInfo {
+	out := []connector.PluginInfo{}
+	for _, kind := range []catalog.Kind{catalog.Sink, catalog.Source} { // in Kafka Connect's order
+		for _, p := range w.cfg.Catalog.Plugins() {
+			if p.Kind != kind {
+				continue
+			}
+			for _, class := range p.Classes {
+				out = append(out, connector.PluginInfo{Class: class, Type: string(kind), Version: p.Version})
+			}
+		}
+	}
+	if connectorsOnly {
+		return out
+	}
+	for _, c := range converter.Classes() {
+		if slices.Contains(c.Sides, converter.Key) {
+			out = append(out, connector.PluginInfo{Class: c.Name, Type: "converter"})
+		}
+		if slices.Contains(c.Sides, converter.Header) {
+			out = append(out, connector.PluginInfo{Class: c.Name, Type: "header_converter"})
+		}
+	}
+	return out
+}
+
+// PluginConfig describes the keys of a connector or converter class.
+func (w *Worker) PluginConfig(ctx context.Context, plugin string) ([]configdef.Definition, error) {
+	if c, ok := converter.Lookup(plugin); ok {
+		return c.Def.Definitions(), nil
+	}
+	t, err := w.resolve(connector.Config{"connector.class": plugin})
+	if err != nil {
+		return nil, connector.Errorf(connector.NotFound, "Unknown plugin %s.", plugin)
+	}
+	def := t.Plugin.Config
+	if len(def) == 0 { // known from its manifest alone
+		if def, err = w.describe(ctx, t); err != nil {
+			return nil, err
+		}
+	}
+	return def.Definitions(), nil
+}
+
+func (w *Worker) describe(ctx context.Context, t host.Target) (configdef.Def, error) {
+	all, err := w.cfg.Host.Describe(ctx, t.Plugin.Command)
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range all {
+		if slices.Contains(p.Classes, t.Class) {
+			return p.Config, nil
+		}
+	}
+	return nil, fmt.Errorf("plugin %s no longer holds class %s: restart the worker to look for plugins again", t.Plugin.Name, t.Class)
+}

@@ -1,0 +1,68 @@
+package metrics
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/millrace/millrace/connect"
+)
+
+// connectCollector renders a worker's figures: Kafka Connect's under the names
+// that published dashboards expect, and those that it lacks under our own.
+type connectCollector func() connect.Stats
+
+func kafkaDesc(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc("kafka_connect_"+name, help, labels, nil)
+}
+
+var (
+	connectorCount = kafkaDesc("worker_connector_count", "Connectors that run in this worker.")
+	taskCount      = kafkaDesc("worker_task_count", "Tasks that run in this worker.")
+	connectorState = kafkaDesc("connector_status", "1 for the state that a task is in.", "connector", "task", "status")
+	sourcePolled   = kafkaDesc("source_task_source_record_poll_total", "Records that a source task handed over.", "connector", "task")
+	sinkSent       = kafkaDesc("sink_task_sink_record_send_total", "Records that a sink task took.", "connector", "task")
+	errorFailures  = kafkaDesc("task_error_total_record_failures", "Records that failed.", "connector", "task")
+	errorSkipped   = kafkaDesc("task_error_total_records_skipped", "Records dropped by errors.tolerance.", "connector", "task")
+	commits        = desc("connect_offset_commits_total", "Successful writes of offsets.", "connector", "task")
+	commitFailures = desc("connect_offset_commit_failures_total", "Failed writes of offsets.", "connector", "task")
+	restarts       = desc("connect_task_restarts_total", "Times that a failed task was started again.", "connector", "task")
+	taskMemory     = desc("connect_task_resident_memory_bytes", "Resident memory of the task's process.", "connector", "task")
+	taskCPU        = desc("connect_task_cpu_seconds_total", "CPU time of the task's process.", "connector", "task")
+)
+
+// Describe implements prometheus.Collector.
+func (c connectCollector) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{
+		connectorCount, taskCount, connectorState, sourcePolled, sinkSent, errorFailures, errorSkipped, commits,
+		commitFailures, restarts, taskMemory, taskCPU,
+	} {
+		ch <- d
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (c connectCollector) Collect(ch chan<- prometheus.Metric) {
+	s := c()
+	gauge(ch, connectorCount, float64(s.Connectors))
+	gauge(ch, taskCount, float64(len(s.Tasks)))
+	for _, t := range s.Tasks {
+		name, id := t.ID.Connector, strconv.Itoa(t.ID.Task)
+		gauge(ch, connectorState, 1, name, id, strings.ToLower(string(t.State)))
+		records := sourcePolled
+		if t.Sink {
+			records = sinkSent
+		}
+		counter(ch, records, float64(t.Counts.Records), name, id)
+		counter(ch, errorFailures, float64(t.Counts.Failures), name, id)
+		counter(ch, errorSkipped, float64(t.Counts.Skipped), name, id)
+		counter(ch, commits, float64(t.Counts.Commits), name, id)
+		counter(ch, commitFailures, float64(t.Counts.CommitFailures), name, id)
+		counter(ch, restarts, float64(t.Restarts), name, id)
+		if t.MemoryBytes > 0 {
+			gauge(ch, taskMemory, float64(t.MemoryBytes), name, id)
+			counter(ch, taskCPU, t.CPU.Seconds(), name, id)
+		}
+	}
+}
