@@ -1,0 +1,312 @@
+package postgres
+
+import (
+	"encoding/base64"
+	"errors"
+	"math"
+
+	"github.com/millrace/millrace/plugins/data"
+)
+
+// Values that stand for infinity, as the Java driver of PostgreSQL and
+// Debezium have them.
+const (
+	infiniteMicros         = 9223372036825200000
+	negativeInfiniteMicros = -9223372036832400000
+	infiniteDays           = -2147472693
+	negativeInfiniteDays   = -2147472692
+)
+
+// errLabel is an enum value that the catalog did not have when it was read.
+var errLabel = errors.New("a label that the enum did not have when its type was read")
+
+// writer turns column texts into fields of a row. Its buffers are reused, so
+// it belongs to one goroutine.
+type writer struct {
+	*data.RowWriter
+	room  []byte // one value
+	inner []byte // one element of an array or hstore, unescaped
+}
+
+// text writes a value that is not null. On an error nothing or a part of an
+// array was written: the row must be begun again.
+func (w *writer) text(c *codec, b []byte) error {
+	switch c.kind {
+	case kindText, kindEnum:
+		if c.kind == kindEnum && !c.knows(b) {
+			return errLabel
+		}
+		w.TextBytes(b)
+		return nil
+	case kindBool, kindBit:
+		return w.boolean(b)
+	case kindInt16, kindInt32, kindInt64, kindOID, kindFloat32, kindFloat64:
+		return w.number(c, b)
+	case kindDecimal, kindVariableDecimal, kindNumberDouble, kindNumberText:
+		return w.numeric(c, b)
+	case kindMoney, kindMoneyDouble, kindMoneyText:
+		return w.money(c, b)
+	case kindBytes, kindBase64, kindBase64URL, kindHex, kindRawBytes, kindBits:
+		return w.bytes(c, b)
+	case kindArray:
+		return w.array(c, b)
+	case kindHstoreJSON, kindHstoreMap:
+		return w.hstore(c, b)
+	case kindPoint, kindGeometry, kindGeography, kindFloatVector, kindDoubleVector, kindSparseVector:
+		return w.shape(c, b)
+	}
+	return w.temporal(c, b)
+}
+
+func (w *writer) boolean(b []byte) error {
+	if len(b) == 1 {
+		switch b[0] {
+		case 't', '1':
+			w.Boolean(true)
+			return nil
+		case 'f', '0':
+			w.Boolean(false)
+			return nil
+		}
+	}
+	return errors.New("not a truth value")
+}
+
+func (w *writer) number(c *codec, b []byte) error {
+	switch c.kind {
+	case kindFloat32:
+		f, err := parseFloat(b, 32)
+		if err == nil {
+			w.Float32(float32(f))
+		}
+		return err
+	case kindFloat64:
+		f, err := parseFloat(b, 64)
+		if err == nil {
+			w.Float64(f)
+		}
+		return err
+	}
+	bits := 64
+	switch c.kind {
+	case kindInt16:
+		bits = 16
+	case kindInt32:
+		bits = 32
+	}
+	n, err := parseInt(b, bits)
+	if err != nil {
+		return err
+	}
+	switch c.kind {
+	case kindInt16:
+		w.Int16(int16(n))
+	case kindInt32:
+		w.Int32(int32(n))
+	default:
+		w.Int64(n)
+	}
+	return nil
+}
+
+func (w *writer) numeric(c *codec, b []byte) (err error) {
+	switch {
+	case c.kind == kindNumberDouble:
+		f, err := parseFloat(b, 64)
+		if err == nil {
+			w.Float64(f)
+		}
+		return err
+	case c.kind == kindNumberText:
+		switch string(b) {
+		case "NaN":
+			w.Text("NAN")
+		case "Infinity":
+			w.Text("POSITIVE_INFINITY")
+		case "-Infinity":
+			w.Text("NEGATIVE_INFINITY")
+		default:
+			w.TextBytes(b)
+		}
+		return nil
+	case isSpecial(b):
+		return errSpecial
+	case c.kind == kindDecimal:
+		w.DecimalText(b)
+		return w.Err()
+	}
+	var scale int32
+	if w.room, scale, err = appendUnscaled(w.room[:0], b); err != nil {
+		return err
+	}
+	w.BeginStruct()
+	w.Int32(scale)
+	w.Bytes(w.room)
+	w.End()
+	return nil
+}
+
+func (w *writer) money(c *codec, b []byte) (err error) {
+	if w.room, err = parseMoney(w.room[:0], b); err != nil {
+		return err
+	}
+	switch c.kind {
+	case kindMoneyDouble:
+		f, err := parseFloat(w.room, 64)
+		if err == nil {
+			w.Float64(f)
+		}
+		return err
+	case kindMoneyText:
+		w.TextBytes(w.room)
+	default:
+		w.DecimalText(w.room)
+	}
+	return w.Err()
+}
+
+func (w *writer) bytes(c *codec, b []byte) (err error) {
+	switch c.kind {
+	case kindRawBytes:
+		w.Bytes(b)
+		return nil
+	case kindBits:
+		if w.room, err = appendBits(w.room[:0], b); err == nil {
+			w.Bytes(w.room)
+		}
+		return err
+	}
+	if w.room, err = appendBytea(w.room[:0], b); err != nil {
+		return err
+	}
+	switch n := len(w.room); c.kind {
+	case kindBytes:
+		w.Bytes(w.room)
+	case kindHex:
+		w.TextBytes(b[2:])
+	case kindBase64:
+		w.room = base64.StdEncoding.AppendEncode(w.room, w.room[:n])
+		w.TextBytes(w.room[n:])
+	default:
+		w.room = base64.URLEncoding.AppendEncode(w.room, w.room[:n])
+		w.TextBytes(w.room[n:])
+	}
+	return nil
+}
+
+func (w *writer) temporal(c *codec, b []byte) error {
+	switch c.kind {
+	case kindDays, kindISODate:
+		return w.date(c, b)
+	case kindTimeMillis, kindTimeMicros, kindTimeNanos, kindISOTime, kindZonedTime:
+		return w.time(c, b)
+	case kindMicroDuration, kindISODuration:
+		iv, err := parseInterval(b)
+		if err != nil {
+			return err
+		}
+		if c.kind == kindISODuration {
+			w.room = iv.appendISO(w.room[:0])
+			w.TextBytes(w.room)
+			return nil
+		}
+		n, err := iv.microseconds()
+		if err == nil {
+			w.Int64(n)
+		}
+		return err
+	}
+	return w.timestamp(c, b)
+}
+
+func (w *writer) date(c *codec, b []byte) error {
+	t, err := parseDate(b)
+	if err != nil {
+		return err
+	}
+	if c.kind == kindISODate {
+		if t.inf != 0 {
+			w.TextBytes(b)
+			return nil
+		}
+		w.room = append(appendDate(w.room[:0], t.days), 'Z')
+		w.TextBytes(w.room)
+		return nil
+	}
+	switch t.inf {
+	case 1:
+		t.days = infiniteDays
+	case -1:
+		t.days = negativeInfiniteDays
+	}
+	w.Int32(int32(t.days))
+	return nil
+}
+
+func (w *writer) time(c *codec, b []byte) error {
+	parse := parseTime
+	if c.kind == kindZonedTime {
+		parse = parseTimeZone
+	}
+	micros, err := parse(b)
+	if err != nil {
+		return err
+	}
+	switch c.kind {
+	case kindTimeMillis:
+		w.Int32(int32(micros / 1000))
+	case kindTimeMicros:
+		w.Int64(micros)
+	case kindTimeNanos:
+		w.Int64(micros * 1000)
+	default:
+		w.room = append(appendClock(w.room[:0], micros, -1), 'Z')
+		w.TextBytes(w.room)
+	}
+	return nil
+}
+
+func (w *writer) timestamp(c *codec, b []byte) error {
+	t, err := parseTimestamp(b)
+	if err != nil {
+		return err
+	}
+	if c.kind == kindZonedTimestamp || c.kind == kindISOTimestamp {
+		if t.inf != 0 {
+			w.TextBytes(b)
+			return nil
+		}
+		w.room = t.appendTimestamp(w.room[:0], c.digits)
+		w.TextBytes(w.room)
+		return nil
+	}
+	n := t.micro()
+	switch {
+	case t.inf > 0:
+		n = infiniteMicros
+	case t.inf < 0:
+		n = negativeInfiniteMicros
+	}
+	switch c.kind {
+	case kindMillis:
+		if n < 0 && n%1000 != 0 {
+			n -= 1000
+		}
+		w.Int64(n / 1000)
+	case kindMicros:
+		w.Int64(n)
+	default:
+		switch {
+		case t.inf > 0:
+			n = math.MaxInt64
+		case t.inf < 0:
+			n = math.MinInt64
+		case n > math.MaxInt64/1000 || n < math.MinInt64/1000:
+			return errRange
+		default:
+			n *= 1000
+		}
+		w.Int64(n)
+	}
+	return nil
+}

@@ -1,0 +1,165 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/millrace/millrace/plugins/sdk"
+)
+
+// sessionSettings fix the text forms that the parsers here read.
+var sessionSettings = map[string]string{
+	"DateStyle": "ISO", "IntervalStyle": "postgres", "TimeZone": "UTC", "bytea_output": "hex",
+	"extra_float_digits": "3", "client_encoding": "UTF8", "lc_monetary": "C",
+}
+
+// SQLSTATE codes that decide what is done.
+const (
+	codeActive      = "55006" // object_in_use: another connection has the slot
+	codeUndefined   = "42704" // undefined_object: no such slot or publication
+	codeNoTable     = "42P01"
+	codeDuplicate   = "42710"
+	codeTerminated  = "57P01"
+	codeNotPrepared = "55000"
+)
+
+// connect opens a connection, for replication commands or for queries. The
+// password is in no error.
+func (c *config) connect(ctx context.Context, replication bool) (*pgconn.PgConn, error) {
+	var dsn strings.Builder
+	fmt.Fprintf(&dsn, "host=%s port=%d user=%s dbname=%s", quoteDSN(c.host), c.port, quoteDSN(c.user), quoteDSN(c.dbname))
+	for k, v := range c.ssl {
+		fmt.Fprintf(&dsn, " %s=%s", k, quoteDSN(v))
+	}
+	cfg, err := pgconn.ParseConfig(dsn.String())
+	if err != nil {
+		return nil, sdk.Fatal(fmt.Errorf("connection to %s: %w", c.address(), hideDSN(err)))
+	}
+	cfg.Password = c.password
+	keepAlive := 15 * time.Second
+	if !c.keepAlive {
+		keepAlive = -1
+	}
+	cfg.DialFunc = (&net.Dialer{Timeout: 30 * time.Second, KeepAlive: keepAlive}).DialContext
+	for k, v := range sessionSettings {
+		cfg.RuntimeParams[k] = v
+	}
+	cfg.RuntimeParams["application_name"] = "millrace " + c.slot
+	if replication {
+		cfg.RuntimeParams["replication"] = "database"
+	}
+	conn, err := pgconn.ConnectConfig(ctx, cfg)
+	if err != nil {
+		return nil, classify(fmt.Errorf("connect to %s: %w", c.address(), err), c.restartWait)
+	}
+	if replication {
+		return conn, nil
+	}
+	statements := append([]string{"SET statement_timeout = " + strconv.FormatInt(c.queryTimeout.Milliseconds(), 10)}, c.statements...)
+	for _, sql := range statements {
+		if err := conn.Exec(ctx, sql).Close(); err != nil {
+			closeConn(conn)
+			return nil, classify(fmt.Errorf("initial statement on %s: %w", c.address(), err), c.restartWait)
+		}
+	}
+	return conn, nil
+}
+
+func (c *config) address() string {
+	return fmt.Sprintf("%s:%d/%s", c.host, c.port, c.dbname)
+}
+
+func quoteDSN(v string) string {
+	return "'" + strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(v) + "'"
+}
+
+// hideDSN keeps the reason of an error about a connection string without the
+// string, which may hold a password of a client key.
+func hideDSN(err error) error {
+	if inner := errors.Unwrap(err); inner != nil {
+		return inner
+	}
+	return errors.New("the connection settings cannot be used: check database.sslmode and the files of database.ssl*")
+}
+
+// closeConn ends a connection without waiting long for the server.
+func closeConn(conn *pgconn.PgConn) {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	// The connection is gone either way.
+	_ = conn.Close(ctx)
+}
+
+// sqlState returns the server's code for an error, "" if it is not the
+// server's.
+func sqlState(err error) string {
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) {
+		return pg.Code
+	}
+	return ""
+}
+
+// classify says whether an error may go away by itself: a lost connection, a
+// server that restarts, a lock or slot that somebody else has.
+func classify(err error, wait time.Duration) error {
+	var known *sdk.Error
+	if err == nil || errors.As(err, &known) || errors.Is(err, context.Canceled) {
+		return err
+	}
+	code := sqlState(err)
+	switch {
+	case code == "", strings.HasPrefix(code, "08"), strings.HasPrefix(code, "53"), strings.HasPrefix(code, "40"),
+		strings.HasPrefix(code, "57"), code == codeActive, code == "55P03":
+		return sdk.Retry(err, wait)
+	}
+	return sdk.Fatal(err)
+}
+
+// query runs one statement and returns its rows; an element is nil for null.
+func query(ctx context.Context, conn *pgconn.PgConn, sql string, args ...string) ([][][]byte, error) {
+	var r *pgconn.Result
+	if len(args) == 0 {
+		results, err := conn.Exec(ctx, sql).ReadAll()
+		if err != nil {
+			return nil, err
+		}
+		if len(results) == 0 {
+			return nil, nil
+		}
+		r = results[len(results)-1]
+	} else {
+		params := make([][]byte, len(args))
+		for i, a := range args {
+			params[i] = []byte(a)
+		}
+		r = conn.ExecParams(ctx, sql, params, nil, nil, nil).Read()
+	}
+	return r.Rows, r.Err
+}
+
+// queryText runs a statement that returns one text, "" for no row or null.
+func queryText(ctx context.Context, conn *pgconn.PgConn, sql string, args ...string) (string, error) {
+	rows, err := query(ctx, conn, sql, args...)
+	if err != nil || len(rows) == 0 || len(rows[0]) == 0 {
+		return "", err
+	}
+	return string(rows[0][0]), nil
+}
+
+// quoteName quotes an identifier.
+func quoteName(parts ...string) string {
+	for i, p := range parts {
+		parts[i] = `"` + strings.ReplaceAll(p, `"`, `""`) + `"`
+	}
+	return strings.Join(parts, ".")
+}
+
+// quoteText quotes a literal.
+func quoteText(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }

@@ -1,0 +1,118 @@
+// Package postgres captures the changes of a PostgreSQL database: what its
+// tables hold, then every insert, update, delete and truncate, as the events
+// of Debezium's PostgreSQL connector.
+//
+// A task has one replication slot. It reads tables by COPY in the snapshot
+// that the slot was made with, then the slot's stream, which pgoutput writes.
+// The server forgets changes only when the offset behind them is stored.
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/millrace/millrace/plugins/sdk"
+)
+
+// Connectors returns the change data capture source.
+func Connectors() []sdk.Connector {
+	return []sdk.Connector{{
+		Name: "postgres-cdc", Version: Version,
+		Classes: []string{
+			"io.debezium.connector.postgresql.PostgresConnector", "PostgresConnector", "Postgres",
+			"io.millrace.PostgresCdcSource", "PostgresCdcSource",
+		},
+		Documentation: "docs/connectors/postgres.md",
+		Source:        Source{},
+	}}
+}
+
+// Source captures changes of a database.
+type Source struct{}
+
+// ConfigDef defines the keys of Debezium's connector.
+func (Source) ConfigDef() sdk.ConfigDef { return slices.Clone(keys) }
+
+var keys = configDef()
+
+// Validate checks the keys together, and that the server takes the connection
+// and can be captured from.
+func (Source) Validate(ctx context.Context, cfg sdk.Config) []sdk.Problem {
+	c, problems := newConfig(cfg)
+	if len(problems) > 0 {
+		return problems
+	}
+	ctx, cancel := context.WithTimeout(ctx, max(cfg.Millis("connection.validation.timeout.ms"), time.Second))
+	defer cancel()
+	conn, err := c.connect(ctx, false)
+	if err != nil {
+		return []sdk.Problem{{Key: "database.hostname", Text: err.Error()}}
+	}
+	defer closeConn(conn)
+	if err := checkServer(ctx, conn, c); err != nil {
+		return []sdk.Problem{{Key: "database.hostname", Text: err.Error()}}
+	}
+	slot, err := readSlot(ctx, conn, c.slot)
+	if err != nil {
+		return []sdk.Problem{{Key: "slot.name", Text: err.Error()}}
+	}
+	if slot.exists && c.snapshot != "initial_only" {
+		if err := slot.check(c); err != nil {
+			return []sdk.Problem{{Key: "slot.name", Text: err.Error()}}
+		}
+	}
+	return nil
+}
+
+// ExactlyOnce says that a task continues right after the offset it starts
+// from. A snapshot that was cut off is read again.
+func (Source) ExactlyOnce(sdk.Config) bool { return true }
+
+// AlterOffsets checks offsets that somebody wants to store.
+func (Source) AlterOffsets(_ context.Context, cfg sdk.Config, changes []sdk.Position) (bool, error) {
+	for _, p := range changes {
+		if s, _ := p.Partition["server"].(string); s == "" || len(p.Partition) != 1 {
+			return false, fmt.Errorf(`source partition %v: want {"server": %q}`, p.Partition, cfg.String("topic.prefix"))
+		}
+		if p.Offset != nil && p.Offset.Int64("lsn") <= 0 {
+			return false, errors.New(`an offset needs "lsn", a whole number above 0`)
+		}
+	}
+	return true, nil
+}
+
+// Open checks the server and finds out where the task stands.
+func (Source) Open(ctx context.Context, cfg sdk.Config, offsets sdk.OffsetReader) (sdk.Task, error) {
+	c, problems := newConfig(cfg)
+	if len(problems) > 0 {
+		errs := make([]error, len(problems))
+		for i, p := range problems {
+			errs[i] = p
+		}
+		return nil, sdk.Fatal(errors.Join(errs...))
+	}
+	partition := map[string]any{"server": c.prefix}
+	stored, err := offsets.Offset(ctx, partition)
+	if err != nil {
+		return nil, fmt.Errorf("read the stored offset: %w", err)
+	}
+	t := &task{cfg: c, log: sdk.Logger(ctx), start: time.Now()}
+	t.em = emitter{cfg: c, log: t.log}
+	if t.em.partition, err = sdk.EncodeMap(partition); err != nil {
+		return nil, err
+	}
+	if stored != nil {
+		t.pos, t.known = readPosition(stored), true
+		t.stored.Store(uint64(t.pos.commit))
+	}
+	if c.substitutePlugin != "" {
+		t.log.Warn("pgoutput is used instead of the plugin asked for", "plugin", c.substitutePlugin)
+	}
+	if err := t.prepare(ctx); err != nil {
+		return nil, errors.Join(classify(err, c.restartWait), t.Close())
+	}
+	return t, nil
+}

@@ -1,0 +1,421 @@
+package postgres
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/millrace/millrace/plugins/sdk"
+)
+
+// decoder is the state of reading the stream.
+type decoder struct {
+	rest     []byte // frames of the chunk at hand
+	chunk    []byte
+	msg      message
+	tables   map[uint32]*table // nil for those that are not captured
+	nullable map[string]bool
+
+	inTx    bool
+	dropTx  bool // the transaction shows in the snapshot already
+	origin  origin
+	visible *visibility
+
+	resume   *position // the transaction that was cut in the middle, until it comes
+	skipping bool      // rows of it that were handled are passing
+	asked    bool      // the server wants to hear of the position
+}
+
+// reset forgets the stream.
+func (d *decoder) reset() { *d = decoder{nullable: d.nullable} }
+
+// begin prepares for a stream that starts at the last complete transaction of
+// a position.
+func (d *decoder) begin(p *position) error {
+	d.reset()
+	d.tables = make(map[uint32]*table)
+	if d.nullable == nil {
+		d.nullable = make(map[string]bool)
+	}
+	if p.midTransaction() {
+		cut := *p
+		if cut.message != "BEGIN" {
+			cut.events = max(cut.events, 1) // the row at lsn itself
+		}
+		d.resume = &cut
+	}
+	if p.visible != "" {
+		v, err := parseVisibility(p.visible)
+		if err != nil {
+			return fmt.Errorf("stored offset: mr_snapshot: %w", err)
+		}
+		d.visible = &v
+	}
+	return nil
+}
+
+// readStream hands over changes.
+func (t *task) readStream(ctx context.Context) error {
+	if t.beat.IsZero() {
+		t.beat = time.Now()
+	}
+	err := t.heartbeat(ctx)
+	if err == nil {
+		err = t.pump(ctx)
+	}
+	if len(t.em.batch.Records) > 0 || t.dirty && (t.dec.asked || time.Since(t.handed) >= idleEvery) {
+		t.em.finish(&t.pos)
+		t.dirty, t.dec.asked, t.handed = false, false, time.Now()
+	}
+	return err
+}
+
+// pump decodes frames until the batch is full, or nothing more has come.
+func (t *task) pump(ctx context.Context) error {
+	d := &t.dec
+	for !t.em.full() {
+		if len(d.rest) == 0 {
+			more, err := t.receive(ctx)
+			if err != nil || !more {
+				return err
+			}
+			continue
+		}
+		size := int(binary.BigEndian.Uint32(d.rest[1:])) + 1
+		if err := t.frame(ctx, d.rest[0], d.rest[5:size]); err != nil {
+			return err
+		}
+		d.rest = d.rest[size:]
+	}
+	return nil
+}
+
+// receive takes the next chunk. While there are records it does not wait for
+// one; else it waits, but not longer than until something is due.
+func (t *task) receive(ctx context.Context) (more bool, err error) {
+	d := &t.dec
+	if d.chunk != nil { // rows were copied out of it
+		t.stream.release(d.chunk)
+		d.chunk = nil
+	}
+	var ok bool
+	if len(t.em.batch.Records) > 0 {
+		select {
+		case d.rest, ok = <-t.stream.chunks:
+		default:
+			return false, nil
+		}
+	} else {
+		due, timer := t.due()
+		defer timer.Stop()
+		if due {
+			return false, t.heartbeat(ctx)
+		}
+		select {
+		case d.rest, ok = <-t.stream.chunks:
+		case <-ctx.Done():
+			return false, context.Cause(ctx)
+		case <-timer.C:
+			return false, t.heartbeat(ctx)
+		}
+	}
+	if !ok {
+		d.rest = nil
+		return false, t.streamError()
+	}
+	d.chunk = d.rest
+	return true, nil
+}
+
+// due returns when to stop waiting for the server, and whether that is now.
+func (t *task) due() (now bool, timer *time.Timer) {
+	next := time.Hour
+	if t.dirty {
+		next = idleEvery - time.Since(t.handed)
+		if t.dec.asked {
+			next = 0
+		}
+	}
+	if t.cfg.heartbeat > 0 && !t.dec.inTx {
+		next = min(next, t.cfg.heartbeat-time.Since(t.beat))
+	}
+	return next <= 0, time.NewTimer(max(next, 0))
+}
+
+// heartbeat appends a heartbeat when one is due, and runs its statement.
+func (t *task) heartbeat(ctx context.Context) error {
+	if t.cfg.heartbeat <= 0 || time.Since(t.beat) < t.cfg.heartbeat || t.dec.inTx {
+		return nil
+	}
+	t.beat = time.Now()
+	if err := t.em.heartbeat(ctx, t.beat); err != nil {
+		return err
+	}
+	if t.cfg.heartbeatQuery == "" {
+		return nil
+	}
+	_, err := query(ctx, t.conn, t.cfg.heartbeatQuery)
+	switch code := sqlState(err); {
+	case err == nil:
+		return nil
+	case code == codeNoTable || code == codeTerminated:
+		return sdk.Fatal(fmt.Errorf("heartbeat.action.query: %w", err))
+	case code == "":
+		return fmt.Errorf("heartbeat.action.query: %w", err)
+	}
+	t.log.Warn("heartbeat.action.query", "err", err)
+	return nil
+}
+
+// streamError says why the stream ended.
+func (t *task) streamError() error {
+	err := t.stream.err
+	if sqlState(err) == codeUndefined {
+		return sdk.Fatal(fmt.Errorf("publication %s or slot %s was dropped: create it again; changes since then may be lost to this slot: %w", t.cfg.publication, t.cfg.slot, err))
+	}
+	return fmt.Errorf("replication stream of slot %s: %w", t.cfg.slot, err)
+}
+
+// frame handles one frame of the server.
+func (t *task) frame(ctx context.Context, kind byte, body []byte) error {
+	if kind == 'c' {
+		return errors.New("the server ended the replication")
+	}
+	if kind != 'd' || len(body) == 0 {
+		return nil
+	}
+	if k, ok := parseKeepalive(body); ok {
+		t.idle(k)
+		return nil
+	}
+	if body[0] != 'w' || len(body) < 25 {
+		return fmt.Errorf("replication message of an unknown kind %q", body[0])
+	}
+	if err := t.dec.msg.decode(body[25:]); err != nil {
+		return sdk.Fatal(err)
+	}
+	return t.handle(ctx, lsn(binary.BigEndian.Uint64(body[1:])))
+}
+
+// idle moves the position with the server's, when nothing is under way.
+func (t *task) idle(k keepalive) {
+	if t.dec.inTx || t.dec.resume != nil {
+		return
+	}
+	if k.end > t.pos.commit {
+		t.pos.commit, t.pos.lsn, t.pos.message, t.pos.events = k.end, k.end, "NOOP", 0
+		t.pos.snapshot = ""
+		t.passed()
+		t.dirty = true
+	}
+	t.dec.asked = t.dec.asked || k.reply && t.dirty
+}
+
+// passed forgets the snapshot's transactions once all of them have gone by.
+func (t *task) passed() {
+	if t.dec.visible != nil && t.pos.commit >= t.pos.until {
+		t.dec.visible, t.pos.visible, t.pos.until = nil, "", 0
+	}
+}
+
+// handle takes one message of pgoutput that stands at a position in the log.
+func (t *task) handle(ctx context.Context, at lsn) error {
+	d, m := &t.dec, &t.dec.msg
+	switch m.kind {
+	case msgBegin:
+		return t.beginTx(at)
+	case msgCommit:
+		return t.commitTx()
+	case msgOrigin:
+		d.origin.name, d.origin.originLSN = m.origin, m.messageLSN
+	case msgRelation:
+		if old, ok := d.tables[m.relID]; ok && (old == nil || old.relation.equal(&m.relation)) {
+			return nil
+		}
+		return t.relate(ctx, &m.relation)
+	case msgInsert, msgUpdate, msgDelete, msgTruncate:
+		return t.row(ctx, at)
+	}
+	return nil
+}
+
+func (t *task) beginTx(at lsn) error {
+	d, m := &t.dec, &t.dec.msg
+	d.inTx = true
+	d.origin = origin{time: m.time, snapshot: "false", lastCommit: t.pos.commit, lsn: at, xid: m.xid}
+	d.dropTx = d.visible != nil && d.visible.sees(m.xid)
+	d.skipping = d.resume != nil && d.resume.xid == m.xid
+	if !d.skipping {
+		d.resume = nil
+	}
+	if err := t.em.beginTransaction(&d.origin, !d.skipping && !d.dropTx); err != nil {
+		return err
+	}
+	if !d.skipping {
+		t.pos.snapshot = ""
+		t.pos.message, t.pos.xid, t.pos.time, t.pos.lsn, t.pos.events = "BEGIN", m.xid, m.time, at, 0
+	}
+	return nil
+}
+
+func (t *task) commitTx() error {
+	d, m := &t.dec, &t.dec.msg
+	d.origin.lsn = m.endLSN
+	if !d.dropTx {
+		if err := t.em.endTransaction(&d.origin); err != nil {
+			return err
+		}
+	}
+	d.inTx, d.skipping, d.dropTx, d.resume = false, false, false, nil
+	t.pos.snapshot = ""
+	t.pos.message, t.pos.commit, t.pos.lsn, t.pos.events, t.pos.time = "COMMIT", m.endLSN, m.endLSN, 0, m.time
+	t.passed()
+	t.dirty = true
+	return nil
+}
+
+// relate compiles a relation that is new or has changed.
+func (t *task) relate(ctx context.Context, r *relation) error {
+	if !t.cfg.captures(r.schema, r.name) {
+		t.dec.tables[r.id] = nil
+		return nil
+	}
+	known := &catalogTable{oid: r.id, schema: r.schema, name: r.name}
+	if err := t.cat.describe(ctx, known); err != nil {
+		return err
+	}
+	for _, c := range r.columns {
+		if _, ok := t.cat.types[c.typeOID]; !ok {
+			if err := t.cat.loadTypes(ctx); err != nil {
+				return err
+			}
+			break
+		}
+	}
+	tab, err := t.compiler().compile(r, known)
+	if err != nil {
+		return sdk.Fatal(err)
+	}
+	t.dec.tables[r.id] = tab
+	return nil
+}
+
+// row handles a row change or truncate, or passes it by when it was handled
+// before the last restart.
+func (t *task) row(ctx context.Context, at lsn) error {
+	d := &t.dec
+	d.origin.lsn = at
+	handled := d.passes(at)
+	if !handled {
+		d.resume, d.skipping = nil, false
+	}
+	mark := len(t.em.batch.Records)
+	if !d.dropTx && (!handled || t.cfg.transactions) {
+		if err := t.capture(ctx); err != nil {
+			return err
+		}
+	}
+	if handled {
+		t.em.batch.Records = t.em.batch.Records[:mark] // only counted
+		return nil
+	}
+	if t.pos.lsn == at && t.pos.message != "BEGIN" {
+		t.pos.events++
+	} else {
+		t.pos.events = 1
+	}
+	t.pos.lsn, t.pos.message = at, operation(d.msg.kind)
+	t.dirty = true
+	return nil
+}
+
+func operation(kind byte) string {
+	switch kind {
+	case msgInsert:
+		return "INSERT"
+	case msgUpdate:
+		return "UPDATE"
+	case msgDelete:
+		return "DELETE"
+	}
+	return "TRUNCATE"
+}
+
+// passes reports whether a row was handled before: those of the resumed
+// transaction before its position, and so many at exactly that.
+func (d *decoder) passes(at lsn) bool {
+	r := d.resume
+	switch {
+	case !d.skipping || r.message == "BEGIN":
+		return false
+	case at < r.lsn:
+		return true
+	case at == r.lsn && r.events > 0:
+		r.events--
+		return true
+	}
+	return false
+}
+
+// capture emits the events of the message.
+func (t *task) capture(ctx context.Context) error {
+	d, m := &t.dec, &t.dec.msg
+	if m.kind == msgTruncate {
+		for _, id := range m.relIDs {
+			if tab := d.tables[id]; tab != nil && !t.cfg.drops('t') {
+				if err := t.em.truncate(tab, &d.origin); err != nil {
+					return sdk.Fatal(err)
+				}
+			}
+		}
+		return nil
+	}
+	op := byte('c')
+	switch m.kind {
+	case msgUpdate:
+		op = 'u'
+	case msgDelete:
+		op = 'd'
+	}
+	tab, ok := d.tables[m.relID]
+	if !ok {
+		return sdk.Fatal(fmt.Errorf("a change of relation %d, which was not described", m.relID))
+	}
+	if tab == nil || t.cfg.drops(op) {
+		return nil
+	}
+	before, after := m.old, m.new
+	if m.oldKind == 0 {
+		before = nil
+	}
+	for try := 0; ; try++ {
+		err := t.em.change(tab, &d.origin, op, m.oldKind, before, after)
+		if err == nil {
+			return nil
+		}
+		if try == 2 || !errors.Is(err, errStale) && !errors.Is(err, errLabel) {
+			return sdk.Fatal(fmt.Errorf("change of %s.%s at %s: %w", tab.relation.schema, tab.name, d.origin.lsn, err))
+		}
+		if tab, err = t.refresh(ctx, tab, err); err != nil {
+			return err
+		}
+	}
+}
+
+// refresh reads the catalog again after a value that contradicts it.
+func (t *task) refresh(ctx context.Context, tab *table, why error) (*table, error) {
+	var c *columnError
+	if errors.Is(why, errStale) && errors.As(why, &c) {
+		t.dec.nullable[tab.relation.schema+"."+tab.name+"."+c.name] = true
+	}
+	if err := t.cat.loadTypes(ctx); err != nil {
+		return nil, err
+	}
+	r := tab.relation
+	if err := t.relate(ctx, &r); err != nil {
+		return nil, err
+	}
+	return t.dec.tables[r.id], nil
+}

@@ -1,0 +1,224 @@
+package postgres
+
+import (
+	"github.com/millrace/millrace/plugins/configdef"
+	"github.com/millrace/millrace/plugins/sdk"
+)
+
+// The reasons why keys of Debezium's connector have no other value than their
+// default here.
+const (
+	noSignals   = "signals and incremental snapshots are not supported: remove the key"
+	noNotify    = "notifications are not supported: remove the key"
+	noMasking   = "masking and truncating columns is not supported: use column.exclude.list or a MaskField transform"
+	noJava      = "Java classes cannot run here: remove the key"
+	noMessages  = "logical decoding messages are not captured: remove the key"
+	noTyped     = "source types are not propagated: remove the key"
+	noReadOnly  = "capturing from a standby without writing is not supported: connect to the primary"
+	noCustom    = "of the snapshot modes only initial, initial_only, always, no_data (never) and when_needed are supported"
+	noChunks    = "tables are read by one connection: remove the key"
+	noAutoset   = "replica identities are not changed: ALTER TABLE ... REPLICA IDENTITY does it"
+	noXmin      = "the slot's xmin is not read: remove the key"
+	noNaming    = "topics are always named <topic.prefix>.<schema>.<table>: use a RegexRouter transform"
+	noConfigure = "the configuration based snapshot mode is not supported: choose one of the other modes"
+)
+
+func str(name string, def any, doc string) sdk.Key {
+	return sdk.Key{Name: name, Type: sdk.String, Default: def, Doc: doc}
+}
+
+func choice(name, def, doc string, choices ...string) sdk.Key {
+	return sdk.Key{Name: name, Type: sdk.String, Default: def, Doc: doc, Rules: []configdef.Rule{configdef.OneOfFold(choices...)}}
+}
+
+func num(name string, t configdef.Type, def int, doc string) sdk.Key {
+	return sdk.Key{Name: name, Type: t, Default: def, Doc: doc, Rules: []configdef.Rule{configdef.AtLeast(0)}}
+}
+
+func flag(name string, def bool, doc string) sdk.Key {
+	return sdk.Key{Name: name, Type: sdk.Boolean, Default: def, Doc: doc}
+}
+
+func list(name, doc string, aliases ...string) sdk.Key {
+	return sdk.Key{Name: name, Type: sdk.List, Default: "", Doc: doc, Aliases: aliases}
+}
+
+func refused(name string, def any, why string) sdk.Key {
+	return sdk.Key{Name: name, Type: sdk.String, Default: def, Unsupported: why, Importance: configdef.Low, Doc: "Not supported: " + why}
+}
+
+func ignored(names ...string) []sdk.Key {
+	out := make([]sdk.Key, len(names))
+	for i, n := range names {
+		out[i] = sdk.Key{Name: n, Type: sdk.String, Importance: configdef.Low, Doc: "Accepted and has no effect: nothing here needs it."}
+	}
+	return out
+}
+
+func required(k sdk.Key) sdk.Key {
+	k.Required, k.Default, k.Importance = true, nil, configdef.High
+	return k
+}
+
+func with(k sdk.Key, rules ...configdef.Rule) sdk.Key {
+	k.Rules = append(k.Rules, rules...)
+	return k
+}
+
+// configDef is the table of keys. The names are those of Debezium's connector.
+func configDef() sdk.ConfigDef {
+	def := append(connectionKeys(), slotKeys()...)
+	def = append(def, captureKeys()...)
+	def = append(def, representationKeys()...)
+	def = append(def, topicKeys()...)
+	def = append(def, snapshotKeys()...)
+	return append(def, ignoredKeys()...)
+}
+
+func connectionKeys() []sdk.Key {
+	return []sdk.Key{
+		with(required(str("database.hostname", nil, "Host of the server.")), configdef.NonEmpty()),
+		num("database.port", sdk.Int, 5432, "Port of the server."),
+		with(required(str("database.user", nil, "User with the attributes LOGIN and REPLICATION who may read the tables.")), configdef.NonEmpty()),
+		{Name: "database.password", Type: sdk.Password, Default: "", Importance: configdef.High, Doc: "Password of the user."},
+		with(required(str("database.dbname", nil, "Database. A slot belongs to one.")), configdef.NonEmpty()),
+		choice("database.sslmode", "prefer", "How TLS is used.", "disable", "allow", "prefer", "require", "verify-ca", "verify-full"),
+		str("database.sslcert", "", "File with the client's certificate, PEM."),
+		str("database.sslkey", "", "File with the client's key, PEM."),
+		{Name: "database.sslpassword", Type: sdk.Password, Default: "", Doc: "Password of the client's key."},
+		str("database.sslrootcert", "", "File with the certificates of authorities, PEM."),
+		flag("database.tcpKeepAlive", true, "Whether TCP probes idle connections."),
+		str("database.initial.statements", "", "SQL to run on ordinary connections, separated by semicolons; two are one semicolon."),
+		num("database.query.timeout.ms", sdk.Int, 600000, "How long a query of the catalog may take. 0 is for ever."),
+		num("connection.validation.timeout.ms", sdk.Long, 60000, "How long the validation of a configuration may try to connect."),
+		refused("database.connection.factory.class", nil, noJava),
+	}
+}
+
+func slotKeys() []sdk.Key {
+	return []sdk.Key{
+		choice("plugin.name", "pgoutput", "Output plugin. Only pgoutput is used; the others mean it, with a warning.", "pgoutput", "decoderbufs", "wal2json",
+			"wal2json_rds", "wal2json_streaming", "wal2json_rds_streaming"),
+		with(str("slot.name", "debezium", "Replication slot, made when it is missing."), configdef.Matches(`[a-z0-9_]{1,63}`)),
+		flag("slot.drop.on.stop", false, "Whether the slot is dropped when the task stops. Changes made until the next start are lost."),
+		flag("slot.failover", false, "Whether a slot that is made is synchronised to standbys (PostgreSQL 17)."),
+		str("slot.stream.params", "", "Further options of pgoutput: k=v;k=v."),
+		num("slot.max.retries", sdk.Int, 6, "How often an active slot is tried again at start."),
+		num("slot.retry.delay.ms", sdk.Long, 10000, "The wait between those tries."),
+		num("create.slot.command.timeout", sdk.Long, 90, "Seconds that making the slot may take: it waits for open transactions."),
+		str("publication.name", "dbz_publication", "Publication of the captured tables."),
+		choice("publication.autocreate.mode", "all_tables", "What is done about a missing publication.", "all_tables", "disabled", "filtered", "no_tables"),
+		flag("publish.via.partition.root", false, "Whether changes of partitions appear as those of the partitioned table."),
+		num("status.update.interval.ms", sdk.Int, 10000, "How often the server is told how far changes are stored."),
+		choice("lsn.flush.mode", "connector_and_driver", "Whether the slot is confirmed.", "connector", "manual", "connector_and_driver"),
+		flag("flush.lsn.source", true, "Old form of lsn.flush.mode; false is manual."),
+		choice("offset.mismatch.strategy", "trust_offset", "What is done when slot and stored offset differ.",
+			"no_validation", "trust_offset", "trust_slot", "trust_greater_lsn"),
+		num("retriable.restart.connector.wait.ms", sdk.Long, 10000, "The wait before a lost connection is made anew."),
+		refused("xmin.fetch.interval.ms", "0", noXmin),
+		refused("read.only", "false", noReadOnly),
+		refused("replica.identity.autoset.values", nil, noAutoset),
+		refused("message.prefix.include.list", nil, noMessages),
+		refused("message.prefix.exclude.list", nil, noMessages),
+	}
+}
+
+func captureKeys() []sdk.Key {
+	return []sdk.Key{
+		list("schema.include.list", "Schemas to capture: regular expressions of the whole name.", "schema.whitelist"),
+		list("schema.exclude.list", "Schemas not to capture.", "schema.blacklist"),
+		list("table.include.list", "Tables to capture: regular expressions of schema.table.", "table.whitelist"),
+		list("table.exclude.list", "Tables not to capture.", "table.blacklist"),
+		list("column.include.list", "Columns to capture: regular expressions of schema.table.column.", "column.whitelist"),
+		list("column.exclude.list", "Columns not to capture. Keys keep their columns.", "column.blacklist"),
+		str("message.key.columns", "", "Columns of keys: table:column,column;table:column."),
+		flag("skip.messages.without.change", false, "Whether updates are dropped that change no captured column. Needs REPLICA IDENTITY FULL."),
+		{Name: "skipped.operations", Type: sdk.List, Default: "t", Doc: "Operations to leave out: c, u, d, t, or none.", Rules: []configdef.Rule{configdef.OneOf("c", "u", "d", "t", "none")}},
+		flag("tombstones.on.delete", true, "Whether a delete is followed by a tombstone."),
+		flag("include.unknown.datatypes", false, "Whether columns of unknown types appear, as the bytes of their text."),
+		refused("include.schema.comments", "false", "comments are not read: remove the key"),
+		refused("column.propagate.source.type", nil, noTyped),
+		refused("datatype.propagate.source.type", nil, noTyped),
+		refused("converters", nil, noJava),
+		refused("post.processors", nil, noJava),
+		refused("guardrail.collections.max", "0", "the number of tables is not limited: remove the key"),
+	}
+}
+
+func representationKeys() []sdk.Key {
+	return []sdk.Key{
+		choice("decimal.handling.mode", "precise", "How numeric and money appear.", "precise", "double", "string"),
+		choice("time.precision.mode", "adaptive", "How dates and times appear.", "adaptive", "adaptive_time_microseconds", "connect", "isostring", "microseconds", "nanoseconds"),
+		choice("binary.handling.mode", "bytes", "How bytea appears.", "bytes", "base64", "base64-url-safe", "hex"),
+		choice("hstore.handling.mode", "json", "How hstore appears.", "json", "map"),
+		choice("interval.handling.mode", "numeric", "How intervals appear.", "numeric", "string"),
+		num("money.fraction.digits", sdk.Short, 2, "Digits of money after the point."),
+		str("unavailable.value.placeholder", "__debezium_unavailable_value", "What stands for a value that the server did not send; hex: before it means bytes."),
+		choice("schema.name.adjustment.mode", "none", "How schema names are made fit for Avro.", "none", "avro", "avro_unicode"),
+		choice("field.name.adjustment.mode", "none", "How field names are made fit for Avro.", "none", "avro", "avro_unicode"),
+		choice("event.converting.failure.handling.mode", "warn", "What is done about a value that cannot be converted: warn and skip leave it out.", "fail", "warn", "skip"),
+		choice("event.processing.failure.handling.mode", "fail", "Only fail is supported.", "fail"),
+	}
+}
+
+func topicKeys() []sdk.Key {
+	prefix := with(required(str("topic.prefix", nil, "First part of all topic names, and the name of the source.")), configdef.Matches(`[A-Za-z0-9._-]+`))
+	prefix.Aliases = []string{"database.server.name"}
+	return []sdk.Key{
+		prefix,
+		choice("topic.naming.strategy", "io.debezium.schema.SchemaTopicNamingStrategy", noNaming,
+			"io.debezium.schema.SchemaTopicNamingStrategy", "io.debezium.schema.DefaultTopicNamingStrategy"),
+		with(str("topic.delimiter", ".", "What is between the parts of topic names."), configdef.Matches(`[A-Za-z0-9._-]+`)),
+		str("topic.heartbeat.prefix", "__debezium-heartbeat", "First part of the heartbeat topic."),
+		str("topic.heartbeat.name", "", "The whole name of the heartbeat topic."),
+		str("topic.transaction", "transaction", "Last part of the transaction topic."),
+		flag("provide.transaction.metadata", false, "Whether events tell their transaction, and transactions appear themselves."),
+		num("heartbeat.interval.ms", sdk.Int, 0, "How often a heartbeat is sent. 0 is never."),
+		str("heartbeat.action.query", "", "SQL to run at each heartbeat."),
+		refused("extended.headers.enabled", "false", "context headers are not written: remove the key"),
+		refused("signal.data.collection", nil, noSignals),
+		refused("signal.enabled.channels", "source", noSignals),
+		refused("signal.kafka.topic", nil, noSignals),
+		refused("signal.file", "file-signals.txt", noSignals),
+		refused("notification.enabled.channels", nil, noNotify),
+		refused("notification.sink.topic.name", nil, noNotify),
+	}
+}
+
+func snapshotKeys() []sdk.Key {
+	return []sdk.Key{
+		{Name: "snapshot.mode", Type: sdk.String, Default: "initial", Check: checkSnapshotMode,
+			Doc: "When tables are read as a whole: initial, initial_only, always, no_data (never), when_needed."},
+		list("snapshot.include.collection.list", "Tables to read, of those captured. All when empty."),
+		{Name: "snapshot.select.statement.overrides", Type: sdk.List, Default: "", Doc: "Tables that are read by a statement of their own: the key with .schema.table behind it."},
+		choice("snapshot.locking.mode", "none", "Whether tables are locked against changes of their form while they are read.", "none", "shared"),
+		num("snapshot.lock.timeout.ms", sdk.Long, 10000, "How long a lock is waited for."),
+		choice("snapshot.isolation.mode", "serializable", "Isolation of the reading transaction; with a new slot always repeatable_read.",
+			"serializable", "repeatable_read"),
+		num("snapshot.delay.ms", sdk.Long, 0, "The wait before the snapshot."),
+		num("streaming.delay.ms", sdk.Long, 0, "The wait between snapshot and streaming."),
+		refused("snapshot.max.threads", "1", noChunks),
+		refused("snapshot.max.threads.multiplier", "1", noChunks),
+		refused("snapshot.mode.custom.name", nil, noJava),
+		refused("snapshot.locking.mode.custom.name", nil, noJava),
+		refused("snapshot.query.mode", "select_all", noJava),
+		refused("snapshot.tables.order.by.row.count", "disabled", "tables are read by name: remove the key"),
+		refused("snapshot.mode.configuration.based.snapshot.data", "false", noConfigure),
+		refused("snapshot.mode.configuration.based.snapshot.schema", "false", noConfigure),
+		refused("snapshot.mode.configuration.based.start.stream", "false", noConfigure),
+	}
+}
+
+// ignoredKeys are Debezium's that say how its own machinery works.
+func ignoredKeys() []sdk.Key {
+	return ignored("database.sslfactory", "lsn.flush.timeout.ms", "lsn.flush.timeout.action", "table.ignore.builtin",
+		"schema.refresh.mode", "sourceinfo.struct.maker", "transaction.metadata.factory", "include.schema.changes", "topic.cache.size",
+		"signal.poll.interval.ms", "signal.emit.failure.max.retries", "custom.metric.tags", "statistics.metrics.enabled",
+		"advanced.metrics.enable", "custom.sanitize.pattern", "openlineage.integration.enabled", "openlineage.integration.config.file.path",
+		"openlineage.integration.job.description", "openlineage.integration.job.tags", "openlineage.integration.job.owners",
+		"snapshot.fetch.size", "incremental.snapshot.chunk.size", "incremental.snapshot.allow.schema.changes",
+		"incremental.snapshot.watermarking.strategy", "max.batch.size", "max.queue.size", "max.queue.size.in.bytes",
+		"poll.interval.ms", "poll.dispatch.interval.ms", "query.fetch.size", "queue.provider.type", "executor.shutdown.timeout.ms",
+		"log.position.check.enable", "errors.max.retries", "legacy.snapshot.max.threads",
+		"schema.history.internal.kafka.bootstrap.servers", "schema.history.internal.kafka.topic")
+}

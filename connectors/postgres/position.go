@@ -1,0 +1,96 @@
+package postgres
+
+import (
+	"strconv"
+
+	"github.com/millrace/millrace/plugins/sdk"
+)
+
+// position is where the task stands, as Debezium's connector stores it, with
+// two fields of our own that begin with mr_.
+type position struct {
+	lsn       lsn   // of the last message handled
+	commit    lsn   // end of the last transaction that is complete
+	events    int64 // rows at exactly lsn that were handled
+	message   string
+	xid       uint32
+	time      int64 // microseconds since 1970
+	snapshot  string
+	completed bool // the snapshot
+	// visible is the snapshot under which tables were read, when the slot is
+	// older: transactions in it up to the log position until are left out of
+	// the stream.
+	visible string
+	until   lsn
+}
+
+// readPosition reads a stored offset, ours or Debezium's.
+func readPosition(o sdk.Offset) position {
+	p := position{
+		lsn: lsn(o.Int64("lsn")), commit: lsn(o.Int64("lsn_commit")), events: o.Int64("lsn_events_processed"),
+		message: o.String("messageType"), xid: uint32(o.Int64("txId")), time: o.Int64("ts_usec"),
+		snapshot: o.String("snapshot"), completed: o.Bool("snapshot_completed"),
+		visible: o.String("mr_snapshot"), until: lsn(o.Int64("mr_snapshot_until")),
+	}
+	if o.Bool("snapshot") || p.snapshot == "true" {
+		p.snapshot = "INITIAL"
+	}
+	processed := lsn(o.Int64("lsn_proc"))
+	if p.lsn == 0 {
+		p.lsn = processed
+	}
+	if p.commit == 0 {
+		if p.commit = processed; p.commit == 0 {
+			p.commit = p.lsn
+		}
+	}
+	return p
+}
+
+// midTransaction reports whether a part of the transaction after commit was
+// handled already.
+func (p *position) midTransaction() bool {
+	switch p.message {
+	case "", "COMMIT", "NOOP":
+		return false
+	}
+	return p.snapshot == "" && p.xid != 0
+}
+
+// appendJSON appends the offset.
+func (p *position) appendJSON(dst []byte) []byte {
+	field := func(name string, n int64) {
+		dst = append(append(append(dst, '"'), name...), `":`...)
+		dst = append(strconv.AppendInt(dst, n, 10), ',')
+	}
+	text := func(name, v string) {
+		dst = append(append(append(dst, '"'), name...), `":"`...)
+		dst = append(append(dst, v...), `",`...)
+	}
+	dst = append(dst, '{')
+	if p.snapshot != "" {
+		text("snapshot", p.snapshot)
+		dst = append(dst, `"snapshot_completed":`...)
+		dst = strconv.AppendBool(dst, p.completed)
+		dst = append(dst, `,"last_snapshot_record":`...)
+		dst = append(strconv.AppendBool(dst, p.completed), ',')
+	} else {
+		text("messageType", p.message)
+		field("lsn_events_processed", p.events)
+	}
+	if p.xid != 0 {
+		field("txId", int64(p.xid))
+	}
+	if p.visible != "" {
+		text("mr_snapshot", p.visible)
+		field("mr_snapshot_until", int64(p.until))
+	}
+	if p.commit != 0 {
+		field("lsn_commit", int64(p.commit))
+	}
+	field("lsn_proc", int64(p.lsn))
+	field("lsn", int64(p.lsn))
+	field("ts_usec", p.time)
+	dst[len(dst)-1] = '}'
+	return dst
+}

@@ -1,0 +1,300 @@
+package postgres
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgproto3"
+	"github.com/millrace/millrace/plugins/sdk"
+)
+
+const (
+	readSize = 256 << 10 // what is read from the server at once
+	chunks   = 4         // buffers between reader and decoder
+	// maxFrame bounds one change. It is above what can leave the process.
+	maxFrame = 128 << 20
+)
+
+// walStream reads the replication stream. One goroutine reads whole frames
+// into a few buffers and stops when nobody takes them; another tells the
+// server how far changes are stored, whatever the first is doing, so that the
+// server never takes the connection for dead.
+type walStream struct {
+	conn    net.Conn
+	chunks  chan []byte // whole frames; closed at the end of the stream
+	free    chan []byte
+	flushed atomic.Uint64 // what the server may forget
+	wake    chan struct{} // a status is asked for
+	quit    chan struct{}
+	stop    sync.Once
+	done    sync.WaitGroup
+	err     error // why chunks was closed
+}
+
+// startStream starts streaming from a position over a replication connection,
+// which it takes over.
+func startStream(ctx context.Context, pg *pgconn.PgConn, command string, flushed lsn, interval time.Duration) (*walStream, error) {
+	h, err := pg.Hijack()
+	if err != nil {
+		closeConn(pg)
+		return nil, err
+	}
+	s := &walStream{
+		conn: h.Conn, chunks: make(chan []byte, chunks), free: make(chan []byte, chunks),
+		wake: make(chan struct{}, 1), quit: make(chan struct{}),
+	}
+	s.flushed.Store(uint64(flushed))
+	stop := context.AfterFunc(ctx, s.hangUp)
+	q := pgproto3.Query{String: command}
+	msg, err := q.Encode(nil)
+	if err == nil {
+		_, err = s.conn.Write(msg)
+	}
+	if err != nil {
+		stop()
+		s.hangUp()
+		return nil, fmt.Errorf("start streaming: %w", err)
+	}
+	first := make(chan error, 1)
+	s.done.Add(2)
+	go s.read(first)
+	go s.acknowledge(interval)
+	err = <-first
+	if !stop() && err == nil {
+		err = context.Cause(ctx)
+	}
+	if err != nil {
+		s.close()
+		return nil, fmt.Errorf("start streaming: %w", err)
+	}
+	return s, nil
+}
+
+func (s *walStream) hangUp() {
+	s.stop.Do(func() { close(s.quit) })
+	// What the server may make of the end of the connection is its own affair.
+	_ = s.conn.Close()
+}
+
+// close ends the stream and waits for its goroutines.
+func (s *walStream) close() {
+	s.hangUp()
+	s.done.Wait()
+}
+
+// read is the reading goroutine. It reports on first whether streaming began.
+func (s *walStream) read(first chan<- error) {
+	defer s.done.Done()
+	err := s.frames(first)
+	select {
+	case first <- err:
+	default:
+	}
+	s.err = err
+	close(s.chunks)
+}
+
+func (s *walStream) frames(first chan<- error) error {
+	buf := make([]byte, 0, readSize)
+	started := false
+	for {
+		n, err := s.conn.Read(buf[len(buf):cap(buf)])
+		buf = buf[:len(buf)+n]
+		if err != nil {
+			if errors.Is(err, io.EOF) {
+				err = errors.New("the server ended the connection")
+			}
+			return err
+		}
+		whole, need, err := s.scan(buf, &started)
+		if err != nil {
+			return err
+		}
+		if started {
+			select {
+			case first <- nil:
+			default:
+			}
+		}
+		if whole == 0 {
+			if len(buf) == cap(buf) { // grows with what has come, not with what is said to come
+				buf = append(make([]byte, 0, min(2*cap(buf), max(need, cap(buf)+1))), buf...)
+			}
+			continue
+		}
+		next := s.buffer(len(buf) - whole)
+		next = append(next, buf[whole:]...)
+		select {
+		case s.chunks <- buf[:whole]:
+		case <-s.quit:
+			return net.ErrClosed
+		}
+		buf = next
+	}
+}
+
+// buffer returns an empty buffer with room for n bytes and as much again.
+func (s *walStream) buffer(n int) []byte {
+	select {
+	case b := <-s.free:
+		if cap(b) >= 2*n && cap(b) <= 4*readSize {
+			return b[:0]
+		}
+	default:
+	}
+	return make([]byte, 0, max(readSize, 2*n))
+}
+
+// release gives a chunk's buffer back.
+func (s *walStream) release(b []byte) {
+	select {
+	case s.free <- b[:0]:
+	default:
+	}
+}
+
+// scan finds how many bytes of b are whole frames and how many the next one
+// needs. It answers keepalives that ask for it.
+func (s *walStream) scan(b []byte, started *bool) (whole, need int, err error) {
+	for len(b)-whole >= 5 {
+		size := int(binary.BigEndian.Uint32(b[whole+1:])) + 1
+		if size < 5 || size > maxFrame {
+			return 0, 0, fmt.Errorf("the server sends a change of %d bytes: more than %d cannot be taken, leave large columns out with column.exclude.list and a column list of the publication", size, maxFrame)
+		}
+		if len(b)-whole < size {
+			return whole, size, nil
+		}
+		frame := b[whole : whole+size]
+		switch frame[0] {
+		case 'W':
+			*started = true
+		case 'E':
+			var e pgproto3.ErrorResponse
+			if err := e.Decode(frame[5:]); err != nil {
+				return 0, 0, err
+			}
+			return 0, 0, pgconn.ErrorResponseToPgError(&e)
+		case 'd':
+			if k, ok := parseKeepalive(frame[5:]); ok && k.reply {
+				s.tell()
+			}
+		}
+		whole += size
+	}
+	return whole, 0, nil
+}
+
+type keepalive struct {
+	end   lsn
+	reply bool
+}
+
+func parseKeepalive(b []byte) (keepalive, bool) {
+	if len(b) != 18 || b[0] != 'k' {
+		return keepalive{}, false
+	}
+	return keepalive{lsn(binary.BigEndian.Uint64(b[1:])), b[17] != 0}, true
+}
+
+// confirm lets the server forget what is before l. It never goes back.
+func (s *walStream) confirm(l lsn) {
+	for {
+		old := s.flushed.Load()
+		if uint64(l) <= old {
+			return
+		}
+		if s.flushed.CompareAndSwap(old, uint64(l)) {
+			s.tell()
+			return
+		}
+	}
+}
+
+// tell asks for a status message soon.
+func (s *walStream) tell() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// acknowledge is the goroutine that sends status messages.
+func (s *walStream) acknowledge(interval time.Duration) {
+	defer s.done.Done()
+	tick := time.NewTicker(interval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-s.quit:
+			return
+		case <-s.wake:
+		case <-tick.C:
+		}
+		if err := s.status(); err != nil {
+			s.hangUp() // the reader finds the connection broken
+			return
+		}
+	}
+}
+
+// status sends a standby status update.
+func (s *walStream) status() error {
+	if err := s.conn.SetWriteDeadline(time.Now().Add(30 * time.Second)); err != nil {
+		return err
+	}
+	flushed := s.flushed.Load()
+	b := make([]byte, 0, 39)
+	b = append(b, 'd', 0, 0, 0, 38, 'r')
+	for range 3 {
+		b = binary.BigEndian.AppendUint64(b, flushed)
+	}
+	b = binary.BigEndian.AppendUint64(b, uint64(time.Now().UnixMicro()-pgEpoch))
+	_, err := s.conn.Write(append(b, 0))
+	return err
+}
+
+// startCommand is START_REPLICATION for a configuration.
+func startCommand(c *config, from lsn) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "START_REPLICATION SLOT %s LOGICAL %s (proto_version '1', publication_names %s",
+		quoteName(c.slot), from, quoteText(quoteName(c.publication)))
+	for _, o := range c.streamOptions {
+		fmt.Fprintf(&b, ", %s %s", o[0], quoteText(o[1]))
+	}
+	return b.String() + ")"
+}
+
+// openStream connects and starts streaming.
+func openStream(ctx context.Context, c *config, from lsn, timeout time.Duration) (*walStream, error) {
+	pg, err := c.connect(ctx, true)
+	if err != nil {
+		return nil, err
+	}
+	interval := 10 * time.Second
+	if c.statusInterval > 0 {
+		interval = c.statusInterval
+	}
+	if timeout > 0 {
+		interval = max(min(interval, timeout/3), 10*time.Millisecond)
+	}
+	s, err := startStream(ctx, pg, startCommand(c, from), from, interval)
+	switch {
+	case sqlState(err) == codeUndefined:
+		return nil, sdk.Fatal(fmt.Errorf("slot %s or publication %s is missing: %w", c.slot, c.publication, err))
+	case sqlState(err) == codeActive:
+		return nil, sdk.Retry(fmt.Errorf("slot %s is in use by another connection (pg_replication_slots.active_pid names it): %w", c.slot, err), c.slotDelay)
+	}
+	if err != nil {
+		return nil, classify(err, c.restartWait)
+	}
+	return s, nil
+}
