@@ -47,7 +47,7 @@ func (b *Broker) accept(ctx context.Context) error {
 	g.Go(func() error {
 		<-run.Done()
 		for _, l := range listeners {
-			l.Close() //nolint:errcheck // Accept tells
+			l.Close() // Accept tells
 		}
 		return nil
 	})
@@ -85,12 +85,12 @@ func (c *connections) serveListener(ctx context.Context, l Listener, b *Broker) 
 		if c.open.Add(1) > int64(c.max) {
 			c.open.Add(-1)
 			b.refused.Add(1)
-			conn.Close() //nolint:errcheck // max.connections is reached
+			conn.Close() // max.connections is reached
 			continue
 		}
 		c.running.Go(func() {
 			defer c.open.Add(-1)
-			wire.Serve(ctx, c.hard, conn, l.Name, c.handler, c.cfg) //nolint:errcheck // Serve has logged it
+			wire.Serve(ctx, c.hard, conn, l.Name, c.handler, c.cfg) // Serve has logged it
 		})
 	}
 }

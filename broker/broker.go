@@ -14,6 +14,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/millrace/millrace/broker/commitlog"
 	"github.com/millrace/millrace/broker/metadata"
 	"github.com/millrace/millrace/broker/wire"
 )
@@ -53,6 +54,9 @@ type Config struct {
 	// DrainTimeout bounds how long a stop waits for requests that are being
 	// answered. Default 10 s.
 	DrainTimeout time.Duration
+	// FS is the file system of the logs; the operating system's unless a test
+	// puts faults between.
+	FS commitlog.FS
 	// Logger defaults to slog.Default().
 	Logger *slog.Logger
 }

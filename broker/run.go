@@ -44,7 +44,7 @@ func (b *Broker) Run(ctx context.Context) error {
 		err = b.serve(ctx)
 	} else {
 		for _, l := range b.cfg.Listeners {
-			l.Close() //nolint:errcheck // nothing was accepted
+			l.Close() // nothing was accepted
 		}
 	}
 	crash := errors.Is(context.Cause(ctx), ErrCrash)
@@ -66,7 +66,7 @@ func (b *Broker) start(ctx context.Context) error {
 		return err
 	}
 	n.replicas, err = replica.Open(replica.Config{
-		Dir: b.logDir(), NodeID: b.cfg.NodeID, Broker: b.broker, Logger: b.cfg.Logger,
+		Dir: b.logDir(), NodeID: b.cfg.NodeID, Broker: b.broker, FS: b.cfg.FS, Logger: b.cfg.Logger,
 	})
 	if err != nil {
 		return err

@@ -156,7 +156,7 @@ func (f *fetcher) follower() bool {
 // whole however large they are (KIP-74).
 func (f *fetcher) look() {
 	f.size, f.ready = 0, false
-	left := int64(min(f.req.MaxBytes, int32(f.api.cfg.Broker.Int("fetch.max.bytes"))))
+	left := int64(min(f.req.MaxBytes, f.api.fetchMaxBytes))
 	for i := range f.parts {
 		for j := range f.parts[i] {
 			out := &f.parts[i][j]
@@ -226,7 +226,7 @@ func (f *fetcher) inspect(out *fetched, bound int64) {
 		f.ready = true
 	}
 	if out.err != nil {
-		out.chunk.Close() //nolint:errcheck // its file was only read
+		out.chunk.Close() // its file was only read
 	}
 }
 
@@ -284,7 +284,7 @@ func (f *fetcher) settle() {
 func (f *fetcher) close() {
 	for _, ps := range f.parts {
 		for i := range ps {
-			ps[i].chunk.Close() //nolint:errcheck // its file was only read
+			ps[i].chunk.Close() // its file was only read
 		}
 	}
 }

@@ -88,6 +88,6 @@ func (a *API) deleteTopic(ctx context.Context, t *metadata.Topic) error {
 	if err != nil {
 		return err
 	}
-	a.cfg.Controller.WaitPublished(ctx, index) //nolint:errcheck // the topic is gone either way
+	a.cfg.Controller.WaitPublished(ctx, index) // the topic is gone either way
 	return nil
 }

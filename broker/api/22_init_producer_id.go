@@ -3,7 +3,6 @@ package api
 import (
 	"context"
 	"fmt"
-	"sync"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -46,20 +45,29 @@ func (a *API) initProducerID(ctx context.Context, _ *wire.Conn, req *kmsg.InitPr
 type producerIDs struct {
 	controller Controller
 
-	mu   sync.Mutex // guards below, and is held while a block is fetched: all who come need it
+	turn chan struct{} // capacity 1; who has put a token in owns the fields below
 	id   int64
 	last int64 // end of the block, exclusive
 }
 
+func newProducerIDs(c Controller) *producerIDs {
+	return &producerIDs{controller: c, turn: make(chan struct{}, 1)}
+}
+
+// next waits for its turn, and for a new block if the last is used up.
 func (p *producerIDs) next(ctx context.Context) (int64, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	select {
+	case p.turn <- struct{}{}:
+		defer func() { <-p.turn }()
+	case <-ctx.Done():
+		return -1, context.Cause(ctx)
+	}
 	if p.id == p.last {
 		first, _, err := p.controller.Propose(ctx, &metadata.AllocateProducerIDs{Count: idBlock})
 		if err != nil {
 			return -1, fmt.Errorf("allocate producer ids: %w", err)
 		}
-		p.id = first.(int64) //nolint:errcheck // the command's documented result
+		p.id = first.(int64) // the command's documented result
 		p.last = p.id + idBlock
 	}
 	id := p.id

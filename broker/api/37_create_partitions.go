@@ -83,6 +83,6 @@ func (a *API) change(ctx context.Context, c metadata.Command, validateOnly bool)
 	if err != nil {
 		return err
 	}
-	a.cfg.Controller.WaitPublished(ctx, index) //nolint:errcheck // the change is made either way
+	a.cfg.Controller.WaitPublished(ctx, index) // the change is made either way
 	return nil
 }

@@ -53,8 +53,10 @@ type API struct {
 	stopping  chan struct{}
 	stop      sync.Once
 	meters    []meter // by key
-	producers producerIDs
+	producers *producerIDs
 	groups    *groups
+
+	fetchMaxBytes int32 // fetch.max.bytes
 }
 
 var _ wire.Handler = (*API)(nil)
@@ -67,8 +69,10 @@ func New(cfg Config) (*API, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.Default()
 	}
-	a := &API{cfg: cfg, stopping: make(chan struct{})}
-	a.producers.controller = cfg.Controller
+	a := &API{
+		cfg: cfg, stopping: make(chan struct{}), producers: newProducerIDs(cfg.Controller),
+		fetchMaxBytes: int32(cfg.Broker.Int("fetch.max.bytes")),
+	}
 	for _, r := range a.table() {
 		for int(r.key) >= len(a.routes) {
 			a.routes = append(a.routes, route{})
@@ -125,7 +129,7 @@ func later[T any, Req interface {
 		key: Req(nil).Key(), min: min, max: max,
 		request: func() kmsg.Request { return Req(new(T)) },
 		handle: func(ctx context.Context, c *wire.Conn, r *wire.Request) (wire.Reply, error) {
-			return h(ctx, c, r, r.Body.(Req)) //nolint:errcheck // Open made it with request
+			return h(ctx, c, r, r.Body.(Req)) // Open made it with request
 		},
 	}
 }

@@ -107,7 +107,7 @@ type snapshot struct{ image *metadata.Image }
 // Persist implements raft.FSMSnapshot.
 func (s snapshot) Persist(sink raft.SnapshotSink) error {
 	if _, err := sink.Write(s.image.Snapshot()); err != nil {
-		sink.Cancel() //nolint:errcheck // the write's error is the one to report
+		sink.Cancel() // the write's error is the one to report
 		return fmt.Errorf("write metadata snapshot: %w", err)
 	}
 	return sink.Close()

@@ -46,7 +46,7 @@ func (id Identity) address() raft.ServerAddress { return raft.ServerAddress(id.s
 // NewID draws a random UUID, version 4.
 func NewID() metadata.ID {
 	var id metadata.ID
-	rand.Read(id[:]) //nolint:errcheck // never fails since Go 1.24
+	rand.Read(id[:]) // never fails since Go 1.24
 	id[6] = id[6]&0x0f | 0x40
 	id[8] = id[8]&0x3f | 0x80
 	return id

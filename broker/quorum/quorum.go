@@ -208,7 +208,7 @@ func (n *Node) Propose(ctx context.Context, c metadata.Command) (any, uint64, er
 	case <-timer.C:
 		return nil, 0, fmt.Errorf("propose: %w: %w", context.DeadlineExceeded, metadata.ErrOutcomeUnknown)
 	}
-	r := f.Response().(result) //nolint:errcheck // our own FSM returns nothing else
+	r := f.Response().(result) // our own FSM returns nothing else
 	return r.value, f.Index(), r.err
 }
 

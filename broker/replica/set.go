@@ -99,7 +99,7 @@ func (s *Set) Apply(ctx context.Context, before, after *metadata.Image) {
 			s.adopt(&g, c.After)
 		}
 	}
-	g.Wait() //nolint:errcheck // the functions return none
+	g.Wait() // the functions return none
 	select {
 	case s.changed <- struct{}{}:
 	default:

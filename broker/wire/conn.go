@@ -137,7 +137,7 @@ func (c *Conn) readAll(ctx context.Context, queue chan<- pending) error {
 		case queue <- pending{req.Header, req.Body.IsFlexible(), reply, start}:
 		case <-ctx.Done():
 			// The reply may hold resources that only its call gives back.
-			reply(ctx) //nolint:errcheck // the connection is gone
+			reply(ctx) // the connection is gone
 			return context.Cause(ctx)
 		}
 	}
@@ -152,7 +152,7 @@ func (c *Conn) awaitFrame(r *bufio.Reader) (int, error) {
 		}
 		head, err := r.Peek(4)
 		if err == nil {
-			r.Discard(4) //nolint:errcheck // just peeked
+			r.Discard(4) // just peeked
 			return int(int32(binary.BigEndian.Uint32(head))), nil
 		}
 		if !errors.Is(err, os.ErrDeadlineExceeded) {
