@@ -16,7 +16,6 @@ import (
 
 // connections are the connections of all listeners.
 type connections struct {
-	hard    context.Context // ends when nothing more is to be answered
 	max     int
 	open    atomic.Int64
 	running sync.WaitGroup
@@ -31,7 +30,7 @@ func (b *Broker) accept(ctx context.Context) error {
 	hard, cut := context.WithCancel(context.WithoutCancel(ctx))
 	defer cut()
 	c := &connections{
-		hard: hard, max: b.broker.Int("max.connections"), handler: handler,
+		max: b.broker.Int("max.connections"), handler: handler,
 		cfg: wire.Config{
 			MaxRequestBytes: int32(b.broker.Int("socket.request.max.bytes")),
 			IdleTimeout:     b.broker.Milliseconds("connections.max.idle.ms"),
@@ -42,7 +41,7 @@ func (b *Broker) accept(ctx context.Context) error {
 	listeners := append([]Listener{{Name: memoryListener, Listener: b.memory}}, b.cfg.Listeners...)
 	g, run := errgroup.WithContext(ctx)
 	for _, l := range listeners {
-		g.Go(func() error { return c.serveListener(run, l, b) })
+		g.Go(func() error { return c.serveListener(run, hard, l, b) })
 	}
 	g.Go(func() error {
 		<-run.Done()
@@ -62,8 +61,9 @@ func (b *Broker) accept(ctx context.Context) error {
 	return err
 }
 
-// serveListener accepts connections until the listener is closed.
-func (c *connections) serveListener(ctx context.Context, l Listener, b *Broker) error {
+// serveListener accepts connections until the listener is closed. hard ends
+// when nothing more is to be answered.
+func (c *connections) serveListener(ctx, hard context.Context, l Listener, b *Broker) error {
 	delay := time.Duration(0)
 	for {
 		conn, err := l.Accept()
@@ -82,7 +82,8 @@ func (c *connections) serveListener(ctx context.Context, l Listener, b *Broker) 
 			continue
 		}
 		delay = 0
-		if c.open.Add(1) > int64(c.max) {
+		// Connections of this process do not compete with those from outside.
+		if c.open.Add(1) > int64(c.max) && l.Name != memoryListener {
 			c.open.Add(-1)
 			b.refused.Add(1)
 			conn.Close() // max.connections is reached
@@ -90,7 +91,7 @@ func (c *connections) serveListener(ctx context.Context, l Listener, b *Broker) 
 		}
 		c.running.Go(func() {
 			defer c.open.Add(-1)
-			wire.Serve(ctx, c.hard, conn, l.Name, c.handler, c.cfg) // Serve has logged it
+			wire.Serve(ctx, hard, conn, l.Name, c.handler, c.cfg) // Serve has logged it
 		})
 	}
 }

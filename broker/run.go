@@ -118,7 +118,7 @@ func (b *Broker) identify() (quorum.Identity, error) {
 func (b *Broker) register(ctx context.Context) (uint64, error) {
 	_, index, err := b.node.quorum.Propose(ctx, &metadata.RegisterBroker{
 		Broker: metadata.Broker{
-			ID: b.cfg.NodeID, Incarnation: quorum.NewID(),
+			ID: b.cfg.NodeID, Incarnation: metadata.NewID(),
 			Rack: b.broker.String("broker.rack"), Endpoints: b.endpoints,
 		},
 		Unclean: !b.node.replicas.Clean(),
@@ -156,7 +156,7 @@ func (b *Broker) stop(crash bool) error {
 		errs = append(errs, n.quorum.Close())
 	}
 	if a := n.api.Load(); a != nil {
-		a.Close() // the groups, which append to logs
+		a.Stop() // the groups, which append to logs
 	}
 	if n.replicas != nil && !crash {
 		errs = append(errs, n.replicas.Close())

@@ -74,9 +74,11 @@ func (a *API) produce(_ context.Context, _ *wire.Conn, r *wire.Request, req *kms
 		return nil, nil
 	}
 	timeout := time.Duration(req.TimeoutMillis) * time.Millisecond
+	if req.Acks == 1 {
+		timeout = diskPatience // timeout_ms is about other replicas
+	}
 	return func(ctx context.Context) (wire.Response, error) {
-		a.awaitAcks(ctx, timeout, acks)
-		return wire.Response{Message: resp}, nil
+		return wire.Response{Message: resp}, a.awaitAcks(ctx, timeout, acks)
 	}, nil
 }
 
@@ -150,16 +152,24 @@ func (a *API) leader(topic string, id int32) (leader, epoch int32) {
 	return t.Partitions[id].Leader, t.Partitions[id].LeaderEpoch
 }
 
+// diskPatience is how long a producer with acks=1 waits for the disk.
+const diskPatience = 30 * time.Second
+
 // awaitAcks waits until every append is committed, all within one timeout. A
-// timeout does not undo an append.
-func (a *API) awaitAcks(ctx context.Context, timeout time.Duration, acks []ack) {
-	ctx, cancel := context.WithTimeout(ctx, max(timeout, 0))
+// timeout does not undo an append. The error is that of the connection.
+func (a *API) awaitAcks(conn context.Context, timeout time.Duration, acks []ack) error {
+	ctx, cancel := context.WithTimeout(conn, max(timeout, 0))
 	defer cancel()
 	for _, k := range acks {
-		if err := k.p.WaitCommitted(ctx, k.next); err != nil {
+		err := k.p.WaitCommitted(ctx, k.next)
+		if conn.Err() != nil {
+			return context.Cause(conn)
+		}
+		if err != nil {
 			k.resp.ErrorCode = a.code(keyProduce, err)
 			k.resp.ErrorMessage = message(err)
 			k.resp.BaseOffset, k.resp.LogAppendTime = -1, -1
 		}
 	}
+	return nil
 }

@@ -102,7 +102,7 @@ func (a *API) newTopic(t *kmsg.CreateTopicsRequestTopic, version int16) (*metada
 	if internal(t.Topic) {
 		return nil, refuse(kerr.InvalidTopicException, t.Topic+" is created by the broker when it is needed")
 	}
-	c := &metadata.CreateTopic{ID: newTopicID(), Name: t.Topic, Configs: make(map[string]string, len(t.Configs))}
+	c := &metadata.CreateTopic{ID: metadata.NewID(), Name: t.Topic, Configs: make(map[string]string, len(t.Configs))}
 	for _, cfg := range t.Configs {
 		if cfg.Value != nil { // null is the default
 			c.Configs[cfg.Name] = *cfg.Value

@@ -3,7 +3,6 @@ package api
 import (
 	"context"
 	"fmt"
-	"maps"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -65,29 +64,4 @@ func (a *API) configured(kind kmsg.ConfigResourceType, name string) (*metadata.T
 		return nil, kerr.UnknownTopicOrPartition
 	}
 	return t, nil
-}
-
-// incrementalConfigs is what a topic's configs become by a list of
-// operations. Only what changes is committed.
-func incrementalConfigs(t *metadata.Topic, broker *metadata.BrokerConfig, ops []kmsg.IncrementalAlterConfigsRequestResourceConfig) (*metadata.AlterTopicConfigs, error) {
-	c := &metadata.AlterTopicConfigs{ID: t.ID, Set: make(map[string]string)}
-	seen := make(map[string]bool, len(ops))
-	for _, op := range ops {
-		if seen[op.Name] {
-			return nil, refuse(kerr.InvalidRequest, op.Name+" is altered more than once")
-		}
-		seen[op.Name] = true
-		if err := alterOne(c, t, broker, op); err != nil {
-			return nil, err
-		}
-	}
-	after := maps.Clone(t.Configs)
-	if after == nil {
-		after = make(map[string]string)
-	}
-	for _, k := range c.Remove {
-		delete(after, k)
-	}
-	maps.Copy(after, c.Set)
-	return c, metadata.CheckTopicConfigs(after)
 }

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"strings"
 
@@ -34,6 +35,31 @@ func (a *API) incrementalAlterConfigs(ctx context.Context, _ *wire.Conn, req *km
 		resp.Resources = append(resp.Resources, rr)
 	}
 	return resp, nil
+}
+
+// incrementalConfigs is what a topic's configs become by a list of
+// operations. Only what changes is committed.
+func incrementalConfigs(t *metadata.Topic, broker *metadata.BrokerConfig, ops []kmsg.IncrementalAlterConfigsRequestResourceConfig) (*metadata.AlterTopicConfigs, error) {
+	c := &metadata.AlterTopicConfigs{ID: t.ID, Set: make(map[string]string)}
+	seen := make(map[string]bool, len(ops))
+	for _, op := range ops {
+		if seen[op.Name] {
+			return nil, refuse(kerr.InvalidRequest, op.Name+" is altered more than once")
+		}
+		seen[op.Name] = true
+		if err := alterOne(c, t, broker, op); err != nil {
+			return nil, err
+		}
+	}
+	after := maps.Clone(t.Configs)
+	if after == nil {
+		after = make(map[string]string)
+	}
+	for _, k := range c.Remove {
+		delete(after, k)
+	}
+	maps.Copy(after, c.Set)
+	return c, metadata.CheckTopicConfigs(after)
 }
 
 // alterOne adds one operation to a command.

@@ -61,7 +61,7 @@ type API struct {
 
 var _ wire.Handler = (*API)(nil)
 
-// New returns an API that serves every key of its table. Close gives it up.
+// New returns an API that serves every key of its table. Stop gives it up.
 func New(cfg Config) (*API, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
@@ -94,9 +94,6 @@ func (a *API) Stop() {
 		a.groups.close()
 	})
 }
-
-// Close is Stop, for an API that was never asked anything.
-func (a *API) Close() { a.Stop() }
 
 // route is one API key: the versions that are served and what serves them.
 type route struct {

@@ -27,6 +27,8 @@ const (
 // loaded before it names the coordinator all the same.
 const loadPatience = time.Second
 
+var errStopping = errors.New("broker is stopping")
+
 // groups connects the group coordinator with the partitions of
 // __consumer_offsets: it loads those that this broker leads and is the
 // coordinator's Store.
@@ -35,8 +37,6 @@ type groups struct {
 	api   *API
 	slots chan struct{} // bounds concurrent loads
 	loads sync.WaitGroup
-	stop  context.CancelFunc
-	ctx   context.Context // ends loads; of the API's life, not of a request
 
 	mu    sync.Mutex // guards below
 	parts map[int32]*offsetsPartition
@@ -57,7 +57,6 @@ func newGroups(a *API) (*groups, error) {
 		n = int32(len(t.Partitions))
 	}
 	g := &groups{api: a, slots: make(chan struct{}, loadsAtOnce), parts: make(map[int32]*offsetsPartition)}
-	g.ctx, g.stop = context.WithCancel(context.Background())
 	delay := b.Milliseconds("group.initial.rebalance.delay.ms")
 	if delay == 0 {
 		delay = group.NoDelay
@@ -80,7 +79,7 @@ func newGroups(a *API) (*groups, error) {
 	return g, nil
 }
 
-// Lead implements replica.Watch: a partition of __consumer_offsets brings its
+// Lead implements replica.Watcher: a partition of __consumer_offsets brings its
 // groups.
 func (a *API) Lead(p *replica.Partition) {
 	if p.Topic == offsetsTopic {
@@ -88,7 +87,7 @@ func (a *API) Lead(p *replica.Partition) {
 	}
 }
 
-// Drop implements replica.Watch.
+// Drop implements replica.Watcher.
 func (a *API) Drop(p *replica.Partition) {
 	if p.Topic == offsetsTopic {
 		a.groups.drop(p)
@@ -128,11 +127,11 @@ func (g *groups) lead(p *replica.Partition) {
 		select {
 		case g.slots <- struct{}{}:
 			defer func() { <-g.slots }()
-		case <-g.ctx.Done():
+		case <-g.api.stopping:
 			return
 		}
 		err := g.Load(p.ID, g.records(p))
-		if err != nil && g.ctx.Err() == nil && !errors.Is(err, kerr.NotCoordinator) {
+		if err != nil && !errors.Is(err, errStopping) && !errors.Is(err, kerr.NotCoordinator) {
 			g.api.cfg.Logger.Error("groups of a partition not loaded; they are unavailable", "topic", p.Topic, "partition", p.ID, "err", err)
 		}
 	})
@@ -166,9 +165,9 @@ func (g *groups) awaitLoad(ctx context.Context, id int32) {
 	}
 }
 
-// close ends loads and the coordinator; joins and syncs that wait are answered.
+// close ends the coordinator, and waits for loads, which end because the API
+// stops; joins and syncs that wait are answered.
 func (g *groups) close() {
-	g.stop()
 	g.loads.Wait()
 	g.Close()
 }
@@ -178,11 +177,12 @@ func (g *groups) records(p *replica.Partition) iter.Seq2[group.Record, error] {
 	return func(yield func(group.Record, error) bool) {
 		end := p.HighWatermark()
 		for at := p.StartOffset(); at < end; {
-			if g.ctx.Err() != nil {
-				yield(group.Record{}, context.Cause(g.ctx))
-				return
-			}
 			b, err := readBatches(p, at, end)
+			select {
+			case <-g.api.stopping:
+				err = errStopping
+			default:
+			}
 			if err != nil {
 				yield(group.Record{}, err)
 				return

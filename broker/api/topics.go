@@ -41,14 +41,6 @@ func (a *API) partitionOf(t *metadata.Topic, id int32) (*replica.Partition, erro
 	return p, p.Err()
 }
 
-// newTopicID draws a random topic id.
-func newTopicID() (id metadata.ID) {
-	rand.Read(id[:]) // never fails since Go 1.24
-	id[6] = id[6]&0x0f | 0x40
-	id[8] = id[8]&0x3f | 0x80
-	return id
-}
-
 // place chooses replicas for n partitions of a topic that has first already.
 func (a *API) place(n, factor, first int) ([][]int32, error) {
 	var brokers []int32
@@ -75,7 +67,7 @@ func (a *API) createTopic(ctx context.Context, c *metadata.CreateTopic) error {
 
 // autoCreate creates a topic that a client named but nobody created.
 func (a *API) autoCreate(ctx context.Context, topic string) error {
-	c := &metadata.CreateTopic{ID: newTopicID(), Name: topic}
+	c := &metadata.CreateTopic{ID: metadata.NewID(), Name: topic}
 	n, factor := a.cfg.Broker.Int("num.partitions"), a.cfg.Broker.Int("default.replication.factor")
 	if topic == offsetsTopic {
 		n, factor = a.cfg.Broker.Int("offsets.topic.num.partitions"), a.cfg.Broker.Int("offsets.topic.replication.factor")

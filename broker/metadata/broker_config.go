@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -79,18 +80,8 @@ func allBrokerKeys() []ConfigKey {
 			keys = append(keys, k)
 		}
 	}
-	slices.SortFunc(keys, func(a, b ConfigKey) int { return cmpString(a.Name, b.Name) })
+	slices.SortFunc(keys, func(a, b ConfigKey) int { return strings.Compare(a.Name, b.Name) })
 	return keys
-}
-
-func cmpString(a, b string) int {
-	switch {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
-	}
-	return 0
 }
 
 // BrokerKeys returns the table of broker configs, by name. The slice is
@@ -111,7 +102,7 @@ func NewBrokerConfig(set map[string]string) (*BrokerConfig, error) {
 	for _, k := range coarse {
 		errs = append(errs, c.refine(k.name, k.fine, k.unit))
 	}
-	for _, name := range sortedKeys(c.set) {
+	for _, name := range slices.Sorted(maps.Keys(c.set)) {
 		i := slices.IndexFunc(brokerKeys, func(k ConfigKey) bool { return k.Name == name })
 		if i < 0 {
 			errs = append(errs, fmt.Errorf("unknown broker config %s: %w", name, ErrConfig))

@@ -1,13 +1,14 @@
 // Package metadata is what a cluster agrees on: its brokers, topics,
 // partitions, topic configs and producer id blocks. It is pure: commands go
 // in, one after the other, and each gives a new immutable Image. Equal
-// commands in equal order give equal images on every node, so nothing here
-// reads a clock, draws a random number or looks at a node's own
+// commands in equal order give equal images on every node, so applying one
+// reads no clock, draws no random number and looks at no node's own
 // configuration; whoever proposes a command resolves those first.
 package metadata
 
 import (
 	"cmp"
+	"crypto/rand"
 	"encoding/base64"
 	"iter"
 	"slices"
@@ -16,6 +17,15 @@ import (
 // ID is a topic id or broker incarnation, a random UUID. The zero ID means
 // none.
 type ID [16]byte
+
+// NewID draws a random UUID, version 4, for the proposer of a command.
+func NewID() ID {
+	var id ID
+	rand.Read(id[:]) // never fails
+	id[6] = id[6]&0x0f | 0x40
+	id[8] = id[8]&0x3f | 0x80
+	return id
+}
 
 // String returns the form that Kafka's tools and partition.metadata use:
 // base64url without padding, 22 characters.

@@ -3,9 +3,9 @@ package metadata
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -119,7 +119,7 @@ type TopicConfig struct {
 // problem at once; the error wraps ErrConfig.
 func CheckTopicConfigs(set map[string]string) error {
 	var errs []error
-	for _, name := range sortedKeys(set) {
+	for _, name := range slices.Sorted(maps.Keys(set)) {
 		k := TopicKey(name)
 		if k == nil {
 			errs = append(errs, fmt.Errorf("unknown topic config %s: %w", name, ErrConfig))
@@ -199,13 +199,4 @@ func (v values) age(name string) time.Duration {
 		return -1
 	}
 	return time.Duration(ms) * time.Millisecond
-}
-
-func sortedKeys(m map[string]string) []string {
-	keys := make([]string, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.SortFunc(keys, strings.Compare)
-	return keys
 }

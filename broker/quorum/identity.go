@@ -3,7 +3,6 @@ package quorum
 import (
 	"bufio"
 	"bytes"
-	"crypto/rand"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -42,15 +41,6 @@ func (id Identity) server() raft.ServerID {
 }
 
 func (id Identity) address() raft.ServerAddress { return raft.ServerAddress(id.server()) }
-
-// NewID draws a random UUID, version 4.
-func NewID() metadata.ID {
-	var id metadata.ID
-	rand.Read(id[:]) // never fails since Go 1.24
-	id[6] = id[6]&0x0f | 0x40
-	id[8] = id[8]&0x3f | 0x80
-	return id
-}
 
 // ReadIdentity reads a data directory's identity. The error is ErrNotFormatted
 // if the directory has none.
@@ -112,9 +102,9 @@ func Format(dir string, nodeID int32, clusterID string) (Identity, error) {
 		return Identity{}, err
 	}
 	if clusterID == "" {
-		clusterID = NewID().String()
+		clusterID = metadata.NewID().String()
 	}
-	id := Identity{ClusterID: clusterID, NodeID: nodeID, DirectoryID: NewID()}
+	id := Identity{ClusterID: clusterID, NodeID: nodeID, DirectoryID: metadata.NewID()}
 	if err := bootstrap(filepath.Join(dir, formatDir), id); err != nil {
 		return Identity{}, fmt.Errorf("format %s: %w", dir, err)
 	}

@@ -5,20 +5,23 @@ import (
 	"io"
 	"log"
 	"log/slog"
+	"sync/atomic"
 
 	"github.com/hashicorp/go-hclog"
 )
 
 // hcLog lets Raft log to slog. What Raft calls Info happens at every election
-// and is Debug here; Trace is left out.
+// and is Debug here, and so is what it warns of before the node first leads,
+// because every start begins with the absence of a leader. Trace is left out.
 type hcLog struct {
 	*slog.Logger
-	name string
-	args []any
+	name    string
+	args    []any
+	started *atomic.Bool // shared by all loggers made from one
 }
 
-func newHCLog(l *slog.Logger) hclog.Logger {
-	return &hcLog{Logger: l.With("component", "raft"), name: "raft"}
+func newHCLog(l *slog.Logger) *hcLog {
+	return &hcLog{Logger: l.With("component", "raft"), name: "raft", started: new(atomic.Bool)}
 }
 
 func discardLogger() hclog.Logger { return newHCLog(slog.New(slog.DiscardHandler)) }
@@ -32,6 +35,9 @@ var levels = map[hclog.Level]slog.Level{
 
 // Log implements hclog.Logger.
 func (l *hcLog) Log(level hclog.Level, msg string, args ...any) {
+	if level == hclog.Warn && !l.started.Load() {
+		level = hclog.Info
+	}
 	if to, ok := levels[level]; ok {
 		l.Logger.Log(context.Background(), to, msg, args...)
 	}
@@ -77,7 +83,7 @@ func (l *hcLog) ImpliedArgs() []any { return l.args }
 // With implements hclog.Logger.
 func (l *hcLog) With(args ...any) hclog.Logger {
 	all := append(append([]any(nil), l.args...), args...)
-	return &hcLog{Logger: l.Logger.With(args...), name: l.name, args: all}
+	return &hcLog{Logger: l.Logger.With(args...), name: l.name, args: all, started: l.started}
 }
 
 // Name implements hclog.Logger.
@@ -88,7 +94,7 @@ func (l *hcLog) Named(name string) hclog.Logger { return l.ResetNamed(l.name + "
 
 // ResetNamed implements hclog.Logger.
 func (l *hcLog) ResetNamed(name string) hclog.Logger {
-	return &hcLog{Logger: l.Logger, name: name, args: l.args}
+	return &hcLog{Logger: l.Logger, name: name, args: l.args, started: l.started}
 }
 
 // SetLevel implements hclog.Logger; the level is that of the slog handler.

@@ -68,6 +68,7 @@ const (
 // any goroutine.
 type Node struct {
 	cfg   Config
+	log   *hcLog
 	raft  *raft.Raft
 	store *raftboltdb.BoltStore
 	fsm   *fsm
@@ -77,6 +78,9 @@ type Node struct {
 	running sync.WaitGroup
 	once    sync.Once
 	err     error // of Close
+
+	mu     sync.Mutex // guards below
+	closed bool       // nothing may be added to running
 }
 
 // Open starts the node and returns when it leads and its image holds every
@@ -88,7 +92,7 @@ func Open(ctx context.Context, cfg Config) (*Node, error) {
 	if cfg.ProposeTimeout <= 0 {
 		cfg.ProposeTimeout = 30 * time.Second
 	}
-	n := &Node{cfg: cfg, fsm: newFSM()}
+	n := &Node{cfg: cfg, fsm: newFSM(), log: newHCLog(cfg.Logger)}
 	n.pub = newPublisher(n.fsm)
 	if err := n.start(); err != nil {
 		return nil, errors.Join(err, n.Close())
@@ -113,7 +117,7 @@ func (n *Node) start() (err error) {
 	if n.store, err = openStore(dir); err != nil {
 		return err
 	}
-	snapshots, err := raft.NewFileSnapshotStoreWithLogger(dir, snapshotsKept, newHCLog(n.cfg.Logger))
+	snapshots, err := raft.NewFileSnapshotStoreWithLogger(dir, snapshotsKept, n.log)
 	if err != nil {
 		return fmt.Errorf("open metadata snapshots in %s: %w", dir, err)
 	}
@@ -139,7 +143,8 @@ func (n *Node) raftConfig() *raft.Config {
 	c.CommitTimeout = commitTimeout
 	c.SnapshotThreshold, c.TrailingLogs = snapshotEvery, trailingLogs
 	c.NoLegacyTelemetry = true
-	c.Logger = newHCLog(n.cfg.Logger)
+	c.BatchApplyCh = true // what is proposed while an entry is written is written together
+	c.Logger = n.log
 	return c
 }
 
@@ -175,6 +180,7 @@ func (n *Node) lead(ctx context.Context) error {
 	if err := n.raft.Barrier(n.cfg.ProposeTimeout).Error(); err != nil {
 		return fmt.Errorf("apply metadata log: %w", err)
 	}
+	n.log.started.Store(true)
 	return n.fsm.failure()
 }
 
@@ -193,9 +199,10 @@ func (n *Node) Propose(ctx context.Context, c metadata.Command) (any, uint64, er
 	if timeout <= 0 {
 		return nil, 0, fmt.Errorf("propose: %w: %w", context.DeadlineExceeded, metadata.ErrNotController)
 	}
-	f := n.raft.Apply(metadata.Encode(c), timeout)
-	done := make(chan error, 1)
-	n.running.Go(func() { done <- f.Error() })
+	f, done := n.apply(metadata.Encode(c), timeout)
+	if f == nil {
+		return nil, 0, fmt.Errorf("propose: node is closed: %w", metadata.ErrNotController)
+	}
 	timer := time.NewTimer(timeout)
 	defer timer.Stop()
 	select {
@@ -210,6 +217,24 @@ func (n *Node) Propose(ctx context.Context, c metadata.Command) (any, uint64, er
 	}
 	r := f.Response().(result) // our own FSM returns nothing else
 	return r.value, f.Index(), r.err
+}
+
+// apply hands an entry to Raft; done gets the outcome. It returns nil after
+// Close.
+func (n *Node) apply(entry []byte, timeout time.Duration) (f raft.ApplyFuture, done chan error) {
+	n.mu.Lock()
+	if n.closed {
+		n.mu.Unlock()
+		return nil, nil
+	}
+	n.running.Add(1)
+	n.mu.Unlock()
+	f, done = n.raft.Apply(entry, timeout), make(chan error, 1)
+	go func() {
+		defer n.running.Done()
+		done <- f.Error()
+	}()
+	return f, done
 }
 
 // proposeError sorts Raft's errors: those before the command entered the log,
@@ -235,6 +260,9 @@ func (n *Node) Failed() <-chan struct{} { return n.fsm.failed }
 // a listener. It may be called again.
 func (n *Node) Close() error {
 	n.once.Do(func() {
+		n.mu.Lock()
+		n.closed = true
+		n.mu.Unlock()
 		var errs []error
 		if n.raft != nil {
 			errs = append(errs, n.raft.Shutdown().Error())

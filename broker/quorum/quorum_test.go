@@ -72,11 +72,11 @@ func propose(t testing.TB, n *Node, c metadata.Command) (any, uint64) {
 
 func register(t testing.TB, n *Node) {
 	t.Helper()
-	propose(t, n, &metadata.RegisterBroker{Broker: metadata.Broker{ID: 7, Incarnation: NewID()}})
+	propose(t, n, &metadata.RegisterBroker{Broker: metadata.Broker{ID: 7, Incarnation: metadata.NewID()}})
 }
 
 func topic(name string) *metadata.CreateTopic {
-	return &metadata.CreateTopic{ID: NewID(), Name: name, Replicas: [][]int32{{7}}}
+	return &metadata.CreateTopic{ID: metadata.NewID(), Name: name, Replicas: [][]int32{{7}}}
 }
 
 func TestProposeAndReopen(t *testing.T) {
@@ -283,7 +283,7 @@ func TestFormatInterrupted(t *testing.T) {
 }
 
 func TestParseProperties(t *testing.T) {
-	id := Identity{ClusterID: "c", NodeID: 3, DirectoryID: NewID()}
+	id := Identity{ClusterID: "c", NodeID: 3, DirectoryID: metadata.NewID()}
 	good := fmt.Sprintf("#comment\nversion=1\ncluster.id=c\nnode.id=3\ndirectory.id=%s\n", id.DirectoryID)
 	if got, err := parseProperties([]byte(good)); err != nil || got != id {
 		t.Errorf("parseProperties = %+v, %v; want %+v", got, err, id)

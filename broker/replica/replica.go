@@ -40,7 +40,7 @@ type Set struct {
 	cfg    Config
 	syncer *commitlog.Syncer
 	clean  bool
-	watch  Watch
+	watch  Watcher
 
 	changed chan struct{} // capacity 1: the shortest flush.ms may have changed
 
@@ -48,10 +48,10 @@ type Set struct {
 	topics map[metadata.ID][]*Partition
 }
 
-// Watch is told of partitions that begin and end to be led here. The calls
+// Watcher is told of partitions that begin and end to be led here. The calls
 // come while Apply runs: for one partition one after the other, for several at
 // the same time. They must not block for long.
-type Watch interface {
+type Watcher interface {
 	// Lead says that this broker leads p from now on, in a new epoch or at all.
 	Lead(p *Partition)
 	// Drop says that it does not any more.

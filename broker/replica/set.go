@@ -65,7 +65,7 @@ func (noWatch) Lead(*Partition) {}
 func (noWatch) Drop(*Partition) {}
 
 // Watch has w told of partitions. It is called once, before the first Apply.
-func (s *Set) Watch(w Watch) { s.watch = w }
+func (s *Set) Watch(w Watcher) { s.watch = w }
 
 // empty reports whether the directory holds no log that could have lost
 // anything.

@@ -84,9 +84,11 @@ func (c *Conn) serve(ctx, hard context.Context) error {
 // verdict logs why the connection ended, once, and decides whether that was in
 // order.
 func (c *Conn) verdict(readErr, writeErr error) error {
-	err := readErr
-	if errors.Is(err, context.Canceled) || err == nil {
-		err = writeErr
+	// A failed write closes the connection, so that the reader's error only
+	// says that it is closed.
+	err := writeErr
+	if err == nil || left(err) {
+		err = readErr
 	}
 	switch {
 	case err == nil, c.stopping.Load(), left(err):
@@ -136,11 +138,19 @@ func (c *Conn) readAll(ctx context.Context, queue chan<- pending) error {
 		select {
 		case queue <- pending{req.Header, req.Body.IsFlexible(), reply, start}:
 		case <-ctx.Done():
-			// The reply may hold resources that only its call gives back.
-			reply(ctx) // the connection is gone
-			return context.Cause(ctx)
+			return errors.Join(context.Cause(ctx), discard(ctx, reply))
 		}
 	}
+}
+
+// discard calls a reply that nobody waits for, so that it gives back what it
+// holds.
+func discard(ctx context.Context, reply Reply) error {
+	resp, err := reply(ctx)
+	if err != nil || resp.Stream == nil {
+		return nil // there is nothing to give back, and nobody to tell
+	}
+	return resp.Stream.Close()
 }
 
 // awaitFrame waits for the next frame and returns its size. It gives up on a
@@ -193,6 +203,11 @@ func (c *Conn) readRequest(r *bufio.Reader, size int) (*Request, error) {
 			return nil, fmt.Errorf("%s of %d bytes, limit is %d: %w", kmsg.NameForKey(key), size, c.cfg.MaxOtherBytes, ErrFrameSize)
 		}
 	}
+	if r.Buffered() < size { // a frame has as long as an idle connection, from now on
+		if err := c.setReadDeadline(); err != nil {
+			return nil, err
+		}
+	}
 	frame, err := readBody(r, size)
 	if err != nil {
 		return nil, fmt.Errorf("read frame of %d bytes: %w", size, err)
@@ -208,29 +223,33 @@ func (c *Conn) writeAll(ctx context.Context, queue <-chan pending, gone context.
 	w := &responseWriter{conn: c.conn}
 	var failed error
 	for p := range queue {
-		resp, err := p.reply(ctx)
-		switch {
-		case failed != nil && resp.Stream != nil:
-			err = resp.Stream.Close()
-		case failed == nil && err == nil:
-			err = c.send(w, p, resp)
+		err := failed
+		if failed != nil {
+			err = errors.Join(failed, discard(ctx, p.reply))
+		} else {
+			err = c.answer(ctx, w, p)
 		}
 		c.inFlight.Add(-1)
 		if failed == nil && err != nil {
-			failed = err
 			gone(err)
 			c.conn.Close()
 		}
+		failed = err
 	}
 	return failed
 }
 
-func (c *Conn) send(w *responseWriter, p pending, resp Response) error {
+// answer waits for a reply and sends it.
+func (c *Conn) answer(ctx context.Context, w *responseWriter, p pending) error {
+	resp, err := p.reply(ctx)
+	if err != nil {
+		return err
+	}
 	if err := c.conn.SetWriteDeadline(time.Now().Add(c.cfg.IdleTimeout)); err != nil {
 		return err
 	}
 	before := w.out
-	err := w.write(p.Header, p.flexible, resp)
+	err = w.write(p.Header, p.flexible, resp)
 	c.cfg.Shared.BytesOut.Add(w.out - before)
 	now := time.Now()
 	c.moved.Store(now.UnixNano())

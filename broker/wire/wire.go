@@ -82,7 +82,8 @@ type Config struct {
 	// MaxOtherBytes is the largest frame of a request other than Produce, whose
 	// size is in its records. Decoded arrays take many times the memory of
 	// their bytes, and no client has use for more. Default 8 MiB, at most
-	// MaxRequestBytes.
+	// MaxRequestBytes. Differs from Kafka: there all requests may be as large
+	// as socket.request.max.bytes.
 	MaxOtherBytes int32
 	// MaxInFlight is how many requests are read ahead of their responses.
 	// Default 64.

@@ -409,6 +409,26 @@ func TestClientLeaves(t *testing.T) {
 	s.wantEnd(t, nil)
 }
 
+// What a handler or a reply fails with closes the connection and is logged.
+func TestHandlerErrors(t *testing.T) {
+	broken := errors.New("broken")
+	for name, handle := range map[string]func(*Request) (Reply, error){
+		"handler": func(*Request) (Reply, error) { return nil, broken },
+		"reply": func(*Request) (Reply, error) {
+			return func(context.Context) (Response, error) { return Response{}, broken }, nil
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := serve(t, stub{handle}, Config{})
+			s.send(t, heartbeat(0, 1))
+			s.wantEnd(t, broken)
+			if n := strings.Count(s.log.String(), "broken"); n != 1 || s.shared.Malformed.Load() != 0 {
+				t.Errorf("%d log lines, %d counted as malformed, want 1 and 0:\n%s", n, s.shared.Malformed.Load(), s.log)
+			}
+		})
+	}
+}
+
 // fileChunk is a range of a file, as commitlog's are.
 type fileChunk struct {
 	*io.SectionReader
