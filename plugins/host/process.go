@@ -67,6 +67,7 @@ func (h *Host) start(ctx context.Context, l launch) (*process, error) {
 		out: newOutput(l.log, time.Now()),
 	}
 	p.handshake, p.handshakeW = io.Pipe()
+	p.client = plugin.NewClient(p.clientConfig())
 	if err := h.add(p); err != nil {
 		return nil, err
 	}
@@ -87,9 +88,10 @@ func (h *Host) start(ctx context.Context, l launch) (*process, error) {
 
 var errStartTimeout = errors.New("it was not ready in time")
 
-// connect has go-plugin start the process and shake hands.
-func (p *process) connect() error {
-	p.client = plugin.NewClient(&plugin.ClientConfig{
+// clientConfig is what go-plugin is told. It gets a runner instead of a
+// command, so that it has no part in starting, reading and ending processes.
+func (p *process) clientConfig() *plugin.ClientConfig {
+	return &plugin.ClientConfig{
 		HandshakeConfig: proto.Handshake,
 		VersionedPlugins: map[int]plugin.PluginSet{
 			proto.ProtocolVersion: {proto.PluginName: &proto.Glue{}},
@@ -106,7 +108,11 @@ func (p *process) connect() error {
 		SkipHostEnv:      true,
 		UnixSocketConfig: &plugin.UnixSocketConfig{TempDir: p.host.dir},
 		GRPCDialOptions:  proto.DialOptions(),
-	})
+	}
+}
+
+// connect has go-plugin start the process and shake hands.
+func (p *process) connect() error {
 	rpc, err := p.client.Client()
 	if err != nil {
 		return err
