@@ -186,7 +186,7 @@ func (s settings) unknown() []problem {
 		for i, f := range serverFlags {
 			names[i] = f.name
 		}
-		out = append(out, problem{k, fmt.Errorf("unknown key; the keys are %s, and those of Kafka, Kafka Connect and the schema registry under broker., connect. and registry.",
+		out = append(out, problem{k, fmt.Errorf("unknown key; the keys are %s, and in the sections broker, connect and registry those of Kafka, Kafka Connect and the schema registry",
 			strings.Join(names, ", "))})
 	}
 	return out

@@ -46,7 +46,8 @@ func under(props map[string]string, prefix string) map[string]string {
 func (w *Worker) lookup(c *converterChoice) (converter.Class, error) {
 	class, ok := converter.Lookup(c.class)
 	if !ok {
-		return converter.Class{}, fmt.Errorf("Invalid value %s for configuration %s: Class %s could not be found.", c.class, c.key, c.class)
+		return converter.Class{}, configdef.Problem{Key: c.key, Text: fmt.Sprintf(
+			"Invalid value %s for configuration %s: Class %s could not be found.", c.class, c.key, c.class)}
 	}
 	if _, needs := class.Def.Key("schema.registry.url"); needs && c.props["schema.registry.url"] == "" && w.cfg.RegistryURL != "" {
 		c.props["schema.registry.url"] = w.cfg.RegistryURL
