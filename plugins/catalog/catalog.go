@@ -34,7 +34,8 @@ type Plugin struct {
 	Name          string   `json:"name"`
 	Kind          Kind     `json:"kind"`
 	Version       string   `json:"version"`
-	Classes       []string `json:"classes"` // values of connector.class, the first its own
+	API           int      `json:"api,omitempty"` // of the SDK it was built with, 0 if unknown
+	Classes       []string `json:"classes"`       // values of connector.class, the first its own
 	Abilities     []string `json:"abilities,omitempty"`
 	Documentation string   `json:"documentation,omitempty"`
 	// Config defines the connector's keys. It is empty for a plugin that is

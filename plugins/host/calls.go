@@ -66,9 +66,21 @@ func (h *Host) Describe(ctx context.Context, command []string) ([]catalog.Plugin
 	return out, nil
 }
 
+// BuiltIn returns the catalog's entries for connectors of the worker's own
+// executable. arguments are what makes it run as the plugin of a name, which
+// is appended.
+func BuiltIn(list []proto.Description, arguments ...string) []catalog.Plugin {
+	var out []catalog.Plugin
+	for _, d := range list {
+		command := append(append([]string{""}, arguments...), d.Name)
+		out = append(out, fromDescription(d, command))
+	}
+	return out
+}
+
 func fromDescription(d proto.Description, command []string) catalog.Plugin {
 	p := catalog.Plugin{
-		Name: d.Name, Kind: catalog.Source, Version: d.Version, Classes: d.Classes, Abilities: d.Abilities,
+		Name: d.Name, Kind: catalog.Source, Version: d.Version, API: d.API, Classes: d.Classes, Abilities: d.Abilities,
 		Config: d.Config, Documentation: d.Documentation, Command: command, Origin: command[0],
 	}
 	if d.Sink {

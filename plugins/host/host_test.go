@@ -14,7 +14,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/millrace/millrace/plugins/catalog"
 	"github.com/millrace/millrace/plugins/data"
+	"github.com/millrace/millrace/plugins/proto"
+	"github.com/millrace/millrace/plugins/sdk"
 )
 
 func TestStartErrors(t *testing.T) {
@@ -111,6 +114,25 @@ func TestCalls(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "must not be negative") {
 		t.Errorf("alter offsets: error %v", err)
 	}
+}
+
+func TestBuiltInPluginsAreFoundWithoutAsking(t *testing.T) {
+	list, err := sdk.Describe(connectors()...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := catalog.Open(t.Context(), catalog.Config{BuiltIn: BuiltIn(list, "plugin")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, class, err := c.Resolve("Count", nil)
+	if err != nil || strings.Join(p.Command, " ") != " plugin count" || p.API != proto.APIVersion || len(p.Config) != 4 {
+		t.Fatalf("count is %+v, error %v", p, err)
+	}
+	h, _ := newHost(t, Config{})
+	s := openSource(t, h, SourceSpec{Target: Target{p, class}})
+	next(t, s)
+	closeQuietly(t, s.Close)
 }
 
 func TestCallThatHangsIsKilled(t *testing.T) {

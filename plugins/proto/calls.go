@@ -13,6 +13,7 @@ import (
 
 // Description is what a plugin says about one of its connectors.
 type Description struct {
+	API           int // the version of the SDK's interface that it was built with
 	Name          string
 	Sink          bool // a sink, else a source
 	Version       string
@@ -50,6 +51,7 @@ func Describe(ctx context.Context, conn grpc.ClientConnInterface) ([]Description
 	var out []Description
 	for _, c := range resp.Connectors {
 		d, err := c.description()
+		d.API = int(resp.ApiVersion)
 		if err != nil {
 			return nil, fmt.Errorf("connector %q: %w", c.Name, err)
 		}

@@ -189,9 +189,22 @@ func check(connectors []Connector) error {
 	return errors.Join(errs...)
 }
 
+// Describe returns what a worker learns about connectors, for a worker that has
+// them built in and need not ask.
+func Describe(connectors ...Connector) ([]proto.Description, error) {
+	if err := check(connectors); err != nil {
+		return nil, err
+	}
+	out := make([]proto.Description, len(connectors))
+	for i := range connectors {
+		out[i] = connectors[i].description()
+	}
+	return out, nil
+}
+
 func (c *Connector) description() proto.Description {
 	return proto.Description{
-		Name: c.Name, Sink: c.Sink != nil, Version: c.Version, Classes: c.Classes,
+		API: proto.APIVersion, Name: c.Name, Sink: c.Sink != nil, Version: c.Version, Classes: c.Classes,
 		Abilities: c.abilities(), Config: c.ownDef(), Documentation: c.Documentation,
 	}
 }

@@ -87,7 +87,7 @@ func goroutines() map[string]int {
 // checkLeaks fails the test if goroutines are left that were not there before.
 func checkLeaks(t testing.TB, before map[string]int) {
 	t.Helper()
-	deadline := time.Now().Add(5 * time.Second)
+	deadline := time.Now().Add(2 * time.Second)
 	for {
 		var left []string
 		for stack, n := range goroutines() {
