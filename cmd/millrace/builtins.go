@@ -4,6 +4,8 @@ import (
 	"slices"
 
 	"github.com/millrace/millrace/connectors/filestream"
+	"github.com/millrace/millrace/connectors/logtail"
+	"github.com/millrace/millrace/connectors/postgres"
 	"github.com/millrace/millrace/plugins/catalog"
 	"github.com/millrace/millrace/plugins/sdk"
 )
@@ -12,6 +14,8 @@ import (
 func builtins() []sdk.Connector {
 	return slices.Concat(
 		filestream.Connectors(),
+		logtail.Connectors(),
+		postgres.Connectors(),
 	)
 }
 

@@ -246,7 +246,10 @@ func (w *Worker) Plugins(connectorsOnly bool) []connector.PluginInfo {
 			if p.Kind != kind {
 				continue
 			}
-			for _, class := range p.Classes {
+			for i, class := range p.Classes {
+				if i > 0 && !strings.Contains(class, ".") {
+					continue // a short form of another
+				}
 				out = append(out, connector.PluginInfo{Class: class, Type: string(kind), Version: p.Version})
 			}
 		}
