@@ -43,8 +43,9 @@ type Config struct {
 	// PassEnv names further environment variables that plugins get. Without
 	// it they get only what programs need to run: no credentials.
 	PassEnv []string
-	// TempDir is where the private directory for sockets is made. Socket paths
-	// must stay below 100 bytes. The default is the system's.
+	// TempDir is where the private directory for sockets is made; what killed
+	// workers left there is removed. Its path should be short, as those of
+	// sockets must be. The default is the system's.
 	TempDir string
 
 	// The two ways in which processes end with the worker; tests turn either
@@ -57,7 +58,7 @@ type Config struct {
 // Host runs plugin processes. It is safe for concurrent use.
 type Host struct {
 	cfg     Config
-	dir     string // of sockets, private
+	dir     *socketDir
 	spawner *spawner
 	// deathRead is inherited by every process; deathWrite is held by the worker
 	// alone, and closed by the system when it dies.
@@ -88,27 +89,19 @@ func New(cfg Config) (*Host, error) {
 	cfg.CallTimeout = cmp.Or(cfg.CallTimeout, time.Minute)
 	cfg.StopGrace = cmp.Or(cfg.StopGrace, 10*time.Second)
 	cfg.memoryPeriod = cmp.Or(cfg.memoryPeriod, 250*time.Millisecond)
-	dir, err := os.MkdirTemp(cfg.TempDir, "millrace-") // mode 0700
+	dir, err := newSocketDir(cfg.TempDir, cfg.Logger)
 	if err != nil {
-		return nil, fmt.Errorf("make the directory for plugin sockets: %w", err)
-	}
-	if len(dir) > maxSocketDir {
-		return nil, errors.Join(fmt.Errorf("directory for plugin sockets %s is longer than %d bytes: set a shorter TMPDIR",
-			dir, maxSocketDir), os.Remove(dir))
+		return nil, err
 	}
 	r, w, err := os.Pipe()
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("make the pipe to plugins: %w", err), os.Remove(dir))
+		return nil, errors.Join(fmt.Errorf("make the pipe to plugins: %w", err), dir.close())
 	}
 	return &Host{
 		cfg: cfg, dir: dir, spawner: newSpawner(), deathRead: r, deathWrite: w,
 		processes: make(map[*process]struct{}),
 	}, nil
 }
-
-// maxSocketDir leaves room for go-plugin's directory and file name below the
-// 104 bytes that a socket's path may have on some systems.
-const maxSocketDir = 64
 
 // Close kills what still runs, waits until it is gone and releases everything.
 // Tasks should have been closed before. It may be called twice.
@@ -129,7 +122,7 @@ func (h *Host) Close() error {
 		p.client.Kill() // its connection
 	}
 	h.spawner.close()
-	return errors.Join(h.deathWrite.Close(), h.deathRead.Close(), os.RemoveAll(h.dir))
+	return errors.Join(h.deathWrite.Close(), h.deathRead.Close(), h.dir.close())
 }
 
 // add counts a process in, unless the host is closed.

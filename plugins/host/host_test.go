@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -54,7 +55,7 @@ func TestStartErrors(t *testing.T) {
 			}
 		})
 	}
-	if left, err := os.ReadDir(h.dir); err != nil || len(left) > 0 {
+	if left, err := os.ReadDir(h.dir.path); err != nil || len(left) > 0 {
 		t.Errorf("%d socket directories are left, error %v", len(left), err)
 	}
 }
@@ -181,7 +182,13 @@ func TestPlan(t *testing.T) {
 func TestPluginsDieWithTheWorker(t *testing.T) {
 	for _, way := range []string{"signal", "pipe"} {
 		t.Run(way, func(t *testing.T) {
+			dir, err := os.MkdirTemp("", "w") // t.TempDir's path is too long for sockets
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = os.RemoveAll(dir) }) // what a killed worker leaves
 			cmd := exec.Command(os.Args[0], "worker", way)
+			cmd.Env = append(os.Environ(), "TMPDIR="+dir)
 			out, err := cmd.StdoutPipe()
 			if err != nil {
 				t.Fatal(err)
@@ -238,7 +245,7 @@ func TestCloseKillsWhatRuns(t *testing.T) {
 	if _, err := h.OpenSource(t.Context(), SourceSpec{Target: Target{builtin(), "test.Count"}}); !errors.Is(err, ErrClosed) {
 		t.Errorf("opening on a closed host: %v", err)
 	}
-	if _, err := os.Stat(h.dir); !errors.Is(err, os.ErrNotExist) {
+	if _, err := os.Stat(h.dir.path); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("the socket directory is left: %v", err)
 	}
 }
@@ -264,9 +271,42 @@ func TestSecretsStayOutOfEnvironmentAndArguments(t *testing.T) {
 			t.Errorf("the plugin's environment lacks %q", want)
 		}
 	}
-	info, err := os.Stat(h.dir)
+	info, err := os.Stat(h.dir.path)
 	if err != nil || info.Mode().Perm() != 0o700 {
 		t.Errorf("the socket directory has mode %v, error %v", info.Mode(), err)
+	}
+}
+
+func TestSocketsOfKilledWorkersAreSwept(t *testing.T) {
+	parent := t.TempDir()
+	stale, fresh, used := filepath.Join(parent, "millrace-plugins-1"), filepath.Join(parent, "millrace-plugins-2"), filepath.Join(parent, "millrace-plugins-3")
+	long := time.Now().Add(-time.Hour)
+	for _, dir := range []string{stale, fresh, used} {
+		if err := os.MkdirAll(filepath.Join(dir, "plugin-dir1"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if dir != fresh {
+			if err := os.Chtimes(dir, long, long); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	lock, err := lockDir(used)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lock.Close() // a test's
+	sweepSocketDirs(parent, time.Now(), slog.New(slog.DiscardHandler))
+	for dir, want := range map[string]bool{stale: false, fresh: true, used: true} {
+		if _, err := os.Stat(dir); (err == nil) != want {
+			t.Errorf("%s is there: %v, want %v", filepath.Base(dir), err == nil, want)
+		}
+	}
+	if _, err := New(Config{TempDir: filepath.Join(parent, "missing")}); err == nil {
+		t.Error("a missing parent is accepted")
+	}
+	if _, err := New(Config{TempDir: parent + strings.Repeat("/.", 40)}); err == nil || !strings.Contains(err.Error(), "shorter TMPDIR") {
+		t.Errorf("a long path is accepted, error %v", err)
 	}
 }
 

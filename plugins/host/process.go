@@ -106,7 +106,7 @@ func (p *process) clientConfig() *plugin.ClientConfig {
 		SyncStderr:       &lineWriter{out: p.out},
 		Logger:           hclog.NewNullLogger(),
 		SkipHostEnv:      true,
-		UnixSocketConfig: &plugin.UnixSocketConfig{TempDir: p.host.dir},
+		UnixSocketConfig: &plugin.UnixSocketConfig{TempDir: p.host.dir.path},
 		GRPCDialOptions:  proto.DialOptions(),
 	}
 }
