@@ -14,9 +14,20 @@ import (
 // into a directory of plugin.path, found there, and run.
 func TestThirdPartyPlugin(t *testing.T) {
 	dir := t.TempDir()
-	build := exec.Command("go", "build", "-o", filepath.Join(dir, "ticker"), ".")
+	// The build may bring go.mod up to the SDK's requirements, in a copy.
+	modfile := filepath.Join(t.TempDir(), "go.mod")
+	for _, name := range []string{"go.mod", "go.sum"} {
+		text, err := os.ReadFile(filepath.Join("../examples/ticker", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(filepath.Dir(modfile), name), text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	build := exec.Command("go", "build", "-mod=mod", "-modfile="+modfile, "-o", filepath.Join(dir, "ticker"), ".")
 	build.Dir = "../examples/ticker"
-	build.Env = append(os.Environ(), "GOFLAGS=-mod=mod", "GOWORK=off")
+	build.Env = append(os.Environ(), "GOFLAGS=", "GOWORK=off")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("build the example: %v\n%s", err, out)
 	}

@@ -21,7 +21,8 @@ const (
 
 // socketDir is the private directory for the sockets of a host's plugins. It
 // is locked as long as the host lives, so that another host can tell what a
-// killed one left behind, also across containers that share the parent.
+// killed one left behind, also across containers that share the parent, and
+// systemd-tmpfiles to leave it alone.
 type socketDir struct {
 	path string
 	lock *os.File
