@@ -100,7 +100,7 @@ func (Source) Open(ctx context.Context, cfg sdk.Config, offsets sdk.OffsetReader
 		return nil, fmt.Errorf("read the stored offset: %w", err)
 	}
 	t := &task{cfg: c, log: sdk.Logger(ctx), start: time.Now()}
-	t.em = emitter{cfg: c, log: t.log}
+	t.em = emitter{cfg: c, log: t.log, limit: batchBytes}
 	if t.em.partition, err = sdk.EncodeMap(partition); err != nil {
 		return nil, err
 	}

@@ -40,13 +40,13 @@ type emitter struct {
 	cfg *config
 	log *slog.Logger
 
+	limit     int // bytes that end a batch
 	batch     *data.Batch
 	arena     []byte
 	scratch   []byte
 	partition []byte
 	offset    []byte
 	tx        transaction
-	oldKey    []byte // arena of comparisons
 }
 
 // begin starts a batch.
@@ -55,7 +55,7 @@ func (e *emitter) begin(b *data.Batch) {
 }
 
 func (e *emitter) full() bool {
-	return len(e.arena)+recordBytes*len(e.batch.Records) >= batchBytes
+	return len(e.arena)+recordBytes*len(e.batch.Records) >= e.limit
 }
 
 // finish gives the last record the position, or the batch the position alone.

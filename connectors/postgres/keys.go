@@ -35,7 +35,7 @@ func num(name string, t configdef.Type, def int, doc string) sdk.Key {
 	return sdk.Key{Name: name, Type: t, Default: def, Doc: doc, Rules: []configdef.Rule{configdef.AtLeast(0)}}
 }
 
-func flag(name string, def bool, doc string) sdk.Key {
+func truth(name string, def bool, doc string) sdk.Key {
 	return sdk.Key{Name: name, Type: sdk.Boolean, Default: def, Doc: doc}
 }
 
@@ -87,7 +87,7 @@ func connectionKeys() []sdk.Key {
 		str("database.sslkey", "", "File with the client's key, PEM."),
 		{Name: "database.sslpassword", Type: sdk.Password, Default: "", Doc: "Password of the client's key."},
 		str("database.sslrootcert", "", "File with the certificates of authorities, PEM."),
-		flag("database.tcpKeepAlive", true, "Whether TCP probes idle connections."),
+		truth("database.tcpKeepAlive", true, "Whether TCP probes idle connections."),
 		str("database.initial.statements", "", "SQL to run on ordinary connections, separated by semicolons; two are one semicolon."),
 		num("database.query.timeout.ms", sdk.Int, 600000, "How long a query of the catalog may take. 0 is for ever."),
 		num("connection.validation.timeout.ms", sdk.Long, 60000, "How long the validation of a configuration may try to connect."),
@@ -100,18 +100,18 @@ func slotKeys() []sdk.Key {
 		choice("plugin.name", "pgoutput", "Output plugin. Only pgoutput is used; the others mean it, with a warning.", "pgoutput", "decoderbufs", "wal2json",
 			"wal2json_rds", "wal2json_streaming", "wal2json_rds_streaming"),
 		with(str("slot.name", "debezium", "Replication slot, made when it is missing."), configdef.Matches(`[a-z0-9_]{1,63}`)),
-		flag("slot.drop.on.stop", false, "Whether the slot is dropped when the task stops. Changes made until the next start are lost."),
-		flag("slot.failover", false, "Whether a slot that is made is synchronised to standbys (PostgreSQL 17)."),
+		truth("slot.drop.on.stop", false, "Whether the slot is dropped when the task stops. Changes made until the next start are lost."),
+		truth("slot.failover", false, "Whether a slot that is made is synchronised to standbys (PostgreSQL 17)."),
 		str("slot.stream.params", "", "Further options of pgoutput: k=v;k=v."),
 		num("slot.max.retries", sdk.Int, 6, "How often an active slot is tried again at start."),
 		num("slot.retry.delay.ms", sdk.Long, 10000, "The wait between those tries."),
 		num("create.slot.command.timeout", sdk.Long, 90, "Seconds that making the slot may take: it waits for open transactions."),
 		str("publication.name", "dbz_publication", "Publication of the captured tables."),
 		choice("publication.autocreate.mode", "all_tables", "What is done about a missing publication.", "all_tables", "disabled", "filtered", "no_tables"),
-		flag("publish.via.partition.root", false, "Whether changes of partitions appear as those of the partitioned table."),
+		truth("publish.via.partition.root", false, "Whether changes of partitions appear as those of the partitioned table."),
 		num("status.update.interval.ms", sdk.Int, 10000, "How often the server is told how far changes are stored."),
 		choice("lsn.flush.mode", "connector_and_driver", "Whether the slot is confirmed.", "connector", "manual", "connector_and_driver"),
-		flag("flush.lsn.source", true, "Old form of lsn.flush.mode; false is manual."),
+		truth("flush.lsn.source", true, "Old form of lsn.flush.mode; false is manual."),
 		choice("offset.mismatch.strategy", "trust_offset", "What is done when slot and stored offset differ.",
 			"no_validation", "trust_offset", "trust_slot", "trust_greater_lsn"),
 		num("retriable.restart.connector.wait.ms", sdk.Long, 10000, "The wait before a lost connection is made anew."),
@@ -132,10 +132,10 @@ func captureKeys() []sdk.Key {
 		list("column.include.list", "Columns to capture: regular expressions of schema.table.column.", "column.whitelist"),
 		list("column.exclude.list", "Columns not to capture. Keys keep their columns.", "column.blacklist"),
 		str("message.key.columns", "", "Columns of keys: table:column,column;table:column."),
-		flag("skip.messages.without.change", false, "Whether updates are dropped that change no captured column. Needs REPLICA IDENTITY FULL."),
+		truth("skip.messages.without.change", false, "Whether updates are dropped that change no captured column. Needs REPLICA IDENTITY FULL."),
 		{Name: "skipped.operations", Type: sdk.List, Default: "t", Doc: "Operations to leave out: c, u, d, t, or none.", Rules: []configdef.Rule{configdef.OneOf("c", "u", "d", "t", "none")}},
-		flag("tombstones.on.delete", true, "Whether a delete is followed by a tombstone."),
-		flag("include.unknown.datatypes", false, "Whether columns of unknown types appear, as the bytes of their text."),
+		truth("tombstones.on.delete", true, "Whether a delete is followed by a tombstone."),
+		truth("include.unknown.datatypes", false, "Whether columns of unknown types appear, as the bytes of their text."),
 		refused("include.schema.comments", "false", "comments are not read: remove the key"),
 		refused("column.propagate.source.type", nil, noTyped),
 		refused("datatype.propagate.source.type", nil, noTyped),
@@ -172,7 +172,7 @@ func topicKeys() []sdk.Key {
 		str("topic.heartbeat.prefix", "__debezium-heartbeat", "First part of the heartbeat topic."),
 		str("topic.heartbeat.name", "", "The whole name of the heartbeat topic."),
 		str("topic.transaction", "transaction", "Last part of the transaction topic."),
-		flag("provide.transaction.metadata", false, "Whether events tell their transaction, and transactions appear themselves."),
+		truth("provide.transaction.metadata", false, "Whether events tell their transaction, and transactions appear themselves."),
 		num("heartbeat.interval.ms", sdk.Int, 0, "How often a heartbeat is sent. 0 is never."),
 		str("heartbeat.action.query", "", "SQL to run at each heartbeat."),
 		refused("extended.headers.enabled", "false", "context headers are not written: remove the key"),

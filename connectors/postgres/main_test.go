@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"os"
 	"runtime"
 	"slices"
@@ -29,7 +30,9 @@ var (
 // slot of its own.
 func shared(tb testing.TB) *pgtest.Server {
 	tb.Helper()
-	serverOnce.Do(func() { server, serverErr = pgtest.New("wal_sender_timeout=3s") })
+	serverOnce.Do(func() {
+		server, serverErr = pgtest.New("wal_sender_timeout=3s", "max_replication_slots=200", "max_wal_senders=50")
+	})
 	if serverErr != nil {
 		tb.Fatal(serverErr)
 	}
@@ -37,6 +40,7 @@ func shared(tb testing.TB) *pgtest.Server {
 }
 
 func TestMain(m *testing.M) {
+	slog.SetDefault(slog.New(slog.DiscardHandler))
 	code := m.Run()
 	if server != nil {
 		if err := server.Close(); err != nil {
@@ -218,7 +222,7 @@ func (w *worker) events(n int) []event {
 
 func asEvent(tb testing.TB, r *data.Record) event {
 	tb.Helper()
-	e := event{topic: r.Topic, key: text(tb, r.Key), value: text(tb, r.Value)}
+	e := event{topic: r.Topic, key: text(tb, r.Key), value: text(tb, r.Value), record: *r}
 	for _, h := range r.Headers {
 		e.headers = append(e.headers, h.Name+"="+text(tb, h.Value))
 	}
