@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"fmt"
 	"net/http"
@@ -59,16 +58,27 @@ func TestKilledTasksRunAgain(t *testing.T) {
 	eventually(t, "all lines in the file", func() error { return missing(out, lines) })
 }
 
+func readLines(path string) ([]string, error) {
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	text := strings.TrimSuffix(string(raw), "\n")
+	if text == "" {
+		return nil, nil
+	}
+	return strings.Split(text, "\n"), nil
+}
+
 // missing says which of the lines "line 0" to "line n-1" a file lacks.
 func missing(path string, n int) error {
-	f, err := os.Open(path)
+	all, err := readLines(path)
 	if err != nil {
 		return err
 	}
-	defer f.Close()
 	seen := map[string]bool{}
-	for sc := bufio.NewScanner(f); sc.Scan(); {
-		seen[sc.Text()] = true
+	for _, l := range all {
+		seen[l] = true
 	}
 	var lost []string
 	for i := range n {

@@ -269,6 +269,7 @@ func (t *taskRun) sinkOnce(ctx context.Context, target host.Target, converters t
 	opts := append([]kgo.Opt{
 		kgo.ClientID(fmt.Sprintf("connector-consumer-%s", t.id)),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
+		kgo.MetadataMinAge(metadataMinAge), kgo.MetadataMaxAge(metadataMaxAge),
 	}, t.cfg.ClientOpts...)
 	opts = append(append(opts, subscribe...), settings.opts...)
 	sink := newSinkProcess(ctx, t.cfg.StopTimeout)
@@ -288,6 +289,14 @@ func (t *taskRun) sinkOnce(ctx context.Context, target host.Target, converters t
 	})
 	return t.closeProcess(ctx, runErr, sink.process.Close)
 }
+
+// How often a sink looks for topics and partitions that are new. Kafka's
+// consumers look every five minutes; a sink is often created before the topics
+// that its source is about to make.
+const (
+	metadataMinAge = 250 * time.Millisecond
+	metadataMaxAge = 2 * time.Second
+)
 
 // maxPollRecords bounds one put. Kafka's consumers have 500, which is a call
 // for every 50 KB of small records.

@@ -1,0 +1,199 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/millrace/millrace/connect/connector"
+	"github.com/millrace/millrace/connectors/postgres/pgtest"
+)
+
+// cdcConfig is a Debezium config for one database, as people write it.
+func cdcConfig(t *testing.T, address string, more map[string]string) map[string]string {
+	t.Helper()
+	u, err := url.Parse(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	password, _ := u.User.Password()
+	cfg := map[string]string{
+		"connector.class":   "io.debezium.connector.postgresql.PostgresConnector",
+		"database.hostname": u.Hostname(), "database.port": u.Port(), "database.user": u.User.Username(),
+		"database.password": password, "database.dbname": strings.TrimPrefix(u.Path, "/"),
+		"plugin.name": "pgoutput", "topic.prefix": "shop", "table.include.list": "public.orders",
+		"key.converter": "org.apache.kafka.connect.json.JsonConverter", "key.converter.schemas.enable": "false",
+		"value.converter": "org.apache.kafka.connect.json.JsonConverter", "value.converter.schemas.enable": "false",
+	}
+	for k, v := range more {
+		cfg[k] = v
+	}
+	return cfg
+}
+
+// change is what the test looks at of an event.
+type change struct {
+	Op    string
+	After *struct{ ID, N int }
+}
+
+// changes reads a topic of change events from its start until enough says so.
+func (s *server) changes(topic string, enough func(change) bool) {
+	s.t.Helper()
+	c := s.client(kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+	ctx, stop := context.WithTimeout(s.t.Context(), patience)
+	defer stop()
+	for done := false; !done; {
+		fetches := c.PollFetches(ctx)
+		if err := fetches.Err(); err != nil {
+			s.t.Fatalf("consume %s: %v", topic, err)
+		}
+		fetches.EachRecord(func(r *kgo.Record) {
+			if r.Value == nil || done {
+				return // tombstone
+			}
+			var ev change
+			if err := json.Unmarshal(r.Value, &ev); err != nil {
+				s.t.Fatalf("event %s: %v", r.Value, err)
+			}
+			done = enough(ev)
+		})
+	}
+}
+
+// Rows are inserted all the time while the task's process, and twice the whole
+// server, are killed. Every row arrives, in order, and the pipeline goes on by
+// itself.
+func TestKilledServerLosesNoChange(t *testing.T) {
+	pg := pgtest.Start(t)
+	address := pg.URL(pg.Database(t))
+	db, err := pgx.Connect(t.Context(), address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close(context.WithoutCancel(t.Context()))
+	exec := func(sql string) {
+		t.Helper()
+		if _, err := db.Exec(t.Context(), sql); err != nil {
+			t.Fatal(err)
+		}
+	}
+	exec("CREATE TABLE orders (id serial PRIMARY KEY, n int)")
+	exec("INSERT INTO orders (n) SELECT i FROM generate_series(1, 500) i")
+
+	s := startServer(t)
+	s.create("cdc", cdcConfig(t, address, nil))
+	s.awaitTask("cdc", connector.Running)
+	rows := 500
+	insert := func(n int) {
+		t.Helper()
+		for range n / 10 {
+			exec(fmt.Sprintf("INSERT INTO orders (n) SELECT i FROM generate_series(%d, %d) i", rows+1, rows+10))
+			rows += 10
+		}
+	}
+	for round := range 3 {
+		insert(300)
+		switch round {
+		case 1:
+			for _, pid := range s.taskProcesses("postgres-cdc") {
+				if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+					t.Fatal(err)
+				}
+			}
+		default:
+			s.kill()
+			insert(100)
+			s.restart()
+		}
+		insert(300)
+	}
+	s.awaitTask("cdc", connector.Running)
+
+	seen := map[int]bool{}
+	highest := 0
+	s.changes("shop.public.orders", func(ev change) bool {
+		if ev.After == nil {
+			t.Fatalf("event %+v, want inserts and reads only", ev)
+		}
+		id := ev.After.ID
+		if !seen[id] && id != highest+1 {
+			t.Fatalf("row %d came first after row %d: a row is missing or out of order", id, highest)
+		}
+		seen[id] = true
+		highest = max(highest, id)
+		return highest == rows
+	})
+	if len(seen) != rows {
+		t.Errorf("%d of %d rows arrived", len(seen), rows)
+	}
+	// The slot lets go of the WAL behind what is stored.
+	eventually(t, "the slot's confirmation", func() error {
+		var lag int64
+		err := db.QueryRow(t.Context(), "SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), confirmed_flush_lsn) FROM pg_replication_slots").Scan(&lag)
+		if err == nil && lag > 1<<20 {
+			err = fmt.Errorf("the slot is %d bytes behind", lag)
+		}
+		return err
+	})
+}
+
+// A change travels through every part: PostgreSQL, plugin process, converter,
+// log, converter, plugin process, file.
+func TestChangesReachAFile(t *testing.T) {
+	pg := pgtest.Start(t)
+	address := pg.URL(pg.Database(t))
+	db, err := pgx.Connect(t.Context(), address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close(context.WithoutCancel(t.Context()))
+	for _, sql := range []string{"CREATE TABLE orders (id int PRIMARY KEY, n int)", "INSERT INTO orders VALUES (1, 10)"} {
+		if _, err := db.Exec(t.Context(), sql); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := startServer(t)
+	out := s.dir + "-out.txt"
+	s.create("cdc", cdcConfig(t, address, nil))
+	str := "org.apache.kafka.connect.storage.StringConverter"
+	s.create("file", map[string]string{"connector.class": "FileStreamSink", "file": out, "topics": "shop.public.orders", "key.converter": str, "value.converter": str})
+	eventually(t, "the row that was there before", func() error { // or it is gone before it is read
+		lines, err := readLines(out)
+		if err == nil && len(lines) == 0 {
+			err = errors.New("nothing in the file yet")
+		}
+		return err
+	})
+	for _, sql := range []string{"UPDATE orders SET n = 11", "DELETE FROM orders"} {
+		if _, err := db.Exec(t.Context(), sql); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, "four lines in the file", func() error {
+		lines, err := readLines(out)
+		if err != nil {
+			return err
+		}
+		var ops []string
+		for _, l := range lines {
+			var ev change
+			if err := json.Unmarshal([]byte(l), &ev); err != nil {
+				return err
+			}
+			ops = append(ops, ev.Op)
+		}
+		if got := strings.Join(ops, " "); got != "r u d " { // the tombstone is null
+			return fmt.Errorf("operations %q", got)
+		}
+		return nil
+	})
+}
