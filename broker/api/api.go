@@ -73,12 +73,7 @@ func New(cfg Config) (*API, error) {
 		cfg: cfg, stopping: make(chan struct{}), producers: newProducerIDs(cfg.Controller),
 		fetchMaxBytes: int32(cfg.Broker.Int("fetch.max.bytes")),
 	}
-	for _, r := range a.table() {
-		for int(r.key) >= len(a.routes) {
-			a.routes = append(a.routes, route{})
-		}
-		a.routes[r.key] = r
-	}
+	a.routes = byKey(a.table())
 	a.meters = make([]meter, len(a.routes))
 	var err error
 	a.groups, err = newGroups(a)
@@ -99,6 +94,7 @@ func (a *API) Stop() {
 type route struct {
 	key      int16
 	min, max int16
+	layout   *wire.Layout
 	request  func() kmsg.Request
 	handle   func(ctx context.Context, c *wire.Conn, r *wire.Request) (wire.Reply, error)
 }
@@ -107,8 +103,8 @@ type route struct {
 func on[T any, Req interface {
 	*T
 	kmsg.Request
-}](min, max int16, h func(context.Context, *wire.Conn, Req) (kmsg.Response, error)) route {
-	return later(min, max, func(ctx context.Context, c *wire.Conn, _ *wire.Request, req Req) (wire.Reply, error) {
+}](min, max int16, layout string, h func(context.Context, *wire.Conn, Req) (kmsg.Response, error)) route {
+	return later(min, max, layout, func(ctx context.Context, c *wire.Conn, _ *wire.Request, req Req) (wire.Reply, error) {
 		resp, err := h(ctx, c, req)
 		if err != nil {
 			return nil, err
@@ -121,9 +117,9 @@ func on[T any, Req interface {
 func later[T any, Req interface {
 	*T
 	kmsg.Request
-}](min, max int16, h func(context.Context, *wire.Conn, *wire.Request, Req) (wire.Reply, error)) route {
+}](min, max int16, layout string, h func(context.Context, *wire.Conn, *wire.Request, Req) (wire.Reply, error)) route {
 	return route{
-		key: Req(nil).Key(), min: min, max: max,
+		key: Req(nil).Key(), min: min, max: max, layout: wire.NewLayout(layout),
 		request: func() kmsg.Request { return Req(new(T)) },
 		handle: func(ctx context.Context, c *wire.Conn, r *wire.Request) (wire.Reply, error) {
 			return h(ctx, c, r, r.Body.(Req)) // Open made it with request
@@ -131,54 +127,67 @@ func later[T any, Req interface {
 	}
 }
 
-// table is the whole wire surface.
+// byKey returns routes with each at the index of its key.
+func byKey(table []route) []route {
+	var out []route
+	for _, r := range table {
+		for int(r.key) >= len(out) {
+			out = append(out, route{})
+		}
+		out[r.key] = r
+	}
+	return out
+}
+
+// table is the whole wire surface: versions, the layout of the request's body
+// in all of them, and the handler.
 func (a *API) table() []route {
 	return []route{
-		later(0, 12, a.produce),
-		later(4, 17, a.fetch),
-		on(1, 10, a.listOffsets),
-		on(0, 12, a.metadata),
-		later(1, 9, a.offsetCommit),
-		on(1, 9, a.offsetFetch),
-		on(0, 5, a.findCoordinator),
-		later(0, 9, a.joinGroup),
-		on(0, 4, a.heartbeat),
-		on(0, 5, a.leaveGroup),
-		later(0, 5, a.syncGroup),
-		on(0, 6, a.describeGroups),
-		on(0, 5, a.listGroups),
-		later(0, 4, a.apiVersions),
-		on(0, 7, a.createTopics),
-		on(0, 6, a.deleteTopics),
-		on(0, 2, a.deleteRecords),
-		on(0, 5, a.initProducerID),
-		on(2, 4, a.offsetForLeaderEpoch),
-		on(0, 4, a.describeConfigs),
-		on(0, 2, a.alterConfigs),
-		on(0, 4, a.describeLogDirs),
-		on(0, 3, a.createPartitions),
-		later(0, 2, a.deleteGroups),
-		on(0, 1, a.incrementalAlterConfigs),
-		later(0, 0, a.offsetDelete),
-		on(0, 1, a.describeCluster),
+		later(0, 12, "s@3 2 4 [ s [ 4 b ] ]", a.produce),
+		later(4, 17, "4@-14 4 4 4@3 1@4 4@7 4@7 [ s@-12 16@13 [ 4 4@9 8 4@12 8@5 4 ] ] [ s@-12 16@13 ( 4 ) ]@7 s@11 <1 4 8 >", a.fetch),
+		on(1, 10, "4 1@2 [ s [ 4 4@4 8 ] ] 4@10", a.listOffsets),
+		on(0, 12, "[ 16@10 s ] 1@4 1@8-10 1@8", a.metadata),
+		later(1, 9, "s 4@1 s@1 s@7 8@2-4 [ s [ 4 8 8@1-1 4@6 s ] ]", a.offsetCommit),
+		on(1, 9, "s@-7 [ s ( 4 ) ]@-7 [ s s@9 4@9 [ s ( 4 ) ] ]@8 1@7", a.offsetFetch),
+		on(0, 5, "s@-3 1@1 ( s )@4", a.findCoordinator),
+		later(0, 9, "s 4 4@1 s s@5 s [ s b ] s@8", a.joinGroup),
+		on(0, 4, "s 4 s s@3", a.heartbeat),
+		on(0, 5, "s s@-2 [ s s s@5 ]@3", a.leaveGroup),
+		later(0, 5, "s 4 s s@3 s@5 s@5 [ s b ]", a.syncGroup),
+		on(0, 6, "( s ) 1@3", a.describeGroups),
+		on(0, 5, "( s )@4 ( s )@5", a.listGroups),
+		later(0, 4, "s@3 s@3", a.apiVersions),
+		on(0, 7, "[ s 4 2 [ 4 ( 4 ) ] [ s s ] ] 4 1@1", a.createTopics),
+		on(0, 6, "( s )@-5 [ s 16 ]@6 4", a.deleteTopics),
+		on(0, 2, "[ s [ 4 8 ] ] 4", a.deleteRecords),
+		on(0, 5, "s 4 8@3 2@3", a.initProducerID),
+		on(2, 4, "4@3 [ s [ 4 4@2 4 ] ]", a.offsetForLeaderEpoch),
+		on(0, 4, "[ 1 s ( s ) ] 1@1 1@3", a.describeConfigs),
+		on(0, 2, "[ 1 s [ s s ] ] 1", a.alterConfigs),
+		on(0, 4, "[ s ( 4 ) ]", a.describeLogDirs),
+		on(0, 3, "[ s 4 [ ( 4 ) ] ] 4 1", a.createPartitions),
+		later(0, 2, "( s )", a.deleteGroups),
+		on(0, 1, "[ 1 s [ s 1 s ] ] 1", a.incrementalAlterConfigs),
+		later(0, 0, "s [ s [ 4 ] ]", a.offsetDelete),
+		on(0, 1, "1 1@1", a.describeCluster),
 	}
 }
 
 // Open implements wire.Handler.
-func (a *API) Open(h wire.Header) (m kmsg.Request, decode bool) {
+func (a *API) Open(h wire.Header) (m kmsg.Request, l *wire.Layout) {
 	if h.Key < 0 || int(h.Key) >= len(a.routes) || a.routes[h.Key].handle == nil {
-		return nil, false
+		return nil, nil
 	}
 	r := &a.routes[h.Key]
 	if h.Version >= r.min && h.Version <= r.max {
 		m = r.request()
 		m.SetVersion(h.Version)
-		return m, true
+		return m, r.layout
 	}
 	if h.Key == keyApiVersions {
-		return r.request(), false // answered with error 35 in version 0
+		return r.request(), nil // answered with error 35 in version 0
 	}
-	return nil, false
+	return nil, nil
 }
 
 // Handle implements wire.Handler.

@@ -16,6 +16,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
+const keyProduce = 0
+
 // readAhead is the read buffer that an idle connection holds. Bodies larger
 // than it are read straight into their frame.
 const readAhead = 2 << 10
@@ -215,7 +217,7 @@ func (c *Conn) readRequest(r *bufio.Reader, size int) (*Request, error) {
 		return nil, fmt.Errorf("read frame of %d bytes: %w", size, err)
 	}
 	c.cfg.Shared.BytesIn.Add(int64(size) + 4)
-	return parseRequest(c.handler, c.cfg.Shared, frame)
+	return Decode(c.handler, c.cfg.Shared, frame)
 }
 
 // writeAll sends the responses in the order of the requests. After a failure

@@ -120,36 +120,35 @@ func uvarint(b []byte) (uint64, []byte, error) {
 // decodeFreely is the size up to which requests are decoded at the same time.
 const decodeFreely = 256 << 10
 
-// parseRequest decodes a frame with the message that h.Open names for it.
-func parseRequest(h Handler, shared *Shared, frame []byte) (*Request, error) {
+// Decode reads the request in a frame, with the message and layout that
+// h.Open names for it. The error wraps ErrMalformed or ErrUnsupported.
+func Decode(h Handler, shared *Shared, frame []byte) (*Request, error) {
 	head, rest, err := parseHeader(frame)
 	if err != nil {
 		return nil, err
 	}
-	m, decode := h.Open(head)
+	m, layout := h.Open(head)
 	if m == nil {
 		return nil, fmt.Errorf("key %d version %d: %w", head.Key, head.Version, ErrUnsupported)
 	}
-	if decode {
-		if err := decodeBody(shared, head, m, rest); err != nil {
+	if layout != nil {
+		if err := decodeBody(shared, layout, m, rest); err != nil {
 			return nil, fmt.Errorf("decode %s version %d: %w", kmsg.NameForKey(head.Key), head.Version, err)
 		}
 	}
 	return &Request{Header: head, Body: m, frame: frame}, nil
 }
 
-func decodeBody(shared *Shared, head Header, m kmsg.Request, b []byte) (err error) {
+func decodeBody(shared *Shared, l *Layout, m kmsg.Request, b []byte) (err error) {
 	if m.IsFlexible() {
 		if b, err = skipTags(b); err != nil {
 			return err
 		}
 	}
-	switch {
-	case head.Key == keyProduce:
-		if err := checkProduce(head.Version, b); err != nil {
-			return err
-		}
-	case len(b) > decodeFreely:
+	if _, err := l.Check(m.GetVersion(), m.IsFlexible(), b); err != nil {
+		return err
+	}
+	if m.Key() != keyProduce && len(b) > decodeFreely {
 		shared.decoding.Lock()
 		defer shared.decoding.Unlock()
 	}

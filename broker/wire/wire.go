@@ -65,10 +65,11 @@ func Ready(m kmsg.Response) Reply {
 // are called from many connections at once, for one connection in arrival
 // order.
 type Handler interface {
-	// Open returns an empty message for the request with its version set. A
-	// nil message closes the connection: the body of an unknown key or version
-	// cannot be parsed. With decode false the body is left unread.
-	Open(h Header) (m kmsg.Request, decode bool)
+	// Open returns an empty message for the request with its version set, and
+	// the layout of its body. A nil message closes the connection: the body of
+	// an unknown key or version cannot be parsed. Without a layout the body is
+	// left unread.
+	Open(h Header) (m kmsg.Request, l *Layout)
 	// Handle performs the request. It may block, which delays later requests
 	// of the same connection. An error closes the connection.
 	Handle(ctx context.Context, c *Conn, r *Request) (Reply, error)

@@ -44,18 +44,22 @@ type stub struct {
 	handle func(r *Request) (Reply, error)
 }
 
-func (s stub) Open(h Header) (kmsg.Request, bool) {
-	var m kmsg.Request
+var (
+	heartbeatLayout = NewLayout("s 4 s s@3")
+	produceLayout   = NewLayout("s@3 2 4 [ s [ 4 b ] ]")
+)
+
+func (s stub) Open(h Header) (m kmsg.Request, l *Layout) {
 	switch {
 	case h.Key == 12 && h.Version <= 4:
-		m = kmsg.NewPtrHeartbeatRequest()
+		m, l = kmsg.NewPtrHeartbeatRequest(), heartbeatLayout
 	case h.Key == 0 && h.Version >= 3 && h.Version <= 9:
-		m = kmsg.NewPtrProduceRequest()
+		m, l = kmsg.NewPtrProduceRequest(), produceLayout
 	default:
-		return nil, false
+		return nil, nil
 	}
 	m.SetVersion(h.Version)
-	return m, true
+	return m, l
 }
 
 func (s stub) Handle(_ context.Context, _ *Conn, r *Request) (Reply, error) { return s.handle(r) }
@@ -297,31 +301,41 @@ func TestClaimedSizeIsNotAllocated(t *testing.T) {
 	}
 }
 
-func TestProduceWalkAgreesWithDecoder(t *testing.T) {
+// A body is refused at whatever byte it ends early.
+func TestLayout(t *testing.T) {
+	req := kmsg.NewPtrProduceRequest()
+	req.TransactionID = kmsg.StringPtr("tx")
+	for i := range 3 {
+		topic := kmsg.NewProduceRequestTopic()
+		topic.Topic = fmt.Sprint("t", i)
+		for j := range i + 1 {
+			p := kmsg.NewProduceRequestTopicPartition()
+			p.Partition, p.Records = int32(j), bytes.Repeat([]byte{1}, 300*j)
+			topic.Partitions = append(topic.Partitions, p)
+		}
+		req.Topics = append(req.Topics, topic)
+	}
 	for v := int16(3); v <= 12; v++ {
-		req := kmsg.NewPtrProduceRequest()
 		req.Version = v
-		req.TransactionID = kmsg.StringPtr("tx")
-		for i := range 3 {
-			topic := kmsg.NewProduceRequestTopic()
-			topic.Topic = fmt.Sprint("t", i)
-			for j := range i + 1 {
-				p := kmsg.NewProduceRequestTopicPartition()
-				p.Partition, p.Records = int32(j), bytes.Repeat([]byte{1}, 300*j)
-				topic.Partitions = append(topic.Partitions, p)
-			}
-			req.Topics = append(req.Topics, topic)
-		}
 		b := req.AppendTo(nil)
-		if err := checkProduce(v, b); err != nil {
-			t.Errorf("version %d: %v", v, err)
+		if rest, err := produceLayout.Check(v, req.IsFlexible(), append(b, 7)); err != nil || len(rest) != 1 {
+			t.Errorf("version %d: %d bytes left, %v; want 1", v, len(rest), err)
 		}
-		// Cut anywhere but in the tagged fields at the very end.
-		for n := range len(b) - 1 {
-			if checkProduce(v, b[:n]) == nil {
+		for n := range len(b) {
+			if _, err := produceLayout.Check(v, req.IsFlexible(), b[:n]); err == nil {
 				t.Errorf("version %d: %d of %d bytes pass", v, n, len(b))
 			}
 		}
+	}
+	for _, bad := range []string{"[ s", "s ]", "x", "4@y", "<z 4 >"} {
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Errorf("layout %q was accepted", bad)
+				}
+			}()
+			NewLayout(bad)
+		}()
 	}
 }
 
