@@ -1,0 +1,173 @@
+package registry
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Level says what a new version of a subject has to get along with.
+type Level string
+
+// The levels. The transitive ones hold for all versions, the others for the
+// newest.
+const (
+	None               Level = "NONE"
+	Backward           Level = "BACKWARD" // the new version reads what the old ones wrote
+	BackwardTransitive Level = "BACKWARD_TRANSITIVE"
+	Forward            Level = "FORWARD" // the old versions read what the new one writes
+	ForwardTransitive  Level = "FORWARD_TRANSITIVE"
+	Full               Level = "FULL" // both
+	FullTransitive     Level = "FULL_TRANSITIVE"
+)
+
+// levels says what each level checks.
+var levels = map[Level]struct{ backward, forward, all bool }{
+	None:               {},
+	Backward:           {backward: true},
+	BackwardTransitive: {backward: true, all: true},
+	Forward:            {forward: true},
+	ForwardTransitive:  {forward: true, all: true},
+	Full:               {backward: true, forward: true},
+	FullTransitive:     {backward: true, forward: true, all: true},
+}
+
+func levelNames() []string {
+	var out []string
+	for l := range levels {
+		out = append(out, string(l))
+	}
+	slices.Sort(out)
+	return out
+}
+
+// ParseLevel reads a level, in letters of any case.
+func ParseLevel(text string) (Level, error) {
+	l := Level(strings.ToUpper(text))
+	if _, ok := levels[l]; !ok {
+		return "", errorf(InvalidLevel, "Invalid compatibility level. Valid values are none, backward, forward, full, backward_transitive, forward_transitive, and full_transitive")
+	}
+	return l, nil
+}
+
+// Verdict is the outcome of a compatibility check.
+type Verdict struct {
+	Compatible bool
+	Messages   []string // why not
+}
+
+// Compatible checks a draft against a version of a subject, or, with version
+// 0, against all that a registration would check it against. Latest of a
+// subject without versions is compatible with everything. A draft that is no
+// schema is not compatible. Kinds of errors: VersionNotFound, NotReady.
+func (r *Registry) Compatible(subject string, version int, d Draft, normalize bool) (Verdict, error) {
+	if err := r.Ready(); err != nil {
+		return Verdict{}, err
+	}
+	name := canonical(subject)
+	set := r.settings(name)
+	older := r.versions(name, false)
+	if version != 0 && (version != Latest || len(older) > 0) {
+		one := pick(older, version)
+		if one == nil {
+			return Verdict{}, errVersionNotFound(version)
+		}
+		older = []*entry{one}
+	}
+	if strings.TrimSpace(d.Text) == "" {
+		return Verdict{}, errEmptySchema()
+	}
+	c, err := r.read(name, d, normalize || set.normalize, set.validate)
+	if err != nil {
+		return Verdict{}, err
+	}
+	messages, err := r.check(c, older, set.level)
+	return Verdict{len(messages) == 0, messages}, err
+}
+
+func pick(versions []*entry, version int) *entry {
+	for _, e := range slices.Backward(versions) {
+		if version == Latest || e.Version == version {
+			return e
+		}
+	}
+	return nil
+}
+
+// check holds a candidate against versions, the newest last, and returns what
+// is wrong with the first that it does not get along with.
+func (r *Registry) check(c *candidate, older []*entry, level Level) ([]string, error) {
+	rule := levels[level]
+	if !rule.backward && !rule.forward {
+		return nil, nil
+	}
+	r.counters.checks.Add(1)
+	for _, e := range slices.Backward(older) {
+		messages, err := r.checkOne(c, e, rule.backward, rule.forward)
+		if err != nil {
+			return nil, err
+		}
+		if len(messages) > 0 {
+			r.counters.refusals.Add(1)
+			return append(messages,
+				fmt.Sprintf("{oldSchemaVersion: %d}", e.Version),
+				fmt.Sprintf("{oldSchema: '%s'}", shorten(e.Text)),
+				fmt.Sprintf("{validateFields: 'false', compatibility: '%s'}", level)), nil
+		}
+		if !rule.all {
+			break
+		}
+	}
+	return nil, nil
+}
+
+func (r *Registry) checkOne(c *candidate, e *entry, backward, forward bool) ([]string, error) {
+	if e.Type != c.typ {
+		return []string{errOtherLanguage.Error()}, nil
+	}
+	old, err := r.parsedEntry(e)
+	if err != nil {
+		return []string{fmt.Sprintf("version %d cannot be read: %s", e.Version, err)}, nil
+	}
+	var out []string
+	if forward {
+		out = append(out, explain(old, c.parsed, "old", "new")...)
+	}
+	if backward {
+		out = append(out, explain(c.parsed, old, "new", "old")...)
+	}
+	return out, nil
+}
+
+// explain says in the registry's form why reader cannot read what writer
+// writes.
+func explain(reader, writer parsed, readerName, writerName string) []string {
+	found, err := reader.differences(writer)
+	if err != nil {
+		return []string{err.Error()}
+	}
+	out := make([]string, len(found))
+	for i, d := range found {
+		out[i] = fmt.Sprintf("{errorType:'%s', description:'%s', additionalInfo:'%s'}",
+			d.kind, fmt.Sprintf(d.format, d.path, readerName, writerName), d.info)
+	}
+	return out
+}
+
+// maxOldSchema bounds the text of the old schema in a message, in bytes.
+const maxOldSchema = 10 << 10
+
+func shorten(text string) string {
+	if len(text) <= maxOldSchema {
+		return text
+	}
+	return strings.ToValidUTF8(text[:maxOldSchema], "") + "..."
+}
+
+// IsInvalid reports whether a draft was refused for what it is, not for what
+// became of the request.
+func IsInvalid(err error) bool {
+	var e *Error
+	return errors.As(err, &e) && (e.Kind == InvalidSchema || e.Kind == InvalidRuleSet || e.Kind == SchemaTooLarge)
+}

@@ -1,0 +1,86 @@
+package registry
+
+import (
+	"slices"
+	"strings"
+)
+
+// LookupOptions say how to look a schema up.
+type LookupOptions struct {
+	Normalize bool // compare normalised texts
+	Deleted   bool // soft-deleted versions count too
+}
+
+// Lookup returns the version of a subject that holds a schema. The order of a
+// schema's attributes does not matter. Kinds of errors: SubjectNotFound,
+// SchemaNotFound, InvalidSchema, NotReady.
+func (r *Registry) Lookup(subject string, d Draft, o LookupOptions) (*Schema, error) {
+	if err := r.Ready(); err != nil {
+		return nil, err
+	}
+	name := canonical(subject)
+	if len(r.versions(name, o.Deleted)) == 0 {
+		return nil, errSubjectNotFound(subject)
+	}
+	if strings.TrimSpace(d.Text) == "" {
+		return nil, errEmptySchema()
+	}
+	c, err := r.read(name, d, o.Normalize || r.settings(name).normalize, false)
+	if err != nil {
+		return nil, err
+	}
+	e := r.lookup(name, c, o.Deleted)
+	if e == nil {
+		return nil, errorf(SchemaNotFound, "Schema not found")
+	}
+	return &e.Schema, nil
+}
+
+func errEmptySchema() error { return errorf(InvalidSchema, "Empty schema") }
+
+// lookup finds a candidate under a subject: by its hash, or as a schema that
+// differs only in what does not count. The newest version is preferred.
+func (r *Registry) lookup(name string, c *candidate, deleted bool) *entry {
+	all := r.versions(name, deleted)
+	for _, e := range slices.Backward(all) {
+		if e.hash == c.hash {
+			return e
+		}
+	}
+	want := ""
+	for _, e := range slices.Backward(all) {
+		if e.Type != c.typ || given(e.Metadata) || given(e.RuleSet) || !sameReferences(c.refs, e.References) {
+			continue
+		}
+		p, err := r.parsedEntry(e)
+		if err != nil { // an old version that cannot be read is not this one
+			continue
+		}
+		if want == "" {
+			want = c.parsed.normalized()
+		}
+		if p.normalized() == want {
+			return e
+		}
+	}
+	return nil
+}
+
+// sameReferences lets a schema without references find one that has some.
+func sameReferences(asked, registered []Reference) bool {
+	return len(asked) == 0 || slices.Equal(asked, registered)
+}
+
+// versions returns a copy of a subject's versions, oldest first.
+func (r *Registry) versions(name string, deleted bool) []*entry {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	sub := r.state.subjects[name]
+	switch {
+	case sub == nil:
+		return nil
+	case deleted:
+		return slices.Clone(sub.versions)
+	}
+	return sub.live()
+}

@@ -1,0 +1,142 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/millrace/millrace/schema-registry/store"
+)
+
+// Config says what a registry stands on. Zero fields mean the defaults.
+type Config struct {
+	// ClientOpts lead to the log: seed brokers, dialer, security.
+	ClientOpts []kgo.Opt
+	// Topic is kafkastore.topic, "_schemas" by default.
+	Topic string
+	// ReplicationFactor is kafkastore.topic.replication.factor, used when the
+	// topic is created; by default the broker's choice.
+	ReplicationFactor int16
+	// InitTimeout is kafkastore.init.timeout.ms, 60 seconds by default: how
+	// long reaching the log and reading the topic may take. Timeout bounds
+	// what each request may wait for the log, 30 seconds by default.
+	InitTimeout, Timeout time.Duration
+	// Compatibility is schema.compatibility.level, what holds where nothing
+	// else is set: "BACKWARD" by default.
+	Compatibility Level
+	// Logger receives the registry's log. Nil discards.
+	Logger *slog.Logger
+}
+
+// Registry is a schema registry. Its methods may be called from many
+// goroutines. Reads are answered from memory; errors that a client can mend
+// are of type *Error.
+type Registry struct {
+	cfg      Config
+	log      *slog.Logger
+	cache    *cache
+	counters counters
+
+	store  atomic.Pointer[store.Log] // nil unless running
+	writer chan struct{}             // held by the one who decides on a change
+
+	mu    sync.RWMutex // guards below; never held while waiting for the log
+	state *state
+}
+
+// New checks a config. It starts nothing.
+func New(cfg Config) (*Registry, error) {
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	var errs []error
+	if cfg.Compatibility == "" {
+		cfg.Compatibility = Backward
+	}
+	level, err := ParseLevel(string(cfg.Compatibility))
+	if err != nil {
+		errs = append(errs, fmt.Errorf("schema.compatibility.level is %q: must be one of %s", cfg.Compatibility, strings.Join(levelNames(), ", ")))
+	}
+	cfg.Compatibility = level
+	if cfg.InitTimeout < 0 || cfg.Timeout < 0 {
+		errs = append(errs, errors.New("kafkastore.timeout.ms and kafkastore.init.timeout.ms must not be negative"))
+	}
+	r := &Registry{cfg: cfg, log: cfg.Logger, cache: newCache(), writer: make(chan struct{}, 1), state: newState(cfg.Logger)}
+	return r, errors.Join(errs...)
+}
+
+// Run reads the topic, calls ready, and follows the topic until ctx ends. It
+// may be called once.
+func (r *Registry) Run(ctx context.Context, ready func()) error {
+	began := time.Now()
+	log, err := store.Open(ctx, store.Options{
+		Topic: r.cfg.Topic, ReplicationFactor: r.cfg.ReplicationFactor, InitTimeout: r.cfg.InitTimeout, Timeout: r.cfg.Timeout,
+		ClientOpts: r.cfg.ClientOpts, Logger: r.log,
+	}, r.apply)
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	r.store.Store(log)
+	s := r.Stats()
+	r.log.Info("schemas read", "subjects", s.Subjects, "schemas", s.Schemas, "took", time.Since(began))
+	ready()
+	<-ctx.Done()
+	r.store.Store(nil)
+	return nil
+}
+
+// Ready returns nil while the registry has read its topic and follows it, and
+// else an *Error of kind NotReady.
+func (r *Registry) Ready() error {
+	if r.store.Load() == nil {
+		return errorf(NotReady, "the registry has not read its topic yet, or is stopping: try again")
+	}
+	return nil
+}
+
+func (r *Registry) apply(c store.Change) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.state.apply(c)
+}
+
+// change carries out a write: decide sees a state that nobody else is about
+// to change, and returns what to append. Nothing is appended for no changes.
+func (r *Registry) change(ctx context.Context, decide func(*state) ([]store.Change, error)) error {
+	return r.exclusive(ctx, func(log *store.Log) error {
+		r.mu.RLock()
+		changes, err := decide(r.state)
+		r.mu.RUnlock()
+		if err != nil || len(changes) == 0 {
+			return err
+		}
+		return storeError(log.Append(ctx, changes...))
+	})
+}
+
+// exclusive runs f as the only writer of this process, with the topic read to
+// its end.
+func (r *Registry) exclusive(ctx context.Context, f func(*store.Log) error) error {
+	select {
+	case r.writer <- struct{}{}:
+		defer func() { <-r.writer }()
+	case <-ctx.Done():
+		return &Error{Kind: Timeout, text: "the request waited too long for others: " + context.Cause(ctx).Error(), err: context.Cause(ctx)}
+	}
+	log := r.store.Load()
+	if log == nil {
+		return r.Ready()
+	}
+	if err := log.CatchUp(ctx); err != nil {
+		return storeError(err)
+	}
+	return f(log)
+}
