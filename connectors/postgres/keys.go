@@ -16,7 +16,6 @@ const (
 	noTyped     = "source types are not propagated: remove the key"
 	noReadOnly  = "capturing from a standby without writing is not supported: connect to the primary"
 	noCustom    = "of the snapshot modes only initial, initial_only, always, no_data (never) and when_needed are supported"
-	noChunks    = "tables are read by one connection: remove the key"
 	noAutoset   = "replica identities are not changed: ALTER TABLE ... REPLICA IDENTITY does it"
 	noXmin      = "the slot's xmin is not read: remove the key"
 	noNaming    = "topics are always named <topic.prefix>.<schema>.<table>: use a RegexRouter transform"
@@ -197,8 +196,6 @@ func snapshotKeys() []sdk.Key {
 			"serializable", "repeatable_read"),
 		num("snapshot.delay.ms", sdk.Long, 0, "The wait before the snapshot."),
 		num("streaming.delay.ms", sdk.Long, 0, "The wait between snapshot and streaming."),
-		refused("snapshot.max.threads", "1", noChunks),
-		refused("snapshot.max.threads.multiplier", "1", noChunks),
 		refused("snapshot.mode.custom.name", nil, noJava),
 		refused("snapshot.locking.mode.custom.name", nil, noJava),
 		refused("snapshot.query.mode", "select_all", noJava),
@@ -216,7 +213,7 @@ func ignoredKeys() []sdk.Key {
 		"signal.poll.interval.ms", "signal.emit.failure.max.retries", "custom.metric.tags", "statistics.metrics.enabled",
 		"advanced.metrics.enable", "custom.sanitize.pattern", "openlineage.integration.enabled", "openlineage.integration.config.file.path",
 		"openlineage.integration.job.description", "openlineage.integration.job.tags", "openlineage.integration.job.owners",
-		"snapshot.fetch.size", "incremental.snapshot.chunk.size", "incremental.snapshot.allow.schema.changes",
+		"snapshot.fetch.size", "snapshot.max.threads", "snapshot.max.threads.multiplier", "incremental.snapshot.chunk.size", "incremental.snapshot.allow.schema.changes",
 		"incremental.snapshot.watermarking.strategy", "max.batch.size", "max.queue.size", "max.queue.size.in.bytes",
 		"poll.interval.ms", "poll.dispatch.interval.ms", "query.fetch.size", "queue.provider.type", "executor.shutdown.timeout.ms",
 		"log.position.check.enable", "errors.max.retries", "legacy.snapshot.max.threads",

@@ -166,13 +166,13 @@ func TestSlotIsConfirmedUpToStoredOffsetsOnly(t *testing.T) {
 func TestKeepalivesGoOutWhileNothingIsPolled(t *testing.T) {
 	s := shared(t)
 	w := newWorker(t, s, nil, "CREATE TABLE t (id int PRIMARY KEY, v text)")
-	w.exec("ALTER DATABASE " + w.db + " SET wal_sender_timeout = '400ms'")
+	w.exec("ALTER DATABASE " + w.db + " SET wal_sender_timeout = '1s'")
 	w.run()
 	first(t, w)
 	w.exec("INSERT INTO t SELECT g, repeat('x', 1000) FROM generate_series(1, 30000) g")
-	// For three times the timeout nobody takes the rows.
+	// For more than twice the timeout nobody takes the rows.
 	began := time.Now()
-	for time.Since(began) < 1200*time.Millisecond {
+	for time.Since(began) < 2500*time.Millisecond {
 		if n := w.exec("SELECT count(*) FROM pg_stat_replication WHERE application_name = 'millrace " + w.props["slot.name"] + "'"); n[0] != "1" {
 			t.Fatal("the server has given the connection up")
 		}
@@ -318,8 +318,11 @@ func TestWhatIsMissingIsSaid(t *testing.T) {
 		}
 	})
 	t.Run("role without replication", func(t *testing.T) {
-		w := newWorker(t, s, map[string]string{"database.user": "plain_user"}, "CREATE ROLE plain_user LOGIN")
-		if err := w.open(); err == nil || !strings.Contains(err.Error(), `ALTER ROLE "plain_user" REPLICATION`) {
+		w := newWorker(t, s, nil)
+		user := "user_of_" + w.db
+		w.exec("CREATE ROLE " + user + " LOGIN")
+		w.props["database.user"] = user
+		if err := w.open(); err == nil || !strings.Contains(err.Error(), `ALTER ROLE "`+user+`" REPLICATION`) {
 			t.Errorf("error is %v", err)
 		}
 		if p := (Source{}).Validate(t.Context(), w.config()); len(p) != 1 || !strings.Contains(p[0].Text, "ALTER ROLE") {

@@ -37,7 +37,8 @@ type walStream struct {
 	quit    chan struct{}
 	stop    sync.Once
 	done    sync.WaitGroup
-	err     error // why chunks was closed
+	ackErr  atomic.Pointer[error] // why acknowledge gave up
+	err     error                 // why chunks was closed
 }
 
 // startStream starts streaming from a position over a replication connection,
@@ -98,6 +99,9 @@ func (s *walStream) read(first chan<- error) {
 	select {
 	case first <- err:
 	default:
+	}
+	if ack := s.ackErr.Load(); ack != nil {
+		err = fmt.Errorf("send status: %w", *ack)
 	}
 	s.err = err
 	close(s.chunks)
@@ -240,6 +244,7 @@ func (s *walStream) acknowledge(interval time.Duration) {
 		case <-tick.C:
 		}
 		if err := s.status(); err != nil {
+			s.ackErr.Store(&err)
 			s.hangUp() // the reader finds the connection broken
 			return
 		}

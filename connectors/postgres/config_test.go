@@ -1,0 +1,129 @@
+package postgres
+
+import (
+	"maps"
+	"strings"
+	"testing"
+
+	"github.com/millrace/millrace/plugins/sdk"
+)
+
+// base properties, as published configurations have them.
+func baseProps(more map[string]string) map[string]string {
+	p := map[string]string{
+		"connector.class": "io.debezium.connector.postgresql.PostgresConnector", "tasks.max": "1",
+		"database.hostname": "db", "database.port": "5432", "database.user": "u", "database.password": "hunter2hunter2", "database.dbname": "app",
+		"topic.prefix": "shop",
+	}
+	maps.Copy(p, more)
+	for k, v := range p {
+		if v == "-" {
+			delete(p, k)
+		}
+	}
+	return p
+}
+
+func check(props map[string]string) (*config, []sdk.Problem) {
+	cfg, problems := Source{}.ConfigDef().Parse(props)
+	if len(problems) > 0 {
+		return nil, problems
+	}
+	return newConfig(cfg)
+}
+
+func TestConfigurations(t *testing.T) {
+	if err := (Source{}).ConfigDef().Check(); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		name    string
+		props   map[string]string
+		problem string // "" for none, else what it must say
+	}{
+		{"tutorial", map[string]string{"plugin.name": "pgoutput", "table.include.list": "public.orders"}, ""},
+		{"before 2.0", map[string]string{"topic.prefix": "-", "database.server.name": "shop", "table.whitelist": "public.a", "schema.whitelist": "public",
+			"database.history.kafka.topic": "h", "database.history.kafka.bootstrap.servers": "b"}, ""},
+		{"both names", map[string]string{"database.server.name": "old"}, ""},
+		{"other plugins", map[string]string{"plugin.name": "wal2json"}, ""},
+		{"old modes", map[string]string{"snapshot.mode": "exported"}, ""},
+		{"foreign keys", map[string]string{"database.server.id": "1", "database.serverTimezone": "UTC", "_comment": "x", "sanitize.field.names": "true"}, ""},
+		{"its machinery", map[string]string{"max.batch.size": "2048", "poll.interval.ms": "100", "snapshot.fetch.size": "1", "snapshot.max.threads": "4", "include.schema.changes": "true"}, ""},
+		{"defaults written out", map[string]string{"signal.enabled.channels": "source", "snapshot.max.threads": "1", "read.only": "false"}, ""},
+		{"no prefix", map[string]string{"topic.prefix": "-"}, "topic.prefix"},
+		{"slot name", map[string]string{"slot.name": "My-Slot"}, "slot.name"},
+		{"signals", map[string]string{"signal.data.collection": "public.signals"}, "signals and incremental snapshots are not supported"},
+		{"signal channel", map[string]string{"signal.enabled.channels": "kafka,source"}, "signals and incremental snapshots are not supported"},
+		{"masks", map[string]string{"column.mask.with.5.chars": "public.a.b"}, "masking"},
+		{"hash", map[string]string{"column.mask.hash.SHA-256.with.salt.x": "public.a.b"}, "masking"},
+		{"converters", map[string]string{"converters": "isbn"}, "Java classes cannot run here"},
+		{"custom snapshot", map[string]string{"snapshot.mode": "custom"}, "snapshot modes"},
+		{"look-ahead", map[string]string{"table.include.list": "public.(?!a).*"}, "look-around"},
+		{"both lists", map[string]string{"table.include.list": "a.b", "table.exclude.list": "a.c"}, "use one of the two"},
+		{"key columns", map[string]string{"message.key.columns": "public.t"}, "table:column"},
+		{"override", map[string]string{"snapshot.select.statement.overrides": "a.b"}, "is not set"},
+		{"stream params", map[string]string{"slot.stream.params": "streaming=on"}, "decided by the connector"},
+		{"structured times", map[string]string{"time.precision.mode": "structured"}, "time.precision.mode"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			_, problems := check(baseProps(tt.props))
+			var all []string
+			for _, p := range problems {
+				all = append(all, p.Error())
+			}
+			text := strings.Join(all, "; ")
+			if (text == "") != (tt.problem == "") || !strings.Contains(text, tt.problem) {
+				t.Errorf("problems are %q, want %q", text, tt.problem)
+			}
+			if strings.Contains(text, "hunter2") {
+				t.Errorf("the password is in %q", text)
+			}
+		})
+	}
+}
+
+func TestConfigurationMeans(t *testing.T) {
+	c, problems := check(baseProps(map[string]string{
+		"topic.prefix": "-", "database.server.name": "old", "table.whitelist": `public\.a{1\,2}, Public.B`, "skipped.operations": "none",
+		"database.initial.statements": "SET a = 'x;;y'; SET b = 1;", "unavailable.value.placeholder": "hex:6162", "snapshot.mode": "never",
+		"message.key.columns": "public.(x|y):a, b; z.t:c", "slot.stream.params": "origin=none",
+	}))
+	if len(problems) > 0 {
+		t.Fatal(problems)
+	}
+	if c.prefix != "old" || c.placeholder != "ab" || c.snapshot != "no_data" || c.skipped != "" || c.heartbeatTopic != "__debezium-heartbeat.old" {
+		t.Errorf("configuration is %+v", c)
+	}
+	if strings.Join(c.statements, "|") != "SET a = 'x;y'|SET b = 1" {
+		t.Errorf("statements are %q", c.statements)
+	}
+	for table, want := range map[string]bool{"a": true, "aa": true, "aaa": false, "b": true, "c": false} {
+		if c.captures("public", table) != want {
+			t.Errorf("public.%s captured: %v", table, !want)
+		}
+	}
+	if c.captures("pg_catalog", "a") || len(c.keys) != 2 || strings.Join(c.keys[0].columns, "|") != "a|b" {
+		t.Errorf("keys are %v", c.keys)
+	}
+	if got := startCommand(c, 0x16B374D848); got != `START_REPLICATION SLOT "debezium" LOGICAL 16/B374D848 (proto_version '1', publication_names '"dbz_publication"', origin 'none')` {
+		t.Errorf("command is %s", got)
+	}
+}
+
+func TestAlterOffsets(t *testing.T) {
+	for _, tt := range []struct {
+		partition map[string]any
+		offset    sdk.Offset
+		ok        bool
+	}{
+		{map[string]any{"server": "shop"}, sdk.Offset{"lsn": int64(5)}, true},
+		{map[string]any{"server": "shop"}, nil, true},
+		{map[string]any{"file": "x"}, nil, false},
+		{map[string]any{"server": "shop"}, sdk.Offset{"lsn": "5"}, false},
+	} {
+		cfg, _ := Source{}.ConfigDef().Parse(baseProps(nil))
+		if ok, err := (Source{}).AlterOffsets(t.Context(), cfg, []sdk.Position{{Partition: tt.partition, Offset: tt.offset}}); ok != tt.ok || (err == nil) != tt.ok {
+			t.Errorf("%v %v: %v, %v", tt.partition, tt.offset, ok, err)
+		}
+	}
+}
