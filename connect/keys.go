@@ -66,6 +66,10 @@ var workerKeys = configdef.Def{
 	{Name: "rest.extension.classes", Type: configdef.List, Default: "", Unsupported: noHTTPS, Importance: configdef.Low, Doc: "REST extensions."},
 }
 
+// WorkerKeys returns the definition of a worker's settings, for documentation.
+// The caller must not change it.
+func WorkerKeys() configdef.Def { return workerKeys }
+
 // workerPrefixes lead to keys whose rest is read elsewhere: by a converter, a
 // client, or as the config of an internal topic.
 var workerPrefixes = []string{

@@ -2,8 +2,10 @@ package group
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"iter"
+	"log/slog"
 	"slices"
 	"time"
 
@@ -41,7 +43,11 @@ func (c *Coordinator) Load(id int32, records iter.Seq2[Record, error]) error {
 		p.settle(e, now, nil)
 	}
 	p.mu.Unlock()
-	c.cfg.Logger.Info("group partition loaded", "partition", id, "groups", len(groups))
+	level := slog.LevelInfo
+	if len(groups) == 0 {
+		level = slog.LevelDebug // most of the fifty partitions of a small cluster
+	}
+	c.cfg.Logger.Log(context.Background(), level, "group partition loaded", "partition", id, "groups", len(groups))
 	return nil
 }
 

@@ -118,6 +118,10 @@ func frameworkKeys(kind connector.Kind) configdef.Def {
 	return slices.Concat(connectorKeys, sourceKeys)
 }
 
+// ConnectorKeys returns the keys that the runtime itself reads of a connector,
+// for documentation.
+func ConnectorKeys(kind connector.Kind) configdef.Def { return frameworkKeys(kind) }
+
 // Prefixes of framework keys whose rest is free or belongs to another
 // definition.
 const (
