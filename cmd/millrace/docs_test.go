@@ -66,13 +66,13 @@ In the environment a dot is _, an underscore __ and a hyphen ___, as in the cont
 	}
 	b.WriteString("\n## The broker (section broker)\n\n| Key | Type | Default | |\n|---|---|---|---|\n")
 	for _, k := range metadata.BrokerKeys() {
-		fmt.Fprintf(&b, "| %s | %v | %s | %s |\n", k.Name, k.Type, code(k.Default), cell(k.Doc))
+		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", k.Name, kafkaTypes[k.Type], code(k.Default), cell(k.Doc))
 	}
 	b.WriteString("\nadvertised.listeners, of the form PLAINTEXT://HOST:PORT, is the address that clients are told to use.\n")
 	b.WriteString("On a node of its own group.initial.rebalance.delay.ms is 0 unless it is set.\n")
 	b.WriteString("\n## Topics\n\n| Key | Type | Default | Broker's key | |\n|---|---|---|---|---|\n")
 	for _, k := range metadata.TopicKeys() {
-		fmt.Fprintf(&b, "| %s | %v | %s | %s | %s |\n", k.Name, k.Type, code(k.Default), k.Broker, cell(k.Doc))
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", k.Name, kafkaTypes[k.Type], code(k.Default), k.Broker, cell(k.Doc))
 	}
 	b.WriteString("\n## The Connect worker (section connect)\n\n")
 	writeDef(&b, connect.WorkerKeys())
@@ -95,6 +95,9 @@ In the environment a dot is _, an underscore __ and a hyphen ___, as in the cont
 		"[logtail](../connectors/logtail/README.md), [postgres](../connectors/postgres/README.md).\n")
 	return b.String()
 }
+
+// kafkaTypes are the names of the types of broker and topic configs.
+var kafkaTypes = map[metadata.ConfigType]string{1: "BOOLEAN", 2: "STRING", 3: "INT", 4: "SHORT", 5: "LONG", 6: "DOUBLE", 7: "LIST"}
 
 // sourceOnly are the keys that sources have and sinks have not.
 func sourceOnly() configdef.Def {
