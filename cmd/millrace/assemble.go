@@ -40,6 +40,9 @@ func (n *node) assemble() error {
 	} else {
 		clients = []kgo.Opt{kgo.SeedBrokers(n.bootstrap...)}
 	}
+	if n.registry {
+		errs = append(errs, n.addRegistry(clients))
+	}
 	httpListener, err := n.listen("connect-addr", n.connectAddr)
 	errs = append(errs, err)
 	api := http.Handler(http.NotFoundHandler())

@@ -78,6 +78,8 @@ In the environment a dot is _, an underscore __ and a hyphen ___, as in the cont
 	writeDef(&b, connect.WorkerKeys())
 	b.WriteString("\nBesides: key.converter.\\*, value.converter.\\* and header.converter.\\* for the converters, producer.\\*, consumer.\\* and\n" +
 		"admin.\\* for the clients of tasks, and config.storage.\\*, offset.storage.\\* and status.storage.\\* for the topics.\n")
+	b.WriteString("\n## The schema registry (section registry)\n\n")
+	writeDef(&b, registryKeys)
 	b.WriteString("\n## Every connector\n\n")
 	writeDef(&b, worker.ConnectorKeys(connector.Source))
 	b.WriteString("\nSinks have these as well:\n\n")

@@ -1,0 +1,87 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/millrace/millrace/plugins/configdef"
+	"github.com/millrace/millrace/rest"
+	"github.com/millrace/millrace/rest/registryapi"
+	registry "github.com/millrace/millrace/schema-registry"
+)
+
+// registryKeys are the settings of the schema registry, under the names of
+// Confluent's.
+var registryKeys = configdef.Def{
+	{Name: "kafkastore.topic", Type: configdef.String, Default: "_schemas", Rules: []configdef.Rule{configdef.NonEmpty()}, Importance: configdef.High,
+		Doc: "Topic of schemas."},
+	{Name: "kafkastore.topic.replication.factor", Type: configdef.Short, Default: -1, Rules: []configdef.Rule{configdef.AtLeast(-1)}, Importance: configdef.High,
+		Doc: "Copies of the topic if it must be created; -1 is the broker's default. Confluent's default is 3."},
+	{Name: "kafkastore.init.timeout.ms", Type: configdef.Int, Default: 60000, Rules: []configdef.Rule{configdef.AtLeast(1)},
+		Doc: "How long reaching the log and reading the topic may take, in milliseconds."},
+	{Name: "kafkastore.timeout.ms", Type: configdef.Int, Default: 30000, Rules: []configdef.Rule{configdef.AtLeast(1)},
+		Doc: "How long a request may wait for the log, in milliseconds. Confluent's default is 500."},
+	{Name: "schema.compatibility.level", Type: configdef.String, Default: "backward", Aliases: []string{"avro.compatibility.level"}, Importance: configdef.High,
+		Doc: "Compatibility of subjects for which nothing else is set."},
+}
+
+// addRegistry makes the schema registry and its units.
+func (n *node) addRegistry(clients []kgo.Opt) error {
+	l, err := n.listen("registry-addr", n.registryAddr)
+	if err != nil {
+		return err
+	}
+	cfg, err := parseRegistry(n.settings.section("registry"))
+	if err != nil {
+		return fmt.Errorf("configuration of the schema registry:\n%w", err)
+	}
+	cfg.ClientOpts, cfg.Logger = clients, n.log.With("role", "registry")
+	reg, err := registry.New(cfg)
+	if err != nil {
+		return fmt.Errorf("configuration of the schema registry:\n%w", err)
+	}
+	n.addrs.Registry = l.Addr().String()
+	n.units = append(n.units, unit{"schema registry", reg.Run}, unit{"schema registry REST server", func(ctx context.Context, ready func()) error {
+		ready()
+		return rest.Serve(ctx, rest.Config{
+			Listener: l, API: registryapi.Routes(reg, cfg.Logger), Logger: cfg.Logger,
+			Health: rest.Health{Ready: func() bool { return reg.Ready() == nil }, Fault: func() error { return nil }},
+		})
+	}})
+	return nil
+}
+
+// parseRegistry checks the registry's settings and reports all problems.
+func parseRegistry(props map[string]string) (registry.Config, error) {
+	c, problems := registryKeys.Parse(props)
+	var errs []error
+	for _, p := range problems {
+		errs = append(errs, p)
+	}
+	for _, name := range slices.Sorted(maps.Keys(props)) {
+		if _, ok := registryKeys.Key(name); ok || name == "avro.compatibility.level" {
+			continue
+		}
+		text := "unknown key " + name
+		if near := registryKeys.Nearest(name); near != "" {
+			text += "; did you mean " + near + "?"
+		}
+		errs = append(errs, errors.New(text))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return registry.Config{}, err
+	}
+	level, err := registry.ParseLevel(c.String("schema.compatibility.level"))
+	if err != nil {
+		return registry.Config{}, fmt.Errorf("schema.compatibility.level: %w", err)
+	}
+	return registry.Config{
+		Topic: c.String("kafkastore.topic"), ReplicationFactor: int16(c.Int("kafkastore.topic.replication.factor")),
+		InitTimeout: c.Millis("kafkastore.init.timeout.ms"), Timeout: c.Millis("kafkastore.timeout.ms"), Compatibility: level,
+	}, nil
+}
