@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-chi/chi/v5"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/millrace/millrace/broker/brokertest"
@@ -73,7 +74,9 @@ func startServer(t testing.TB) *httptest.Server {
 	t.Helper()
 	c := brokertest.Start(t)
 	reg := startRegistry(t, kgo.SeedBrokers(c.Addr()))
-	srv := httptest.NewServer(Routes(reg, slog.New(slog.DiscardHandler)))
+	outer := chi.NewRouter() // the API is mounted where it is served
+	outer.Mount("/", Routes(reg, slog.New(slog.DiscardHandler)))
+	srv := httptest.NewServer(outer)
 	t.Cleanup(srv.Close)
 	return srv
 }

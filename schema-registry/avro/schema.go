@@ -32,9 +32,9 @@ type Error struct {
 func (e *Error) Error() string {
 	switch {
 	case e.Path != "":
-		return fmt.Sprintf("%s at %s (offset %d)", e.Reason, e.Path, e.Offset)
+		return fmt.Sprintf("at %s, offset %d: %s", e.Path, e.Offset, e.Reason)
 	case e.Offset > 0:
-		return fmt.Sprintf("%s (offset %d)", e.Reason, e.Offset)
+		return fmt.Sprintf("at offset %d: %s", e.Offset, e.Reason)
 	}
 	return e.Reason
 }
