@@ -52,6 +52,7 @@ type file struct {
 	seen     int64     // size at the last scan
 	suspect  time.Time // first seen as the copy of a file that is followed
 	changed  bool      // the offset is to be handed over
+	last     int       // its last record in the batch at hand, -1 for none
 
 	partition []byte
 }

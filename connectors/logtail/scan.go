@@ -138,7 +138,7 @@ func (t *task) meet(s sighting, before *file, first bool) {
 		known.ended, known.changed = false, known.partition != nil
 		return
 	}
-	f := &file{id: newID(), path: s.path, node: s.node, seen: s.size, found: true, readable: true}
+	f := &file{id: newID(), path: s.path, node: s.node, seen: s.size, found: true, readable: true, last: -1}
 	if copied {
 		f.suspect = time.Now()
 	}

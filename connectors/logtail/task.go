@@ -85,7 +85,7 @@ func (t *task) load(ctx context.Context, offsets sdk.OffsetReader) error {
 		if o == nil {
 			continue
 		}
-		f := &file{id: ids[i], lost: time.Now(), ended: true}
+		f := &file{id: ids[i], lost: time.Now(), ended: true, last: -1}
 		if err := f.restore(o); err != nil {
 			return sdk.Fatal(err)
 		}
@@ -321,6 +321,7 @@ func (t *task) emit(f *file, line []byte, at int64) {
 	case "host":
 		r.Key = r.Headers[3].Value
 	}
+	f.last = len(t.batch.Records)
 	t.batch.Records = append(t.batch.Records, r)
 }
 
@@ -353,20 +354,10 @@ func (t *task) topicOf(path string) string {
 	}, name)
 }
 
-// positions gives the batch the offsets of the files it has lines of. The list
-// of files comes first: what is not in it cannot be found again.
+// positions gives the batch the offsets of the files it has lines of, each with
+// the last of its lines. The list of files goes with the first record: what is
+// not in it cannot be found again.
 func (t *task) positions() error {
-	add := func(partition []byte, o sdk.Offset) error {
-		p := data.Position{Partition: partition}
-		if o != nil {
-			var err error
-			if p.Offset, err = sdk.EncodeMap(o); err != nil {
-				return err
-			}
-		}
-		t.batch.Positions = append(t.batch.Positions, p)
-		return nil
-	}
 	for _, f := range t.files {
 		if f.changed && f.partition == nil {
 			var err error
@@ -381,25 +372,43 @@ func (t *task) positions() error {
 		if err != nil {
 			return err
 		}
-		if err := add(p, t.indexOffset()); err != nil {
+		if err := t.position(p, t.indexOffset(), 0); err != nil {
 			return err
 		}
 		t.reindex, t.indexed = false, true
 	}
 	for _, f := range t.files {
-		if f.changed {
-			f.changed = false
-			if err := add(f.partition, f.position()); err != nil {
-				return err
-			}
+		if !f.changed {
+			continue
 		}
+		if err := t.position(f.partition, f.position(), f.last); err != nil {
+			return err
+		}
+		f.changed, f.last = false, -1
 	}
 	for _, f := range t.gone {
-		if err := add(f.partition, nil); err != nil {
+		if err := t.position(f.partition, nil, -1); err != nil {
 			return err
 		}
 	}
 	t.gone = t.gone[:0]
+	return nil
+}
+
+// position adds an offset to the batch: with a record, or after all of them if
+// there is none for it or it has another offset already.
+func (t *task) position(partition []byte, o sdk.Offset, record int) error {
+	p := data.Position{Partition: partition}
+	if o != nil {
+		var err error
+		if p.Offset, err = sdk.EncodeMap(o); err != nil {
+			return err
+		}
+	}
+	t.batch.Positions = append(t.batch.Positions, p)
+	if record >= 0 && record < len(t.batch.Records) && t.batch.Records[record].Position == data.NoPosition {
+		t.batch.Records[record].Position = int32(len(t.batch.Positions) - 1)
+	}
 	return nil
 }
 

@@ -273,6 +273,7 @@ func (t *task) commitTx() error {
 	t.pos.message, t.pos.commit, t.pos.lsn, t.pos.events, t.pos.time = "COMMIT", m.endLSN, m.endLSN, 0, m.time
 	t.passed()
 	t.dirty = true
+	t.em.mark(&t.pos)
 	return nil
 }
 

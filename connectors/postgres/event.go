@@ -46,23 +46,44 @@ type emitter struct {
 	scratch   []byte
 	partition []byte
 	offset    []byte
+	marked    int // records up to the last one with a position
 	tx        transaction
 }
 
 // begin starts a batch.
 func (e *emitter) begin(b *data.Batch) {
-	e.batch, e.arena, e.offset = b, e.arena[:0], e.offset[:0]
+	e.batch, e.arena, e.offset, e.marked = b, e.arena[:0], e.offset[:0], 0
 }
 
 func (e *emitter) full() bool {
 	return len(e.arena)+recordBytes*len(e.batch.Records) >= e.limit
 }
 
+// markEvery is how many records there are at least between two positions of a
+// batch. More would cost more than the rows.
+const markEvery = 8
+
+// mark gives the last record the position at the end of a transaction, if
+// enough have come since the last that has one.
+func (e *emitter) mark(p *position) {
+	if len(e.batch.Records)-e.marked >= markEvery {
+		e.finish(p)
+	}
+}
+
 // finish gives the last record the position, or the batch the position alone.
 func (e *emitter) finish(p *position) {
+	start := len(e.offset)
 	e.offset = p.appendJSON(e.offset)
-	e.batch.Positions = append(e.batch.Positions, data.Position{Partition: e.partition, Offset: e.offset})
-	if n := len(e.batch.Records); n > 0 {
+	offset := e.offset[start:len(e.offset):len(e.offset)]
+	n := len(e.batch.Records)
+	e.marked = n
+	if n > 0 && e.batch.Records[n-1].Position != data.NoPosition {
+		e.batch.Positions[e.batch.Records[n-1].Position].Offset = offset
+		return
+	}
+	e.batch.Positions = append(e.batch.Positions, data.Position{Partition: e.partition, Offset: offset})
+	if n > 0 {
 		e.batch.Records[n-1].Position = int32(len(e.batch.Positions) - 1)
 	}
 }

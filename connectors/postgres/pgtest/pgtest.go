@@ -37,7 +37,6 @@ type Server struct {
 	args     []string
 	cred     *syscall.Credential
 	cmd      *exec.Cmd
-	log      *bytes.Buffer
 	exited   chan error
 	names    atomic.Int64
 }
@@ -165,9 +164,13 @@ func (s *Server) create(settings []string) error {
 // Restart starts the server again after Stop or Kill and waits until it takes
 // connections.
 func (s *Server) Restart() error {
-	s.log = &bytes.Buffer{}
+	log, err := os.Create(filepath.Join(s.dir, "log"))
+	if err != nil {
+		return err
+	}
+	defer log.Close() // the server has its own
 	s.cmd = exec.Command(filepath.Join(s.bin, "postgres"), s.args...)
-	s.cmd.Dir, s.cmd.Stdout, s.cmd.Stderr = s.dir, s.log, s.log
+	s.cmd.Dir, s.cmd.Stdout, s.cmd.Stderr = s.dir, log, log
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Credential: s.cred, Pdeathsig: syscall.SIGQUIT}
 	if err := s.cmd.Start(); err != nil {
 		return fmt.Errorf("start postgres: %w", err)
@@ -183,7 +186,8 @@ func (s *Server) Restart() error {
 		}
 		select {
 		case <-s.exited:
-			return fmt.Errorf("postgres ended: %s", s.log)
+			text, err := os.ReadFile(log.Name())
+			return errors.Join(fmt.Errorf("postgres ended: %s", text), err)
 		case <-ctx.Done():
 			return errors.Join(fmt.Errorf("postgres does not answer: %w", err), s.Kill())
 		case <-time.After(20 * time.Millisecond):
