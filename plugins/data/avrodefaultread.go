@@ -204,8 +204,7 @@ func readStructDefault(s *Schema, n *AvroNode, in *scanner) (any, error) {
 	count := 0
 	in.open('{')
 	for in.more('}', &count) {
-		name := string(in.key())
-		i, ok := s.byName[name]
+		i, ok := s.byName[string(in.key())]
 		if !ok {
 			in.raw()
 			continue

@@ -114,8 +114,7 @@ func (t *countTask) PollBatch(ctx context.Context, b *data.Batch) error {
 	case "fatal":
 		return errors.New("the table was dropped")
 	case "panic":
-		var m map[string]int
-		m["x"] = 1
+		panic("a mistake of the author")
 	case "crash":
 		go func() { panic("out of ideas") }()
 		select {}
@@ -198,9 +197,7 @@ type collectTask struct {
 	mode    string
 	control sdk.Control
 	puts    int
-	empty   int
 	records int
-	done    sdk.Offsets
 }
 
 func (t *collectTask) Put(ctx context.Context, b *data.Batch) error {

@@ -113,10 +113,6 @@ func builtin() *catalog.Plugin {
 	}
 }
 
-func role(name string) *catalog.Plugin {
-	return &catalog.Plugin{Name: name, Classes: []string{"X"}, Command: []string{"", name}}
-}
-
 // syncBuffer is a log that a test reads while it is written.
 type syncBuffer struct {
 	mu sync.Mutex

@@ -57,13 +57,12 @@ type encoder struct {
 	headers int
 	sent    int // positions sent in this payload
 
-	routed        bool
-	topic         string
-	partition     int32
-	key, value    *data.Schema
-	timestamp     int64
-	nextOffset    int64
-	originalTopic string
+	routed     bool
+	topic      string
+	partition  int32
+	key, value *data.Schema
+	timestamp  int64
+	nextOffset int64
 }
 
 func (e *encoder) begin() error {

@@ -191,7 +191,6 @@ type appendTask struct {
 	file    string
 	control sdk.Control
 	buffer  []string
-	next    int64
 }
 
 func (t *appendTask) Put(_ context.Context, b *data.Batch) error {
