@@ -13,7 +13,6 @@ import (
 // decoder is the state of reading the stream.
 type decoder struct {
 	rest     []byte // frames of the chunk at hand
-	chunk    []byte
 	msg      message
 	tables   map[uint32]*table // nil for those that are not captured
 	nullable map[string]bool
@@ -96,41 +95,27 @@ func (t *task) pump(ctx context.Context) error {
 // one; else it waits, but not longer than until something is due.
 func (t *task) receive(ctx context.Context) (more bool, err error) {
 	d := &t.dec
-	if d.chunk != nil { // rows were copied out of it
-		t.stream.release(d.chunk)
-		d.chunk = nil
-	}
-	var ok bool
-	if len(t.em.batch.Records) > 0 {
-		select {
-		case d.rest, ok = <-t.stream.chunks:
-		default:
-			return false, nil
-		}
-	} else {
-		due, timer := t.due()
-		defer timer.Stop()
-		if due {
-			return false, t.heartbeat(ctx)
-		}
-		select {
-		case d.rest, ok = <-t.stream.chunks:
-		case <-ctx.Done():
-			return false, context.Cause(ctx)
-		case <-timer.C:
+	wait := time.Duration(0)
+	if len(t.em.batch.Records) == 0 {
+		if wait = t.due(); wait <= 0 {
 			return false, t.heartbeat(ctx)
 		}
 	}
-	if !ok {
-		d.rest = nil
+	frames, closed, err := t.stream.in.take(ctx, wait)
+	switch {
+	case err != nil:
+		return false, err
+	case closed:
 		return false, t.streamError()
+	case len(frames) == 0:
+		return false, nil
 	}
-	d.chunk = d.rest
+	d.rest = frames // the rows before were copied out of theirs
 	return true, nil
 }
 
-// due returns when to stop waiting for the server, and whether that is now.
-func (t *task) due() (now bool, timer *time.Timer) {
+// due returns how long the server may be waited for.
+func (t *task) due() time.Duration {
 	next := time.Hour
 	if t.dirty {
 		next = idleEvery - time.Since(t.handed)
@@ -141,7 +126,7 @@ func (t *task) due() (now bool, timer *time.Timer) {
 	if t.cfg.heartbeat > 0 && !t.dec.inTx {
 		next = min(next, t.cfg.heartbeat-time.Since(t.beat))
 	}
-	return next <= 0, time.NewTimer(max(next, 0))
+	return next
 }
 
 // heartbeat appends a heartbeat when one is due, and runs its statement.
@@ -171,7 +156,7 @@ func (t *task) heartbeat(ctx context.Context) error {
 
 // streamError says why the stream ended.
 func (t *task) streamError() error {
-	err := t.stream.err
+	err := t.stream.in.reason()
 	if sqlState(err) == codeUndefined {
 		return sdk.Fatal(fmt.Errorf("publication %s or slot %s was dropped: create it again; changes since then may be lost to this slot: %w", t.cfg.publication, t.cfg.slot, err))
 	}

@@ -285,6 +285,17 @@ func failure(t *testing.T, w *worker) error {
 	return nil
 }
 
+// slotIsFree waits until the server has noticed the end of the task.
+func (w *worker) slotIsFree() {
+	w.tb.Helper()
+	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); {
+		if rows := w.exec("SELECT 1 FROM pg_replication_slots WHERE active AND slot_name = '" + w.props["slot.name"] + "'"); len(rows) == 0 {
+			return
+		}
+	}
+	w.tb.Fatal("the slot stays in use")
+}
+
 func TestWhatIsMissingIsSaid(t *testing.T) {
 	s := shared(t)
 	t.Run("slot dropped", func(t *testing.T) {
@@ -292,6 +303,7 @@ func TestWhatIsMissingIsSaid(t *testing.T) {
 		w.run()
 		first(t, w)
 		w.stop()
+		w.slotIsFree()
 		w.exec("SELECT pg_drop_replication_slot('" + w.props["slot.name"] + "')")
 		if err := failure(t, w); !strings.Contains(err.Error(), "is gone") || !strings.Contains(err.Error(), "when_needed") {
 			t.Errorf("error is %v", err)
@@ -344,6 +356,7 @@ func TestWhatIsMissingIsSaid(t *testing.T) {
 		w.exec("INSERT INTO t VALUES (1)")
 		pollUntil(t, w, func() bool { return w.stored.Int64("lsn_commit") > old.Int64("lsn_commit") }, func(event) {})
 		w.stop()
+		w.slotIsFree()
 		w.exec("SELECT pg_replication_slot_advance('" + w.props["slot.name"] + "', pg_current_wal_lsn())")
 		w.stored = old
 		if err := failure(t, w); !strings.Contains(err.Error(), "after the stored offset") {
@@ -395,6 +408,16 @@ func TestLargeTransactionInLittleMemory(t *testing.T) {
 	w.store()
 	if peak > base+64<<20 {
 		t.Errorf("the heap grew by %d MB for a transaction of 100 MB", (peak-base)>>20)
+	}
+}
+
+func TestSlotIsDroppedOnStop(t *testing.T) {
+	w := newWorker(t, shared(t), map[string]string{"slot.drop.on.stop": "true"}, "CREATE TABLE t (id int PRIMARY KEY)")
+	w.run()
+	first(t, w)
+	w.stop()
+	if rows := w.exec("SELECT 1 FROM pg_replication_slots WHERE slot_name = '" + w.props["slot.name"] + "'"); len(rows) != 0 {
+		t.Error("the slot is still there")
 	}
 }
 

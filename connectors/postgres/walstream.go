@@ -18,8 +18,9 @@ import (
 )
 
 const (
-	readSize = 256 << 10 // what is read from the server at once
-	chunks   = 4         // buffers between reader and decoder
+	readSize = 256 << 10 // a buffer
+	minRead  = 16 << 10  // free space that is worth reading into
+	chunks   = 4         // full buffers between reader and decoder
 	// maxFrame bounds one change. It is above what can leave the process.
 	maxFrame = 128 << 20
 )
@@ -30,15 +31,13 @@ const (
 // server never takes the connection for dead.
 type walStream struct {
 	conn    net.Conn
-	chunks  chan []byte // whole frames; closed at the end of the stream
-	free    chan []byte
+	in      *frameBuffer
 	flushed atomic.Uint64 // what the server may forget
 	wake    chan struct{} // a status is asked for
 	quit    chan struct{}
 	stop    sync.Once
 	done    sync.WaitGroup
 	ackErr  atomic.Pointer[error] // why acknowledge gave up
-	err     error                 // why chunks was closed
 }
 
 // startStream starts streaming from a position over a replication connection,
@@ -50,7 +49,7 @@ func startStream(ctx context.Context, pg *pgconn.PgConn, command string, flushed
 		return nil, err
 	}
 	s := &walStream{
-		conn: h.Conn, chunks: make(chan []byte, chunks), free: make(chan []byte, chunks),
+		conn: h.Conn, in: newFrameBuffer(),
 		wake: make(chan struct{}, 1), quit: make(chan struct{}),
 	}
 	s.flushed.Store(uint64(flushed))
@@ -103,12 +102,12 @@ func (s *walStream) read(first chan<- error) {
 	if ack := s.ackErr.Load(); ack != nil {
 		err = fmt.Errorf("send status: %w", *ack)
 	}
-	s.err = err
-	close(s.chunks)
+	s.in.close(err)
 }
 
 func (s *walStream) frames(first chan<- error) error {
 	buf := make([]byte, 0, readSize)
+	published := 0
 	started := false
 	for {
 		n, err := s.conn.Read(buf[len(buf):cap(buf)])
@@ -119,7 +118,7 @@ func (s *walStream) frames(first chan<- error) error {
 			}
 			return err
 		}
-		whole, need, err := s.scan(buf, &started)
+		whole, need, err := s.scan(buf[published:], &started)
 		if err != nil {
 			return err
 		}
@@ -129,40 +128,19 @@ func (s *walStream) frames(first chan<- error) error {
 			default:
 			}
 		}
-		if whole == 0 {
-			if len(buf) == cap(buf) { // grows with what has come, not with what is said to come
-				buf = append(make([]byte, 0, min(2*cap(buf), max(need, cap(buf)+1))), buf...)
-			}
+		s.in.publish(buf[published : published+whole])
+		published += whole
+		if cap(buf)-len(buf) >= minRead {
 			continue
 		}
-		next := s.buffer(len(buf) - whole)
-		next = append(next, buf[whole:]...)
-		select {
-		case s.chunks <- buf[:whole]:
-		case <-s.quit:
+		rest := buf[published:]
+		// It grows with what has come, not with what is said to come.
+		size := max(2*minRead+len(rest), min(2*len(rest), need))
+		next, ok := s.in.turn(buf[:published], size, s.quit)
+		if !ok {
 			return net.ErrClosed
 		}
-		buf = next
-	}
-}
-
-// buffer returns an empty buffer with room for n bytes and as much again.
-func (s *walStream) buffer(n int) []byte {
-	select {
-	case b := <-s.free:
-		if cap(b) >= 2*n && cap(b) <= 4*readSize {
-			return b[:0]
-		}
-	default:
-	}
-	return make([]byte, 0, max(readSize, 2*n))
-}
-
-// release gives a chunk's buffer back.
-func (s *walStream) release(b []byte) {
-	select {
-	case s.free <- b[:0]:
-	default:
+		buf, published = append(next, rest...), 0
 	}
 }
 

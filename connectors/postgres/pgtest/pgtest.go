@@ -37,8 +37,7 @@ type Server struct {
 	args     []string
 	cred     *syscall.Credential
 	cmd      *exec.Cmd
-	exited   chan error
-	names    atomic.Int64
+	names    atomic.Int64 // databases made
 }
 
 // Start starts a server with further settings ("name=value") and stops it at
@@ -175,8 +174,6 @@ func (s *Server) Restart() error {
 	if err := s.cmd.Start(); err != nil {
 		return fmt.Errorf("start postgres: %w", err)
 	}
-	s.exited = make(chan error, 1)
-	go func(cmd *exec.Cmd, exited chan<- error) { exited <- cmd.Wait() }(s.cmd, s.exited)
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	for {
@@ -184,10 +181,13 @@ func (s *Server) Restart() error {
 		if err == nil {
 			return c.Close(ctx)
 		}
-		select {
-		case <-s.exited:
+		var status syscall.WaitStatus
+		if pid, e := syscall.Wait4(s.cmd.Process.Pid, &status, syscall.WNOHANG, nil); e == nil && pid == s.cmd.Process.Pid {
+			s.cmd = nil
 			text, err := os.ReadFile(log.Name())
 			return errors.Join(fmt.Errorf("postgres ended: %s", text), err)
+		}
+		select {
 		case <-ctx.Done():
 			return errors.Join(fmt.Errorf("postgres does not answer: %w", err), s.Kill())
 		case <-time.After(20 * time.Millisecond):
@@ -206,19 +206,25 @@ func (s *Server) end(sig syscall.Signal) error {
 	if s.cmd == nil {
 		return nil
 	}
-	if err := s.cmd.Process.Signal(sig); err != nil {
+	cmd := s.cmd
+	s.cmd = nil
+	if err := cmd.Process.Signal(sig); err != nil {
 		return err
 	}
+	exited := make(chan struct{})
+	go func() {
+		// An exit code other than 0 is what SIGQUIT asks for.
+		_ = cmd.Wait()
+		close(exited)
+	}()
 	select {
-	case <-s.exited: // an exit code other than 0 is what SIGQUIT asks for
+	case <-exited:
+		return nil
 	case <-time.After(30 * time.Second):
-		err := s.cmd.Process.Kill()
-		<-s.exited
-		s.cmd = nil
+		err := cmd.Process.Kill()
+		<-exited
 		return errors.Join(errors.New("postgres did not end within 30 s of being asked to"), err)
 	}
-	s.cmd = nil
-	return nil
 }
 
 // Close stops the server and removes its files.
