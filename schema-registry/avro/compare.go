@@ -107,11 +107,7 @@ func (c *comparer) differences(r, w *node, path []string) []Difference {
 	case w.kind == kindUnion && r.kind == kindUnion:
 		return c.unions(r, w, path)
 	case w.kind == kindUnion:
-		var d []Difference
-		for _, b := range w.branches {
-			d = merge(d, c.compare(r, b, path))
-		}
-		return d
+		return c.branches(r, w, path)
 	case r.kind == kindUnion:
 		if !c.readable(r, w, path) {
 			return one(MissingUnionBranch, path, "reader union lacking writer type: "+typeName(w))
@@ -137,8 +133,17 @@ func (c *comparer) differences(r, w *node, path []string) []Difference {
 	return merge(names(r, w, path), c.fields(r, w, path))
 }
 
+// branches demands that r reads each of the writer's branches.
+func (c *comparer) branches(r, w *node, path []string) []Difference {
+	var d []Difference
+	for _, b := range w.branches {
+		d = merge(d, c.compare(r, b, path))
+	}
+	return d
+}
+
 // promotions says which types a reader may read as its own.
-var promotions = map[kind][]kind{
+var promotions = [kindUnion + 1][]kind{
 	kindLong:   {kindInt},
 	kindFloat:  {kindInt, kindLong},
 	kindDouble: {kindInt, kindLong, kindFloat},
@@ -149,7 +154,7 @@ var promotions = map[kind][]kind{
 // primitive compares types of which neither is a union and that have no parts
 // to compare.
 func (c *comparer) primitive(r, w *node, path []string) []Difference {
-	if r.kind == w.kind || slices.Contains(promotions[r.kind], w.kind) {
+	if r.kind == w.kind || promoted(r, w) {
 		return nil
 	}
 	return one(TypeMismatch, path, "reader type: "+typeName(r)+" not compatible with writer type: "+typeName(w))
@@ -185,7 +190,14 @@ func (c *comparer) readable(r, w *node, path []string) bool {
 
 // hopeless tells cheaply that types differ where their differences are not
 // going to be told.
-func hopeless(r, w *node) bool { return r.kind == w.kind && r.kind.named() && !sameName(r, w) }
+func hopeless(r, w *node) bool {
+	if r.kind != w.kind {
+		return r.kind != kindUnion && w.kind != kindUnion && !promoted(r, w)
+	}
+	return r.kind.named() && !sameName(r, w)
+}
+
+func promoted(r, w *node) bool { return slices.Contains(promotions[r.kind], w.kind) }
 
 // count bounds the work.
 func (c *comparer) count() bool {
@@ -270,11 +282,7 @@ func writerField(w *node, f *field) (*field, error) {
 func typeName(n *node) string { return strings.ToUpper(n.kind.String()) }
 
 func one(t DifferenceType, path []string, info string) []Difference {
-	escaped := make([]string, len(path))
-	for i, s := range path {
-		escaped[i] = strings.NewReplacer("~", "~0", "/", "~1").Replace(s)
-	}
-	return []Difference{{t, "/" + strings.Join(escaped, "/"), info}}
+	return []Difference{{t, "/" + strings.Join(path, "/"), info}} // steps are keywords and numbers: nothing to escape
 }
 
 // merge joins two lists without changing either, up to maxDifferences.
