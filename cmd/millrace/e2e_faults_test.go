@@ -258,3 +258,51 @@ func TestBadConfigsCreateNothing(t *testing.T) {
 		t.Errorf("connectors after refusals: %s", body)
 	}
 }
+
+// A record that a sink cannot read goes to the dead letter queue as it was,
+// with the ten headers of Kafka Connect, and the good ones go on.
+func TestDeadLetterQueue(t *testing.T) {
+	s := startServer(t)
+	out := filepath.Join(t.TempDir(), "out.txt")
+	mustRun(t, "{\"a\":1}\nnot json\n{\"a\":2}\n", binary, "produce", "in", "-b", s.addrs.Kafka, "-H", "h=v")
+	str := "org.apache.kafka.connect.storage.StringConverter"
+	s.create("snk", map[string]string{
+		"connector.class": "FileStreamSink", "file": out, "topics": "in", "key.converter": str,
+		"value.converter": "org.apache.kafka.connect.json.JsonConverter", "value.converter.schemas.enable": "false",
+		"errors.tolerance": "all", "errors.deadletterqueue.topic.name": "dlq", "errors.deadletterqueue.context.headers.enable": "true",
+	})
+	eventually(t, "the good records", func() error {
+		lines, err := readLines(out)
+		if err == nil && strings.Join(lines, " ") != "{a=1} {a=2}" {
+			err = fmt.Errorf("file holds %q", lines)
+		}
+		return err
+	})
+	c := s.client(kgo.ConsumeTopics("dlq"), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+	ctx, stop := context.WithTimeout(t.Context(), patience)
+	defer stop()
+	fetches := c.PollRecords(ctx, 1)
+	if err := fetches.Err(); err != nil {
+		t.Fatal(err)
+	}
+	r := fetches.Records()[0]
+	var names []string
+	values := map[string]string{}
+	for _, h := range r.Headers {
+		name := strings.TrimPrefix(h.Key, "__connect.errors.")
+		names = append(names, name)
+		values[name] = string(h.Value)
+	}
+	want := "h topic partition offset connector.name task.id stage class.name exception.class.name exception.message exception.stacktrace"
+	if string(r.Value) != "not json" || strings.Join(names, " ") != want {
+		t.Errorf("record %q with headers %v; want %q with %s", r.Value, names, "not json", want)
+	}
+	for k, v := range map[string]string{
+		"topic": "in", "partition": "0", "offset": "1", "connector.name": "snk", "task.id": "0", "stage": "VALUE_CONVERTER",
+		"class.name": "org.apache.kafka.connect.json.JsonConverter", "exception.class.name": "org.apache.kafka.connect.errors.DataException",
+	} {
+		if values[k] != v {
+			t.Errorf("header %s is %q, want %q", k, values[k], v)
+		}
+	}
+}

@@ -89,6 +89,10 @@ type SinkConfig struct {
 	Policy     Policy
 	Stats      *Stats
 	Logger     *slog.Logger
+	// DeadLetters takes records that failed and are skipped, as they were
+	// consumed. It returns once the record is durable; an error fails the task,
+	// since the record would be lost. Nil drops them.
+	DeadLetters func(ctx context.Context, consumed *kgo.Record, failure *RecordError) error
 	// CommitInterval is the time between two commits (offset.flush.interval.ms).
 	CommitInterval time.Duration
 	// MaxPollRecords bounds one Put.
@@ -119,6 +123,7 @@ type sinkLoop struct {
 	held     map[TopicPartition]bool // paused by the task itself
 	paused   bool                    // by the user
 	batch    []data.Record
+	consumed []*kgo.Record // what batch, or waiting, was made from
 	touched  map[string]bool
 	failed   error // what a callback ran into
 	commitAt time.Time
@@ -271,13 +276,14 @@ func (l *sinkLoop) refetch(fetches kgo.Fetches) {
 // convert turns fetched records into Connect's. Those that fail and are
 // tolerated count as delivered.
 func (l *sinkLoop) convert(ctx context.Context, fetches kgo.Fetches) ([]data.Record, error) {
-	l.batch = l.batch[:0]
+	l.batch, l.consumed = l.batch[:0], l.consumed[:0]
 	for it := fetches.RecordIter(); !it.Done(); {
 		r := it.Next()
 		if tp := (TopicPartition{r.Topic, r.Partition}); l.owned[tp] < 0 {
 			l.owned[tp] = r.Offset
 		}
 		l.touch(r.Topic)
+		l.consumed = append(l.consumed, r)
 		var out data.Record
 		err := l.Policy.retry(ctx, func() error { return l.Convert.fromLog(ctx, r, &out) })
 		if err != nil {
@@ -292,8 +298,10 @@ func (l *sinkLoop) convert(ctx context.Context, fetches kgo.Fetches) ([]data.Rec
 	return l.batch, nil
 }
 
-// tolerate counts, logs and, if the policy lets it, forgives the failure of a
-// record.
+// tolerate counts, logs and sets aside a record that failed, and forgives it if
+// the policy lets it. Kafka Connect sets aside the record that it does not
+// forgive as well; here that one is read again when the task is started again,
+// and would be set aside each time.
 func (l *sinkLoop) tolerate(ctx context.Context, err error) error {
 	l.Stats.failed()
 	var failure *RecordError
@@ -310,8 +318,28 @@ func (l *sinkLoop) tolerate(ctx context.Context, err error) error {
 	if !l.Policy.Tolerate {
 		return err
 	}
+	if err := l.setAside(ctx, failure); err != nil {
+		return err
+	}
 	l.Stats.skipped()
 	return nil
+}
+
+// setAside gives a record to the dead letter queue, if there is one.
+func (l *sinkLoop) setAside(ctx context.Context, failure *RecordError) error {
+	if l.DeadLetters == nil {
+		return nil
+	}
+	for _, r := range l.consumed {
+		if w := failure.Record; r.Offset == w.Offset && r.Partition == w.Partition && r.Topic == w.Topic {
+			if err := l.DeadLetters(ctx, r, failure); err != nil {
+				return fmt.Errorf("dead letter queue: %w", err)
+			}
+			l.Stats.deadLettered()
+			return nil
+		}
+	}
+	return fmt.Errorf("dead letter queue: the task named %s, which was not put into it last", failure.Record)
 }
 
 func (l *sinkLoop) touch(topic string) {

@@ -4,7 +4,7 @@ import "sync/atomic"
 
 // Stats counts what a task does. Its methods are safe for concurrent use.
 type Stats struct {
-	records, failures, skips, commits, commitFailures atomic.Int64
+	records, failures, skips, deadLetters, commits, commitFailures atomic.Int64
 }
 
 // Counts is what a Stats says at one moment.
@@ -12,13 +12,14 @@ type Counts struct {
 	Records        int64 // handed over by a source, or put into a sink
 	Failures       int64 // records that failed, skipped or not
 	Skipped        int64 // records dropped by errors.tolerance
+	DeadLetters    int64 // of them written to the dead letter queue
 	Commits        int64 // successful writes of offsets
 	CommitFailures int64
 }
 
 // Counts returns the present numbers.
 func (s *Stats) Counts() Counts {
-	return Counts{s.records.Load(), s.failures.Load(), s.skips.Load(), s.commits.Load(), s.commitFailures.Load()}
+	return Counts{s.records.Load(), s.failures.Load(), s.skips.Load(), s.deadLetters.Load(), s.commits.Load(), s.commitFailures.Load()}
 }
 
 // Polled counts records that came from a source or went to a sink.
@@ -26,5 +27,6 @@ func (s *Stats) Polled(n int) { s.records.Add(int64(n)) }
 
 func (s *Stats) failed()       { s.failures.Add(1) }
 func (s *Stats) skipped()      { s.skips.Add(1) }
+func (s *Stats) deadLettered() { s.deadLetters.Add(1) }
 func (s *Stats) committed()    { s.commits.Add(1) }
 func (s *Stats) commitFailed() { s.commitFailures.Add(1) }

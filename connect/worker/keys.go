@@ -21,7 +21,6 @@ const (
 // Reasons why a key that Kafka Connect honours is refused here.
 const (
 	noTransforms = "this version of Millrace runs no transforms or predicates; remove the key"
-	noDeadLetter = "this version of Millrace has no dead letter queue; use errors.tolerance with errors.log.enable"
 	noVersions   = "this version of Millrace runs the one installed version of a plugin; remove the key"
 	noExactly    = "this version of Millrace delivers at least once from sources; remove the key or ask for what it does"
 	noOwnOffsets = "this version of Millrace keeps all source offsets in the worker's offset topic; remove the key"
@@ -101,12 +100,14 @@ var sinkKeys = configdef.Def{
 	{Name: "topics.regex", Type: configdef.String, Default: "", Importance: configdef.High, Group: groupCommon, Width: configdef.LongWidth,
 		DisplayName: "Topics regex", Doc: "Expression that the whole name of a topic must match to be read, in the syntax that Go and RE2 share with Java.",
 		Check: checkTopicRegex},
-	{Name: "errors.deadletterqueue.topic.name", Type: configdef.String, Default: "", Unsupported: noDeadLetter, Importance: configdef.Medium,
-		Group: groupErrors, Width: configdef.MediumWidth, DisplayName: "Dead letter queue topic", Doc: "Topic for bad records."},
-	{Name: "errors.deadletterqueue.topic.replication.factor", Type: configdef.Short, Default: 3, Unsupported: noDeadLetter, Importance: configdef.Medium,
-		Group: groupErrors, Width: configdef.MediumWidth, DisplayName: "Dead letter queue replication factor", Doc: "Copies of that topic."},
-	{Name: "errors.deadletterqueue.context.headers.enable", Type: configdef.Boolean, Default: false, Unsupported: noDeadLetter, Importance: configdef.Medium,
-		Group: groupErrors, Width: configdef.MediumWidth, DisplayName: "Dead letter queue headers", Doc: "Whether bad records carry headers that say why."},
+	{Name: "errors.deadletterqueue.topic.name", Type: configdef.String, Default: "", Importance: configdef.Medium,
+		Group: groupErrors, Width: configdef.MediumWidth, DisplayName: "Dead letter queue topic",
+		Doc: "Topic that takes bad records as they were consumed, when errors.tolerance is all. Empty drops them."},
+	{Name: "errors.deadletterqueue.topic.replication.factor", Type: configdef.Short, Default: -1, Rules: []configdef.Rule{configdef.AtLeast(-1)}, Importance: configdef.Medium,
+		Group: groupErrors, Width: configdef.MediumWidth, DisplayName: "Dead letter queue replication factor",
+		Doc: "Copies of that topic if it must be created; -1 is the broker's default. Kafka Connect's default is 3."},
+	{Name: "errors.deadletterqueue.context.headers.enable", Type: configdef.Boolean, Default: false, Importance: configdef.Medium,
+		Group: groupErrors, Width: configdef.MediumWidth, DisplayName: "Dead letter queue headers", Doc: "Whether bad records carry headers __connect.errors.* that say where and why they failed."},
 }
 
 // frameworkKeys are the keys that the runtime itself reads of a connector of

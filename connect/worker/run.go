@@ -281,11 +281,16 @@ func (t *taskRun) sinkOnce(ctx context.Context, target host.Target, converters t
 	}
 	t.setProcess(sink.process.Stats)
 	defer t.setProcess(nil)
+	letters, err := t.openDeadLetters(ctx)
+	if err != nil {
+		return t.closeProcess(ctx, err, sink.process.Close)
+	}
+	defer letters.close()
 	t.up()
 	runErr := task.RunSink(ctx, task.SinkConfig{
 		ID: t.id, Sink: sink, ClientOpts: opts, Group: sinkGroup(t.settings, t.id.Connector), Convert: converters,
 		Touched: t.touched, Pause: t.pause, Report: t.report, Policy: t.policy(), Stats: &t.stats, Logger: t.log,
-		CommitInterval: t.cfg.CommitInterval, MaxPollRecords: intOf(settings.values, "max.poll.records", maxPollRecords),
+		DeadLetters: letters.sender(), CommitInterval: t.cfg.CommitInterval, MaxPollRecords: intOf(settings.values, "max.poll.records", maxPollRecords),
 	})
 	return t.closeProcess(ctx, runErr, sink.process.Close)
 }

@@ -59,10 +59,26 @@ func (w *Worker) validateTopics(b *infoBuilder, cfg connector.Config) {
 			b.problem(cfg, configdef.Problem{Key: key, Text: text})
 		}
 	}
+	if queue := strings.TrimSpace(cfg["errors.deadletterqueue.topic.name"]); queue != "" && consumes(cfg, queue) {
+		b.problem(cfg, configdef.Problem{Key: "errors.deadletterqueue.topic.name", Text: fmt.Sprintf(
+			"The dead letter queue topic %s is one that the connector reads: bad records would come back to it", queue)})
+	}
 	if group := sinkGroup(cfg, cfg["name"]); group == w.cfg.Group {
 		b.problem(cfg, configdef.Problem{Key: "name", Text: fmt.Sprintf(
 			"Consumer group %s conflicts with Connect worker group %s", group, w.cfg.Group)})
 	}
+}
+
+// consumes reports whether a sink reads a topic.
+func consumes(cfg connector.Config, topic string) bool {
+	if slices.Contains(splitNames(cfg["topics"]), topic) {
+		return true
+	}
+	if regex := cfg["topics.regex"]; regex != "" {
+		re, err := compileTopicRegex(regex)
+		return err == nil && re.MatchString(topic)
+	}
+	return false
 }
 
 // sinkGroup is the consumer group of a sink connector.

@@ -25,6 +25,7 @@ var (
 	sinkSent       = kafkaDesc("sink_task_sink_record_send_total", "Records that a sink task took.", "connector", "task")
 	errorFailures  = kafkaDesc("task_error_total_record_failures", "Records that failed.", "connector", "task")
 	errorSkipped   = kafkaDesc("task_error_total_records_skipped", "Records dropped by errors.tolerance.", "connector", "task")
+	deadLetters    = kafkaDesc("task_error_deadletterqueue_produce_requests", "Records written to the dead letter queue.", "connector", "task")
 	commits        = desc("connect_offset_commits_total", "Successful writes of offsets.", "connector", "task")
 	commitFailures = desc("connect_offset_commit_failures_total", "Failed writes of offsets.", "connector", "task")
 	restarts       = desc("connect_task_restarts_total", "Times that a failed task was started again.", "connector", "task")
@@ -35,7 +36,7 @@ var (
 // Describe implements prometheus.Collector.
 func (c connectCollector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		connectorCount, taskCount, connectorState, sourcePolled, sinkSent, errorFailures, errorSkipped, commits,
+		connectorCount, taskCount, connectorState, sourcePolled, sinkSent, errorFailures, errorSkipped, deadLetters, commits,
 		commitFailures, restarts, taskMemory, taskCPU,
 	} {
 		ch <- d
@@ -57,6 +58,7 @@ func (c connectCollector) Collect(ch chan<- prometheus.Metric) {
 		counter(ch, records, float64(t.Counts.Records), name, id)
 		counter(ch, errorFailures, float64(t.Counts.Failures), name, id)
 		counter(ch, errorSkipped, float64(t.Counts.Skipped), name, id)
+		counter(ch, deadLetters, float64(t.Counts.DeadLetters), name, id)
 		counter(ch, commits, float64(t.Counts.Commits), name, id)
 		counter(ch, commitFailures, float64(t.Counts.CommitFailures), name, id)
 		counter(ch, restarts, float64(t.Restarts), name, id)
