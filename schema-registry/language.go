@@ -2,6 +2,7 @@ package registry
 
 import (
 	"errors"
+	"sync"
 
 	"github.com/millrace/millrace/schema-registry/avro"
 )
@@ -50,7 +51,10 @@ func languageOf(typ string) (language, error) {
 
 type avroLanguage struct{}
 
-type avroSchema struct{ *avro.Schema }
+type avroSchema struct {
+	*avro.Schema
+	norm func() string
+}
 
 func (avroLanguage) parse(text string, refs []referenced, strict bool) (parsed, error) {
 	texts := make([]string, len(refs))
@@ -69,11 +73,11 @@ func (avroLanguage) parse(text string, refs []referenced, strict bool) (parsed, 
 	case err != nil:
 		return nil, errorf(InvalidSchema, "Invalid schema of type AVRO: %s", err)
 	}
-	return avroSchema{s}, nil
+	return avroSchema{s, sync.OnceValue(s.Normalized)}, nil
 }
 
 func (s avroSchema) canonical() string  { return s.Canonical() }
-func (s avroSchema) normalized() string { return s.Normalized() }
+func (s avroSchema) normalized() string { return s.norm() }
 
 func (s avroSchema) formatted(format string) (string, bool) {
 	if format == "resolved" {

@@ -51,7 +51,7 @@ type Registry struct {
 	state *state
 }
 
-// New checks a config. It starts nothing.
+// New checks a config and reports all its problems at once. It starts nothing.
 func New(cfg Config) (*Registry, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
@@ -68,8 +68,10 @@ func New(cfg Config) (*Registry, error) {
 	if cfg.InitTimeout < 0 || cfg.Timeout < 0 {
 		errs = append(errs, errors.New("kafkastore.timeout.ms and kafkastore.init.timeout.ms must not be negative"))
 	}
-	r := &Registry{cfg: cfg, log: cfg.Logger, cache: newCache(), writer: make(chan struct{}, 1), state: newState(cfg.Logger)}
-	return r, errors.Join(errs...)
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	return &Registry{cfg: cfg, log: cfg.Logger, cache: newCache(), writer: make(chan struct{}, 1), state: newState(cfg.Logger)}, nil
 }
 
 // Run reads the topic, calls ready, and follows the topic until ctx ends. It
@@ -80,6 +82,9 @@ func (r *Registry) Run(ctx context.Context, ready func()) error {
 		Topic: r.cfg.Topic, ReplicationFactor: r.cfg.ReplicationFactor, InitTimeout: r.cfg.InitTimeout, Timeout: r.cfg.Timeout,
 		ClientOpts: r.cfg.ClientOpts, Logger: r.log,
 	}, r.apply)
+	if ctx.Err() != nil && err != nil {
+		return nil // told to stop while starting
+	}
 	if err != nil {
 		return err
 	}

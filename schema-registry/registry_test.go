@@ -289,8 +289,14 @@ func TestNotReady(t *testing.T) {
 	if kindOf(err) != NotReady || kindOf(r.Ready()) != NotReady {
 		t.Errorf("before Run: %v", err)
 	}
-	if _, err := New(Config{Compatibility: "SOMETIMES", Timeout: -1}); err == nil || !strings.Contains(err.Error(), "schema.compatibility.level") || !strings.Contains(err.Error(), "kafkastore.timeout.ms") {
-		t.Errorf("New with bad settings: %v", err)
+}
+
+func TestConfigProblemsAreToldAtOnce(t *testing.T) {
+	_, err := New(Config{Compatibility: "SOMETIMES", Timeout: -1})
+	for _, want := range []string{"schema.compatibility.level", "BACKWARD_TRANSITIVE", "kafkastore.timeout.ms"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v: nothing about %s", err, want)
+		}
 	}
 }
 
@@ -314,5 +320,36 @@ func BenchmarkRegister(b *testing.B) {
 				}
 			})
 		})
+	}
+}
+
+// BenchmarkStart starts a registry on a topic of 10000 schemas.
+func BenchmarkStart(b *testing.B) {
+	c := brokertest.Start(b)
+	r, stop := start(b, on(c))
+	mustRegister(b, r, "first", record("f"))
+	stop()
+	client := c.Client(b, kgo.DefaultProduceTopic("_schemas"))
+	for i := range 10000 {
+		change := schemaRecord(fmt.Sprintf("s%d", i), 1, i+2, record(fmt.Sprintf("f%d", i)).Text, false)
+		k, v, err := change.Encode()
+		if err != nil {
+			b.Fatal(err)
+		}
+		client.Produce(b.Context(), &kgo.Record{Key: k, Value: v}, func(_ *kgo.Record, err error) {
+			if err != nil {
+				b.Error(err)
+			}
+		})
+	}
+	if err := client.Flush(b.Context()); err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		r, stop := start(b, on(c))
+		if s := r.Stats(); s.Schemas != 10001 {
+			b.Fatalf("%d schemas", s.Schemas)
+		}
+		stop()
 	}
 }
