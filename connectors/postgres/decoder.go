@@ -91,17 +91,28 @@ func (t *task) pump(ctx context.Context) error {
 	return nil
 }
 
-// receive takes the next chunk. While there are records it does not wait for
-// one; else it waits, but not longer than until something is due.
+// rest is how long a batch waits for more of a transaction, which is on its way.
+// It looks only after that: to be woken by each change costs more than the
+// change.
+const rest = 500 * time.Microsecond
+
+// receive takes the next frames. With records in the batch it does not wait for
+// them, or not for long; else it waits until something is due.
 func (t *task) receive(ctx context.Context) (more bool, err error) {
 	d := &t.dec
-	wait := time.Duration(0)
-	if len(t.em.batch.Records) == 0 {
-		if wait = t.due(); wait <= 0 {
+	patience := time.Duration(0)
+	if len(t.em.batch.Records) > 0 {
+		if d.inTx && !t.stream.in.waiting() {
+			if err := wait(ctx, rest); err != nil {
+				return false, err
+			}
+		}
+	} else {
+		if patience = t.due(); patience <= 0 {
 			return false, t.heartbeat(ctx)
 		}
 	}
-	frames, closed, err := t.stream.in.take(ctx, wait)
+	frames, closed, err := t.stream.in.take(ctx, patience)
 	switch {
 	case err != nil:
 		return false, err

@@ -143,6 +143,13 @@ func (f *frameBuffer) grab() (frames []byte, closed bool) {
 	return nil, f.closed
 }
 
+// waiting reports whether there are frames to take, or never will be any.
+func (f *frameBuffer) waiting() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.queue) > 0 || f.now != nil || f.closed
+}
+
 // close says that nothing more will come, and why.
 func (f *frameBuffer) close(err error) {
 	f.mu.Lock()
