@@ -105,6 +105,21 @@ func (c *Connect) SetTarget(ctx context.Context, name string, state connector.Ta
 	return do(c, func(p *parts) error { return p.Herder.SetTarget(ctx, name, state) })
 }
 
+// Offsets returns how far a connector came.
+func (c *Connect) Offsets(ctx context.Context, name string) (connector.Offsets, error) {
+	return ask(c, func(p *parts) (connector.Offsets, error) { return p.Herder.ConnectorOffsets(ctx, name) })
+}
+
+// AlterOffsets changes offsets of a stopped connector.
+func (c *Connect) AlterOffsets(ctx context.Context, name string, entries []connector.OffsetEntry) (connector.Message, error) {
+	return ask(c, func(p *parts) (connector.Message, error) { return p.Herder.AlterOffsets(ctx, name, entries) })
+}
+
+// ResetOffsets removes all offsets of a stopped connector.
+func (c *Connect) ResetOffsets(ctx context.Context, name string) (connector.Message, error) {
+	return ask(c, func(p *parts) (connector.Message, error) { return p.Herder.ResetOffsets(ctx, name) })
+}
+
 // Plugins lists what this worker can run.
 func (c *Connect) Plugins(_ context.Context, connectorsOnly bool) ([]connector.PluginInfo, error) {
 	return ask(c, func(p *parts) ([]connector.PluginInfo, error) { return p.worker.Plugins(connectorsOnly), nil })

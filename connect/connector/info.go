@@ -1,5 +1,7 @@
 package connector
 
+import "encoding/json"
+
 // Info is what the REST API tells of a connector.
 type Info struct {
 	Name   string   `json:"name"`
@@ -58,4 +60,22 @@ type ServerInfo struct {
 	Version   string `json:"version"`
 	Commit    string `json:"commit"`
 	ClusterID string `json:"kafka_cluster_id"`
+}
+
+// OffsetEntry is one partition of a connector and how far it came there, both
+// JSON objects. A sink's are {"kafka_topic":..., "kafka_partition":...} and
+// {"kafka_offset":...}. A null offset removes what is stored.
+type OffsetEntry struct {
+	Partition json.RawMessage `json:"partition"`
+	Offset    json.RawMessage `json:"offset"`
+}
+
+// Offsets is the body of the offsets endpoints (KIP-875).
+type Offsets struct {
+	Offsets []OffsetEntry `json:"offsets"`
+}
+
+// Message is an answer that only says something.
+type Message struct {
+	Message string `json:"message"`
 }

@@ -38,6 +38,7 @@ type Worker interface {
 	Validate(ctx context.Context, cfg connector.Config) (worker.Infos, error)
 	// Kind returns which way a class moves records, Unknown if it is unknown.
 	Kind(cfg connector.Config) connector.Kind
+	SinkGroups
 }
 
 // Report takes in a change of state. trace is empty but for Failed.

@@ -110,6 +110,17 @@ func (w *fakeWorker) Validate(_ context.Context, cfg connector.Config) (worker.I
 
 func (w *fakeWorker) Kind(connector.Config) connector.Kind { return connector.Source }
 
+func (w *fakeWorker) SinkOffsets(context.Context, string, connector.Config) ([]connector.OffsetEntry, error) {
+	return nil, nil
+}
+func (w *fakeWorker) PutSinkOffsets(context.Context, string, connector.Config, []connector.OffsetEntry) error {
+	return nil
+}
+func (w *fakeWorker) ResetSinkOffsets(context.Context, string, connector.Config) error { return nil }
+func (w *fakeWorker) VouchForOffsets(context.Context, connector.Config, []connector.OffsetEntry) (bool, error) {
+	return true, nil
+}
+
 // startHerder runs a herder on a broker until the test ends or stop is called.
 func startHerder(t *testing.T, c *brokertest.Cluster, w Worker) (h *Herder, stop func()) {
 	t.Helper()

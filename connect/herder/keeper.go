@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/millrace/millrace/connect/connector"
@@ -21,6 +22,7 @@ type keeper struct {
 	wake  chan struct{} // cap 1
 	conn  *instance
 	tasks map[int]*instance
+	busy  atomic.Bool // a connector object or tasks run
 
 	mu       sync.Mutex // guards below
 	restart  *connector.RestartRequest
@@ -100,6 +102,7 @@ func (k *keeper) run(ctx context.Context) {
 		}
 		k.carryOutRequests(ctx)
 		k.reconcile(ctx, snap, cfg)
+		k.busy.Store(k.conn != nil || len(k.tasks) > 0)
 		select {
 		case <-ctx.Done():
 			k.haltAll()

@@ -35,6 +35,9 @@ type Worker interface {
 	TaskStatus(ctx context.Context, id connector.TaskID) (connector.TaskState, error)
 	Tasks(ctx context.Context, name string) ([]connector.TaskInfo, error)
 	Topics(ctx context.Context, name string) ([]string, error)
+	Offsets(ctx context.Context, name string) (connector.Offsets, error)
+	AlterOffsets(ctx context.Context, name string, entries []connector.OffsetEntry) (connector.Message, error)
+	ResetOffsets(ctx context.Context, name string) (connector.Message, error)
 	// Restart carries out a request without flags at once; any other it plans
 	// and returns the plan.
 	Restart(ctx context.Context, req connector.RestartRequest) (connector.StateInfo, error)
@@ -76,6 +79,9 @@ func Routes(w Worker, log *slog.Logger) chi.Router {
 	r.Put("/connectors/{connector}/resume", a.handle(a.target(connector.TargetStarted, http.StatusAccepted)))
 	r.Put("/connectors/{connector}/stop", a.handle(a.target(connector.TargetStopped, http.StatusNoContent)))
 	r.Get("/connectors/{connector}/topics", a.handle(a.topics))
+	r.Get("/connectors/{connector}/offsets", a.handle(a.offsets))
+	r.Patch("/connectors/{connector}/offsets", a.handle(a.alterOffsets))
+	r.Delete("/connectors/{connector}/offsets", a.handle(a.resetOffsets))
 	r.Get("/connector-plugins", a.handle(a.plugins))
 	r.Get("/connector-plugins/{plugin}/config", a.handle(a.pluginConfig))
 	r.Put("/connector-plugins/{plugin}/config/validate", a.handle(a.validate))

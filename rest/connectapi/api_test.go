@@ -81,6 +81,15 @@ func (w *fakeWorker) Tasks(_ context.Context, name string) ([]connector.TaskInfo
 func (w *fakeWorker) Topics(_ context.Context, name string) ([]string, error) {
 	return []string{"t"}, w.find(name)
 }
+func (w *fakeWorker) Offsets(_ context.Context, name string) (connector.Offsets, error) {
+	return connector.Offsets{Offsets: []connector.OffsetEntry{{Partition: []byte(`{"f":"x"}`), Offset: []byte(`{"n":1}`)}}}, w.find(name)
+}
+func (w *fakeWorker) AlterOffsets(_ context.Context, name string, entries []connector.OffsetEntry) (connector.Message, error) {
+	return connector.Message{Message: string(entries[0].Partition) + string(entries[0].Offset)}, w.find(name)
+}
+func (w *fakeWorker) ResetOffsets(_ context.Context, name string) (connector.Message, error) {
+	return connector.Message{Message: "reset"}, w.find(name)
+}
 func (w *fakeWorker) Restart(ctx context.Context, req connector.RestartRequest) (connector.StateInfo, error) {
 	w.restart = req
 	return w.Status(ctx, req.Connector)
@@ -169,6 +178,10 @@ func TestAnswers(t *testing.T) {
 		{"PUT", "/connectors/a/resume", "", 202, ""},
 		{"PUT", "/connectors/a/stop", "", 204, ""},
 		{"GET", "/connectors/a/topics", "", 200, `{"a":{"topics":["t"]}}`},
+		{"GET", "/connectors/a/offsets", "", 200, `{"offsets":[{"partition":{"f":"x"},"offset":{"n":1}}]}`},
+		{"PATCH", "/connectors/a/offsets", `{"offsets":[{"partition":{"p":1},"offset":null}]}`, 200, `{"message":"{\"p\":1}null"}`},
+		{"DELETE", "/connectors/a/offsets", "", 200, `{"message":"reset"}`},
+		{"GET", "/connectors/gone/offsets", "", 404, `{"error_code":404,"message":"Connector gone not found"}`},
 		{"GET", "/connector-plugins", "", 200, `[{"class":"X","type":"source","version":"1"}]`},
 		{"GET", "/connector-plugins?connectorsOnly=false", "", 200, `[{"class":"C","type":"converter"}]`},
 		{"GET", "/connector-plugins/X/config", "", 200, `["X"]`},

@@ -180,6 +180,25 @@ func (a *api) topics(r *http.Request) (any, error) {
 	})
 }
 
+// offsets: GET /connectors/{connector}/offsets (KIP-875)
+func (a *api) offsets(r *http.Request) (any, error) { return withName(r, a.worker.Offsets) }
+
+// alterOffsets: PATCH /connectors/{connector}/offsets. 400 unless stopped.
+func (a *api) alterOffsets(r *http.Request) (any, error) {
+	name, err := param(r, "connector")
+	if err != nil {
+		return nil, err
+	}
+	var body connector.Offsets
+	if err := reply.Decode(r, &body); err != nil {
+		return nil, err
+	}
+	return a.worker.AlterOffsets(r.Context(), name, body.Offsets)
+}
+
+// resetOffsets: DELETE /connectors/{connector}/offsets. 400 unless stopped.
+func (a *api) resetOffsets(r *http.Request) (any, error) { return withName(r, a.worker.ResetOffsets) }
+
 // taskStatus: GET /connectors/{connector}/tasks/{task}/status
 func (a *api) taskStatus(r *http.Request) (any, error) {
 	id, err := taskParam(r)
