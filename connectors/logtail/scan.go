@@ -225,7 +225,7 @@ func (t *task) forget(f *file) bool {
 	if f.handle != nil && f.ended && lost >= t.rotateWait {
 		fi, err := f.handle.Stat()
 		deleted = err == nil && links(fi) == 0
-		t.flushNow(f)
+		t.flushGroup(f, true) // nothing more will come
 		t.closeFile(f)
 	}
 	if !deleted && lost < t.forgetAfter {
@@ -238,9 +238,6 @@ func (t *task) forget(f *file) bool {
 	}
 	return true
 }
-
-// flushNow hands over the group of a file that will not be read again.
-func (t *task) flushNow(f *file) { t.flushGroup(f, true) }
 
 // adopt gives the file that a copy was made of the place of the copy, and
 // reports whether there was one.

@@ -21,12 +21,11 @@ var sessionSettings = map[string]string{
 
 // SQLSTATE codes that decide what is done.
 const (
-	codeActive      = "55006" // object_in_use: another connection has the slot
-	codeUndefined   = "42704" // undefined_object: no such slot or publication
-	codeNoTable     = "42P01"
-	codeDuplicate   = "42710"
-	codeTerminated  = "57P01"
-	codeNotPrepared = "55000"
+	codeActive     = "55006" // object_in_use: another connection has the slot
+	codeUndefined  = "42704" // undefined_object: no such slot or publication
+	codeNoTable    = "42P01"
+	codeDuplicate  = "42710"
+	codeTerminated = "57P01"
 )
 
 // connect opens a connection, for replication commands or for queries. The
