@@ -82,11 +82,7 @@ func (r *Registry) settings(name string) settings {
 func (r *Registry) GlobalConfig() SubjectConfig {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	c := publicConfig(r.state.configs[scope{global: true}])
-	if c.Compatibility == nil {
-		c.Compatibility = &r.cfg.Compatibility
-	}
-	return c
+	return r.withLevel(publicConfig(r.state.configs[scope{global: true}]))
 }
 
 // Config returns what is set for a subject, or with orGlobal what holds for
@@ -101,17 +97,25 @@ func (r *Registry) Config(subject string, orGlobal bool) (SubjectConfig, error) 
 	}
 	for _, s := range at {
 		if c := r.state.configs[s]; c != nil {
-			out := publicConfig(c)
-			if out.Compatibility == nil && orGlobal {
-				out.Compatibility = &r.cfg.Compatibility
+			if orGlobal {
+				return r.withLevel(publicConfig(c)), nil
 			}
-			return out, nil
+			return publicConfig(c), nil
 		}
 	}
 	if orGlobal {
-		return SubjectConfig{Compatibility: &r.cfg.Compatibility}, nil
+		return r.withLevel(SubjectConfig{}), nil
 	}
 	return SubjectConfig{}, errorf(NoSubjectConfig, "Subject '%s' does not have subject-level compatibility configured", subject)
+}
+
+// withLevel fills in the level that holds where none is set.
+func (r *Registry) withLevel(c SubjectConfig) SubjectConfig {
+	if c.Compatibility == nil {
+		level := r.cfg.Compatibility
+		c.Compatibility = &level
+	}
+	return c
 }
 
 func publicConfig(c *store.Config) SubjectConfig {

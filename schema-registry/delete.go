@@ -117,10 +117,17 @@ func (s *state) forget(name string) []store.Change {
 	return out
 }
 
-// softDeleted is the record of a version that is deleted softly.
-func (e *entry) softDeleted() *store.Schema {
+// record is what the topic has of a version.
+func (e *entry) record() *store.Schema {
 	return &store.Schema{
 		Subject: e.Subject, Version: e.Version, ID: e.ID, MD5: e.hash[:], Type: e.Type, References: e.References,
-		Metadata: e.Metadata, RuleSet: e.RuleSet, Text: e.Text, Deleted: true,
+		Metadata: e.Metadata, RuleSet: e.RuleSet, Text: e.Text, Deleted: e.Deleted,
 	}
+}
+
+// softDeleted is the record of a version that is deleted softly.
+func (e *entry) softDeleted() *store.Schema {
+	s := e.record()
+	s.Deleted = true
+	return s
 }

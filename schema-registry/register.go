@@ -84,17 +84,30 @@ func (r *Registry) register(ctx context.Context, name string, c *candidate, d Dr
 		if err := log.Append(ctx, changes...); err != nil {
 			return storeError(err)
 		}
-		r.mu.RLock()
-		defer r.mu.RUnlock()
-		if sub := r.state.subjects[name]; sub != nil {
-			if e := sub.version(v.Version, false); e != nil && e.ID == v.ID && e.hash == c.hash {
-				out = e
-				r.counters.registrations.Add(1)
-			}
+		e := r.at(place{name, v.Version})
+		switch {
+		case e != nil && e.ID == v.ID && e.hash == c.hash:
+			out = e
+			r.counters.registrations.Add(1)
+		case e != nil:
+			// Another writer's version stands at that place. Compaction would
+			// keep the record just written in its stead: put it back on top.
+			return storeError(log.Append(ctx, store.Change{Key: schemaKey(name, e.Version), Schema: e.record()}))
 		}
 		return nil
 	})
 	return out, err
+}
+
+// at returns a version, deleted or not, or nil.
+func (r *Registry) at(p place) *entry {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	sub := r.state.subjects[p.subject]
+	if sub == nil {
+		return nil
+	}
+	return sub.version(p.version, true)
 }
 
 // mayRegister checks mode and compatibility.

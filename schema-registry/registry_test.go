@@ -260,6 +260,44 @@ func TestTwoRegistriesOnOneTopic(t *testing.T) {
 	}
 }
 
+// Two registries that write at once choose the same ids and versions. The first
+// record counts, and the other registry tries again.
+func TestTwoRegistriesAtOnce(t *testing.T) {
+	c := brokertest.Start(t)
+	a, stopA := start(t, on(c))
+	b, stopB := start(t, on(c))
+	var mu sync.Mutex
+	all := map[int]Schema{}
+	var wg sync.WaitGroup
+	for i, r := range []*Registry{a, b} {
+		wg.Go(func() {
+			for n := range 30 {
+				s, err := r.Register(t.Context(), "s", record(fmt.Sprintf("f%d_%d", i, n)), false)
+				if err != nil {
+					t.Errorf("registry %d: %v", i, err)
+					return
+				}
+				mu.Lock()
+				if before, taken := all[s.ID]; taken {
+					t.Errorf("id %d stands for %s and %s", s.ID, before.Text, s.Text)
+				}
+				all[s.ID] = *s
+				mu.Unlock()
+			}
+		})
+	}
+	wg.Wait()
+	t.Logf("%d records were too late", a.Stats().Rejected)
+	stopA()
+	stopB()
+	r, _ := start(t, on(c))
+	for id, want := range all {
+		if got, err := r.Version("s", want.Version, false); err != nil || got.ID != id || got.Text != want.Text {
+			t.Errorf("version %d: %+v, %v, want %+v", want.Version, got, err, want)
+		}
+	}
+}
+
 // Versions that were registered are answered without the log.
 func TestKnownSchemasNeedNoLog(t *testing.T) {
 	c := brokertest.Start(t)

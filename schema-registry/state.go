@@ -144,7 +144,7 @@ func (s *state) put(c store.Change) {
 	e.GUID = e.hash.guid()
 	ctx, _ := split(e.Subject)
 	sp := s.space(ctx)
-	if old := sp.ids[e.ID]; old != nil && old.hash != e.hash && !old.heldOnlyAt(e.place()) {
+	if old := sp.ids[e.ID]; old != nil && old.hash != e.hash && !old.rewrittenBy(e) {
 		s.rejected++
 		s.log.Warn("record with the id of another schema left out", "subject", e.Subject, "version", e.Version, "id", e.ID, "offset", c.Offset)
 		return
@@ -167,9 +167,11 @@ func (s *state) put(c store.Change) {
 	}
 }
 
-func (c *content) heldOnlyAt(p place) bool {
-	_, ok := c.holders[p]
-	return ok && len(c.holders) == 1
+// rewrittenBy reports whether e is the only version with an id, recorded again
+// with another hash, as a registry does that has learnt to compute it.
+func (c *content) rewrittenBy(e *entry) bool {
+	old, ok := c.holders[e.place()]
+	return ok && len(c.holders) == 1 && old.Text == e.Text
 }
 
 func (s *state) hold(sp *idSpace, e *entry) {

@@ -33,6 +33,7 @@ func TestRecordsAsFound(t *testing.T) {
 		{"id 0 of old topics", []store.Change{schemaRecord("s", 1, 0, `"int"`, false)}, "s/1=0 ", 0},
 		{"the last record counts", []store.Change{schemaRecord("s", 1, 1, `"int"`, false), schemaRecord("s", 1, 2, `"long"`, false)}, "s/1=2 ", 2},
 		{"an id keeps its meaning", []store.Change{schemaRecord("s", 1, 1, `"int"`, false), schemaRecord("t", 1, 1, `"long"`, false)}, "s/1=1 ", 1},
+		{"an id keeps its meaning at its place", []store.Change{schemaRecord("s", 1, 1, `"int"`, false), schemaRecord("s", 1, 1, `"long"`, false)}, "s/1=1 ", 1},
 		{"a meaning nobody holds any more", []store.Change{schemaRecord("s", 1, 1, `"int"`, false), gone("s", 1), schemaRecord("t", 1, 1, `"long"`, false)}, "t/1=1 ", 1},
 		{"tombstones of nothing", []store.Change{gone("s", 1), {Key: store.Key{Type: store.ConfigKey, Subject: "s"}}, {Key: store.Key{Type: store.ModeKey, Global: true}}}, "", 0},
 		{"contexts apart", []store.Change{schemaRecord("s", 1, 1, `"int"`, false), schemaRecord(":.x:s", 1, 1, `"long"`, false)}, ":.x:s/1=1 s/1=1 ", 1},
