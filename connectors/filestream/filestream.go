@@ -20,7 +20,7 @@ func Connectors() []sdk.Connector {
 				"org.apache.kafka.connect.file.FileStreamSourceConnector",
 				"FileStreamSourceConnector", "FileStreamSource",
 			},
-			Documentation: "docs/connectors/filestream.md",
+			Documentation: "connectors/filestream/README.md",
 			Source:        Source{},
 		},
 		{
@@ -29,7 +29,7 @@ func Connectors() []sdk.Connector {
 				"org.apache.kafka.connect.file.FileStreamSinkConnector",
 				"FileStreamSinkConnector", "FileStreamSink",
 			},
-			Documentation: "docs/connectors/filestream.md",
+			Documentation: "connectors/filestream/README.md",
 			Sink:          Sink{},
 		},
 	}

@@ -22,7 +22,7 @@ func Connectors() []sdk.Connector {
 	return []sdk.Connector{{
 		Name: "log-tail", Version: Version,
 		Classes:       []string{"io.millrace.LogTailSource", "LogTailSource", "LogTail"},
-		Documentation: "docs/connectors/logtail.md",
+		Documentation: "connectors/logtail/README.md",
 		Source:        Source{},
 	}}
 }

@@ -25,7 +25,7 @@ func Connectors() []sdk.Connector {
 			"io.debezium.connector.postgresql.PostgresConnector", "PostgresConnector", "Postgres",
 			"io.millrace.PostgresCdcSource", "PostgresCdcSource",
 		},
-		Documentation: "docs/connectors/postgres.md",
+		Documentation: "connectors/postgres/README.md",
 		Source:        Source{},
 	}}
 }
