@@ -56,7 +56,11 @@ func only(name string, def configdef.Def, make func(settings, configdef.Config) 
 // classes is the list of what exists. Where two have the same simple name the
 // first answers to it.
 var classes = slices.Concat(
+	only(kafka+"DropHeaders", dropHeadersDef, newDropHeaders),
+	only(kafka+"Filter", nil, newFilter),
+	both(kafka+"HoistField", hoistFieldDef, newHoistField),
 	both(kafka+"InsertField", insertFieldDef, newInsertField),
+	only(kafka+"InsertHeader", insertHeaderDef, newInsertHeader),
 	only(kafka+"RegexRouter", regexRouterDef, newRegexRouter, "io.confluent.connect.cloud.transforms.TopicRegexRouter"),
 	both(kafka+"ReplaceField", replaceFieldDef, newReplaceField, confluent+"ReplaceField"),
 

@@ -121,7 +121,8 @@ func (p *unwrapPlan) present(c *cell) (before, after bool, err error) {
 	r := p.reader
 	r.Reset(c.datum.Row)
 	r.EnterStruct()
-	for i := 0; i <= max(p.before.index, p.after.index); i++ {
+	last := max(p.before.index, p.after.index)
+	for i := 0; i <= last; i++ {
 		there := !r.Null()
 		switch i {
 		case p.before.index:
@@ -129,7 +130,7 @@ func (p *unwrapPlan) present(c *cell) (before, after bool, err error) {
 		case p.after.index:
 			after = there
 		}
-		if there {
+		if there && i < last {
 			r.Skip()
 		}
 	}
