@@ -2,14 +2,27 @@ package registry
 
 import (
 	"context"
+	"math/rand/v2"
 	"strings"
+	"time"
 
 	"github.com/millrace/millrace/schema-registry/store"
 )
 
 // attempts bounds how often a registration is tried again after another writer
 // of the topic took the id it had chosen.
-const attempts = 10
+const attempts = 20
+
+// sidestep waits a random while after the nth try, so that writers who are in
+// each other's way do not stay in step.
+func sidestep(ctx context.Context, n int) error {
+	select {
+	case <-time.After(rand.N(time.Millisecond << min(n, 7))):
+		return nil
+	case <-ctx.Done():
+		return &Error{Kind: Timeout, text: "the request was given up: " + context.Cause(ctx).Error(), err: context.Cause(ctx)}
+	}
+}
 
 // Register adds a schema to a subject, or returns the version that holds it
 // already. The same schema has the same id under every subject of a context.
@@ -42,13 +55,16 @@ func (r *Registry) Register(ctx context.Context, subject string, d Draft, normal
 			return nil, err
 		}
 	}
-	for range attempts {
+	for n := range attempts {
 		e, err := r.register(ctx, name, c, d)
-		if e != nil || err != nil {
-			if err != nil {
-				return nil, err
-			}
+		if err != nil {
+			return nil, err
+		}
+		if e != nil {
 			return &e.Schema, nil
+		}
+		if err := sidestep(ctx, n); err != nil {
+			return nil, err
 		}
 	}
 	return nil, errorf(StoreFailed, "other writers of the topic took %d ids in a row: only one registry may write to it", attempts)

@@ -84,21 +84,24 @@ func (l *Log) catchUp(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return l.await(ctx, end, func() (int64, error) {
-		l.opts.Logger.Debug("end of topic probed", "topic", l.opts.Topic, "offset", end)
-		l.mu.Lock()
-		probe := Change{Key: Key{Type: NoopKey}, MaxIDs: l.maxIDs} // or compaction would lose them
-		l.mu.Unlock()
-		k, v, err := probe.Encode()
-		if err != nil {
-			return 0, err
-		}
-		r := &kgo.Record{Topic: l.opts.Topic, Partition: partition, Key: k, Value: v}
-		if err := l.client.ProduceSync(ctx, r).FirstErr(); err != nil {
-			return 0, err
-		}
-		return r.Offset + 1, nil
-	})
+	return l.await(ctx, end, func() (int64, error) { return l.probe(ctx) })
+}
+
+// probe writes a record that changes nothing and returns the offset behind it.
+func (l *Log) probe(ctx context.Context) (int64, error) {
+	l.mu.Lock()
+	c := Change{Key: Key{Type: NoopKey}, MaxIDs: l.maxIDs} // or compaction would lose them
+	l.mu.Unlock()
+	k, v, err := c.Encode()
+	if err != nil {
+		return 0, err
+	}
+	r := &kgo.Record{Topic: l.opts.Topic, Partition: partition, Key: k, Value: v}
+	if err := l.client.ProduceSync(ctx, r).FirstErr(); err != nil {
+		return 0, fmt.Errorf("probe the end: %w", err)
+	}
+	l.opts.Logger.Debug("end of topic probed", "topic", l.opts.Topic, "offset", r.Offset)
+	return r.Offset + 1, nil
 }
 
 // end returns the log end offset. A topic that was just created has no leader

@@ -212,6 +212,26 @@ func TestForeignAndBrokenRecordsAreSkipped(t *testing.T) {
 	}
 }
 
+// Compaction may leave an end that no record is at. Then a record is written
+// to read, and the ids that the last of its key held are not lost by that.
+func TestEndWithoutRecord(t *testing.T) {
+	l, f := open(t, brokertest.Start(t))
+	ids := Change{Key: Key{Type: NoopKey}, MaxIDs: &MaxIDs{map[string]int{".": 9}}}
+	if err := l.Append(t.Context(), ids); err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithTimeout(t.Context(), 20*time.Second)
+	defer stop()
+	if err := l.await(ctx, 2, func() (int64, error) { return l.probe(ctx) }); err != nil {
+		t.Fatal(err)
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.all) != 2 || !reflect.DeepEqual(f.all[1].MaxIDs, ids.MaxIDs) {
+		t.Errorf("applied %+v", f.all)
+	}
+}
+
 func TestTopicsThatWillNotDo(t *testing.T) {
 	for _, tt := range []struct {
 		name, want string
