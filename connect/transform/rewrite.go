@@ -29,7 +29,7 @@ const added = -1
 type rewrite struct {
 	in, out      *data.Schema
 	cols         []column
-	withDefaults bool // a null is read as the field's default
+	withDefaults bool // nulls of some fields are read as their defaults
 
 	copies []copying // of the column's field
 	reader *data.RowReader
@@ -38,11 +38,12 @@ type rewrite struct {
 
 // compileRewrite builds the output schema on top of out.
 func compileRewrite(in *data.Schema, out *data.Builder, cols []column, withDefaults bool) (*rewrite, error) {
-	p := &rewrite{in: in, cols: cols, withDefaults: withDefaults, copies: make([]copying, len(cols))}
+	p := &rewrite{in: in, cols: cols, copies: make([]copying, len(cols))}
 	for i, c := range cols {
 		out.Field(c.name, c.schema)
 		if c.from != added {
 			p.copies[i] = copyingOf(in.Fields()[c.from].Schema)
+			p.withDefaults = p.withDefaults || withDefaults && replaceable(c.schema)
 		}
 	}
 	var err error
@@ -51,6 +52,12 @@ func compileRewrite(in *data.Schema, out *data.Builder, cols []column, withDefau
 	}
 	p.reader, p.writer = data.NewRowReader(in), data.NewRowWriter(p.out)
 	return p, nil
+}
+
+// replaceable reports whether a null of a schema may be read as its default.
+func replaceable(s *data.Schema) bool {
+	_, ok := s.Default()
+	return ok && s.Optional()
 }
 
 // keepColumn takes over a field of the input.

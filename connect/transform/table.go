@@ -58,11 +58,14 @@ func only(name string, def configdef.Def, make func(settings, configdef.Config) 
 var classes = slices.Concat(
 	only(kafka+"DropHeaders", dropHeadersDef, newDropHeaders),
 	only(kafka+"Filter", nil, newFilter),
+	both(kafka+"ExtractField", extractFieldDef, newExtractField),
 	both(kafka+"HoistField", hoistFieldDef, newHoistField),
 	both(kafka+"InsertField", insertFieldDef, newInsertField),
 	only(kafka+"InsertHeader", insertHeaderDef, newInsertHeader),
 	only(kafka+"RegexRouter", regexRouterDef, newRegexRouter, "io.confluent.connect.cloud.transforms.TopicRegexRouter"),
+	both(kafka+"MaskField", maskFieldDef, newMaskField),
 	both(kafka+"ReplaceField", replaceFieldDef, newReplaceField, confluent+"ReplaceField"),
+	only(kafka+"ValueToKey", valueToKeyDef, newValueToKey),
 
 	only(debezium+"ExtractNewRecordState", unwrapDef, newUnwrap, debezium+"UnwrapFromEnvelope"),
 )

@@ -133,7 +133,7 @@ func (t *unwrap) Apply(r *Record) (bool, error) {
 	}
 	switch {
 	case after || t.rewrites():
-		err = body.apply(r, c, t)
+		err = body.apply(r, c)
 	case t.mode == deleteDrop:
 		return false, nil
 	case t.mode == deleteTombstone:

@@ -27,6 +27,7 @@ type unwrapBody struct {
 	held      []held
 	visits    []visit
 	rowToRow  bool
+	defaults  bool // nulls of some columns are read as their defaults
 	lastVisit int
 }
 
@@ -58,6 +59,7 @@ func (t *unwrap) compileBody(env *data.Schema, f data.Field, deleted string) (*u
 	out := withFields(data.CopyBasics(f.Schema), f.Schema)
 	for _, field := range f.Schema.Fields() {
 		b.copies = append(b.copies, copyingOf(field.Schema))
+		b.defaults = b.defaults || t.withDefaults && replaceable(field.Schema)
 	}
 	if deleted != "" {
 		out.Field(deletedField, data.OptionalStringSchema)
@@ -138,9 +140,9 @@ func (p *unwrapPlan) present(c *cell) (before, after bool, err error) {
 }
 
 // apply makes the row the value, with what is added to it.
-func (b *unwrapBody) apply(r *Record, c *cell, t *unwrap) error {
-	if c.replaced || !b.rowToRow || t.withDefaults && c.datum.NullDefault {
-		return b.applyStruct(r, c, t.withDefaults)
+func (b *unwrapBody) apply(r *Record, c *cell) error {
+	if c.replaced || !b.rowToRow || b.defaults && c.datum.NullDefault {
+		return b.applyStruct(r, c)
 	}
 	return b.applyRow(r, c)
 }
@@ -185,7 +187,7 @@ func (b *unwrapBody) applyRow(r *Record, c *cell) error {
 	return nil
 }
 
-func (b *unwrapBody) applyStruct(r *Record, c *cell, withDefaults bool) error {
+func (b *unwrapBody) applyStruct(r *Record, c *cell) error {
 	env, err := c.structOf("change events")
 	if err != nil {
 		return err
@@ -193,7 +195,7 @@ func (b *unwrapBody) applyStruct(r *Record, c *cell, withDefaults bool) error {
 	row, _ := env.AtWithoutDefault(b.index).(*data.Struct)
 	out, next := data.NewStruct(b.out), len(b.copies)
 	for i := range b.copies {
-		if err := put(out, i, fieldOf(row, i, withDefaults)); err != nil {
+		if err := put(out, i, fieldOf(row, i, b.defaults)); err != nil {
 			return err
 		}
 	}
