@@ -89,7 +89,7 @@ func unknownKeys(props map[string]string) []configdef.Problem {
 		if slices.ContainsFunc(workerPrefixes, func(p string) bool { return strings.HasPrefix(name, p) }) {
 			continue
 		}
-		text := "unknown key"
+		text := "unknown key " + name
 		if near := workerKeys.Nearest(name); near != "" {
 			text += "; did you mean " + near + "?"
 		}

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"net/http"
 	"path/filepath"
@@ -93,7 +92,7 @@ func (n *node) addBroker() (*broker.Broker, error) {
 		Listeners: []broker.Listener{{Name: "PLAINTEXT", Listener: l, Advertised: advertisedAddr(advertised)}},
 	})
 	if err != nil {
-		return nil, fmt.Errorf("configuration of the broker:\n%w", err)
+		return nil, n.settings.inSection("broker", "broker", err)
 	}
 	n.units = append(n.units, unit{"broker", func(ctx context.Context, ready func()) error {
 		return runBroker(ctx, b, ready)
@@ -123,7 +122,7 @@ func (n *node) newWorker(clients []kgo.Opt) (*connect.Connect, error) {
 		RegistryURL: n.registryURL(), Version: info.Version, Commit: info.Commit, Logger: n.log.With("role", "connect"),
 	})
 	if err != nil {
-		return nil, fmt.Errorf("configuration of the Connect worker:\n%w", err)
+		return nil, n.settings.inSection("connect", "Connect worker", err)
 	}
 	return w, nil
 }

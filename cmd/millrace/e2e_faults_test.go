@@ -176,6 +176,7 @@ func (s *server) checkOnce(topic string, want map[string]bool) {
 var brokenPlugins = map[string]struct{ script, want string }{
 	"dies":    {"#!/bin/sh\necho going down >&2\nexit 3\n", "ended before it was ready"},
 	"garbage": {"#!/bin/sh\necho this is no handshake\nsleep 60\n", "does not speak as a plugin does"},
+	"hangs":   {"#!/bin/sh\nsleep 600\n", "was not ready in time"},
 	"no-exec": {"\x00\x01\x02 not a program", "cannot be executed"},
 }
 

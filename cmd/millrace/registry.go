@@ -38,12 +38,12 @@ func (n *node) addRegistry(clients []kgo.Opt) error {
 	}
 	cfg, err := parseRegistry(n.settings.section("registry"))
 	if err != nil {
-		return fmt.Errorf("configuration of the schema registry:\n%w", err)
+		return n.settings.inSection("registry", "schema registry", err)
 	}
 	cfg.ClientOpts, cfg.Logger = clients, n.log.With("role", "registry")
 	reg, err := registry.New(cfg)
 	if err != nil {
-		return fmt.Errorf("configuration of the schema registry:\n%w", err)
+		return n.settings.inSection("registry", "schema registry", err)
 	}
 	n.addrs.Registry = l.Addr().String()
 	n.units = append(n.units, unit{"schema registry", reg.Run}, unit{"schema registry REST server", func(ctx context.Context, ready func()) error {

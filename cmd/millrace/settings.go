@@ -151,6 +151,18 @@ func (s settings) section(name string) map[string]string {
 	return out
 }
 
+// inSection tells of problems that a role has with its settings, and where
+// those that it names were made.
+func (s settings) inSection(name, role string, err error) error {
+	text := fmt.Sprintf("configuration of the %s:\n%v", role, err)
+	for _, k := range sortedKeys(s.section(name)) {
+		if strings.Contains(err.Error(), k) {
+			text += fmt.Sprintf("\n(%s.%s is set by %s)", name, k, s[name+"."+k].from)
+		}
+	}
+	return errors.New(text + "\nThe keys and what they accept are in docs/configuration.md")
+}
+
 // problem is what is wrong with one setting.
 type problem struct {
 	key string

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -97,6 +98,38 @@ func TestImageKey(t *testing.T) {
 	} {
 		if got := imageKey(in); got != want {
 			t.Errorf("imageKey(%s) = %s, want %s", in, got, want)
+		}
+	}
+}
+
+func TestRolesProblemsNameKeyValueAndPlace(t *testing.T) {
+	for _, tt := range []struct {
+		env  string
+		want []string
+	}{
+		{"KAFKA_LOG_SEGMENT_BYTES=abc", []string{"log.segment.bytes", `"abc"`, "whole number", "environment KAFKA_LOG_SEGMENT_BYTES"}},
+		{"MILLRACE_BROKER_WINGS=2", []string{"wings", "environment MILLRACE_BROKER_WINGS", "docs/configuration.md"}},
+		{"CONNECT_GROUP_IDD=x", []string{"group.idd", "did you mean group.id?", "environment CONNECT_GROUP_IDD"}},
+		{"CONNECT_OFFSET_FLUSH_INTERVAL_MS=no", []string{"offset.flush.interval.ms", "no", "Not a number", "environment CONNECT_OFFSET_FLUSH_INTERVAL_MS"}},
+		{"SCHEMA_REGISTRY_KAFKASTORE_TOPICS=x", []string{"kafkastore.topics", "did you mean kafkastore.topic?"}},
+		{"SCHEMA_REGISTRY_SCHEMA_COMPATIBILITY_LEVEL=most", []string{"schema.compatibility.level"}},
+	} {
+		s, err := readSettings(newServer().Flags(), []string{
+			tt.env, "MILLRACE_KAFKA_ADDR=127.0.0.1:0", "MILLRACE_CONNECT_ADDR=127.0.0.1:0", "MILLRACE_REGISTRY_ADDR=127.0.0.1:0",
+			"MILLRACE_DATA_DIR=" + t.TempDir(),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = serve(t.Context(), s, io.Discard)
+		if err == nil {
+			t.Errorf("%s was taken in", tt.env)
+			continue
+		}
+		for _, w := range tt.want {
+			if !strings.Contains(err.Error(), w) {
+				t.Errorf("%s: error %q does not say %q", tt.env, err, w)
+			}
 		}
 	}
 }

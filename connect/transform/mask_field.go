@@ -72,16 +72,7 @@ func (t *maskField) compile(s *data.Schema) (*rewrite, error) {
 		}
 		cols = append(cols, col)
 	}
-	return compileRewrite(s, withDefaultOf(data.CopyBasics(s), s), cols, t.withDefaults)
-}
-
-// withDefaultOf keeps what CopyBasics drops of a struct's schema and can be
-// set before the fields are there.
-func withDefaultOf(b *data.Builder, s *data.Schema) *data.Builder {
-	if s.Optional() {
-		b.Optional()
-	}
-	return b
+	return newRewrite(s, s, cols, t.withDefaults), nil
 }
 
 // maskOf is the mask of values of a schema.

@@ -38,20 +38,27 @@ type rewrite struct {
 
 // compileRewrite builds the output schema on top of out.
 func compileRewrite(in *data.Schema, out *data.Builder, cols []column, withDefaults bool) (*rewrite, error) {
-	p := &rewrite{in: in, cols: cols, copies: make([]copying, len(cols))}
-	for i, c := range cols {
+	for _, c := range cols {
 		out.Field(c.name, c.schema)
+	}
+	s, err := out.Build()
+	if err != nil {
+		return nil, err
+	}
+	return newRewrite(in, s, cols, withDefaults), nil
+}
+
+// newRewrite compiles a rewrite to a schema whose fields are those of cols.
+func newRewrite(in, out *data.Schema, cols []column, withDefaults bool) *rewrite {
+	p := &rewrite{in: in, out: out, cols: cols, copies: make([]copying, len(cols)),
+		reader: data.NewRowReader(in), writer: data.NewRowWriter(out)}
+	for i, c := range cols {
 		if c.from != added {
 			p.copies[i] = copyingOf(in.Fields()[c.from].Schema)
 			p.withDefaults = p.withDefaults || withDefaults && replaceable(c.schema)
 		}
 	}
-	var err error
-	if p.out, err = out.Build(); err != nil {
-		return nil, err
-	}
-	p.reader, p.writer = data.NewRowReader(in), data.NewRowWriter(p.out)
-	return p, nil
+	return p
 }
 
 // replaceable reports whether a null of a schema may be read as its default.

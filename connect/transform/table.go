@@ -56,15 +56,21 @@ func only(name string, def configdef.Def, make func(settings, configdef.Config) 
 // classes is the list of what exists. Where two have the same simple name the
 // first answers to it.
 var classes = slices.Concat(
+	both(kafka+"Cast", castDef, newCast),
 	only(kafka+"DropHeaders", dropHeadersDef, newDropHeaders),
 	only(kafka+"Filter", nil, newFilter),
 	both(kafka+"ExtractField", extractFieldDef, newExtractField),
+	both(kafka+"Flatten", flattenDef, newFlatten),
+	both(kafka+"HeaderFrom", headerFromDef, newHeaderFrom),
 	both(kafka+"HoistField", hoistFieldDef, newHoistField),
 	both(kafka+"InsertField", insertFieldDef, newInsertField),
 	only(kafka+"InsertHeader", insertHeaderDef, newInsertHeader),
 	only(kafka+"RegexRouter", regexRouterDef, newRegexRouter, "io.confluent.connect.cloud.transforms.TopicRegexRouter"),
 	both(kafka+"MaskField", maskFieldDef, newMaskField),
 	both(kafka+"ReplaceField", replaceFieldDef, newReplaceField, confluent+"ReplaceField"),
+	both(kafka+"SetSchemaMetadata", setSchemaMetadataDef, newSetSchemaMetadata),
+	both(kafka+"TimestampConverter", timestampConverterDef, newTimestampConverter),
+	only(kafka+"TimestampRouter", timestampRouterDef, newTimestampRouter, confluent+"TimestampRouter"),
 	only(kafka+"ValueToKey", valueToKeyDef, newValueToKey),
 
 	only(debezium+"ExtractNewRecordState", unwrapDef, newUnwrap, debezium+"UnwrapFromEnvelope"),
