@@ -8,6 +8,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/millrace/millrace/connect/provider"
 	"github.com/millrace/millrace/connect/store"
 	"github.com/millrace/millrace/plugins/catalog"
 	"github.com/millrace/millrace/plugins/configdef"
@@ -40,19 +41,26 @@ type Config struct {
 // settings are Config's properties, parsed.
 type settings struct {
 	configdef.Config
-	props map[string]string
+	props     map[string]string
+	providers provider.Set
 }
 
 // parseSettings checks the worker's properties and reports all problems at
 // once.
 func parseSettings(props map[string]string) (settings, error) {
+	providers, perr := provider.New(props)
+	resolved, rerr := providers.Resolve(props)
+	if err := errors.Join(perr, rerr); err != nil {
+		return settings{}, err
+	}
+	props = resolved
 	cfg, problems := workerKeys.Parse(props)
 	problems = append(problems, unknownKeys(props)...)
 	var errs []error
 	for _, p := range problems {
 		errs = append(errs, &KeyError{Key: p.Key, Err: p})
 	}
-	return settings{cfg, props}, errors.Join(errs...)
+	return settings{cfg, props, providers}, errors.Join(errs...)
 }
 
 // KeyError is a worker setting that cannot be taken as it is.

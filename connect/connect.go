@@ -89,7 +89,8 @@ func (c *Connect) Run(ctx context.Context, ready func()) (err error) {
 	w := worker.New(worker.Config{
 		Host: procs, Catalog: plugins, ClientOpts: c.cfg.ClientOpts,
 		Offsets: offsetStore{func() *store.Offsets { return h.Offsets() }}, Touched: topics.note,
-		Defaults: c.settings.taskDefaults(), RegistryURL: c.cfg.RegistryURL, Group: c.settings.String("group.id"),
+		Providers: c.settings.providers,
+		Defaults:  c.settings.taskDefaults(), RegistryURL: c.cfg.RegistryURL, Group: c.settings.String("group.id"),
 		AllowOverrides: c.settings.String("connector.client.config.override.policy") != "None",
 		CreateTopics:   c.settings.Bool("topic.creation.enable"),
 		CommitInterval: c.settings.Millis("offset.flush.interval.ms"), DrainTimeout: c.settings.Millis("offset.flush.timeout.ms"),

@@ -10,10 +10,9 @@ import (
 
 // Reasons why a worker key of Kafka Connect is refused here.
 const (
-	noSecurity  = "this version of Millrace reaches the log without TLS and SASL only; remove the key"
-	noEOS       = "this version of Millrace has no exactly-once sources; leave it disabled"
-	noProviders = "this version of Millrace reads no config providers; remove the key"
-	noHTTPS     = "this version of Millrace serves plain HTTP without authentication, on the address of connect-addr; remove the key"
+	noSecurity = "this version of Millrace reaches the log without TLS and SASL only; remove the key"
+	noEOS      = "this version of Millrace has no exactly-once sources; leave it disabled"
+	noHTTPS    = "this version of Millrace serves plain HTTP without authentication, on the address of connect-addr; remove the key"
 )
 
 // workerKeys are the settings of a worker, under Kafka Connect's names. Where
@@ -60,7 +59,8 @@ var workerKeys = configdef.Def{
 		Doc: "Whether connectors may change settings of their clients with producer.override, consumer.override and admin.override."},
 	{Name: "client.id", Type: configdef.String, Default: "", Importance: configdef.Low, Doc: "Part of the names of the worker's own clients."},
 	{Name: "exactly.once.source.support", Type: configdef.String, Default: "disabled", Unsupported: noEOS, Importance: configdef.High, Doc: "Exactly-once delivery of sources."},
-	{Name: "config.providers", Type: configdef.List, Default: "", Unsupported: noProviders, Importance: configdef.Low, Doc: "Config providers."},
+	{Name: "config.providers", Type: configdef.List, Default: "", Importance: configdef.Low,
+		Doc: "Names of the config providers, each with config.providers.NAME.class and .param.KEY. FileConfigProvider, DirectoryConfigProvider and EnvVarConfigProvider exist."},
 	{Name: "security.protocol", Type: configdef.String, Default: "PLAINTEXT", Unsupported: noSecurity, Importance: configdef.Medium, Doc: "Protocol to the log."},
 	{Name: "listeners", Type: configdef.List, Unsupported: noHTTPS, Importance: configdef.Low, Doc: "Addresses of the REST API."},
 	{Name: "rest.extension.classes", Type: configdef.List, Default: "", Unsupported: noHTTPS, Importance: configdef.Low, Doc: "REST extensions."},
@@ -73,7 +73,7 @@ func WorkerKeys() configdef.Def { return workerKeys }
 // workerPrefixes lead to keys whose rest is read elsewhere: by a converter, a
 // client, or as the config of an internal topic.
 var workerPrefixes = []string{
-	"key.converter.", "value.converter.", "header.converter.", "producer.", "consumer.", "admin.",
+	"config.providers.", "key.converter.", "value.converter.", "header.converter.", "producer.", "consumer.", "admin.",
 	"config.storage.", "offset.storage.", "status.storage.",
 }
 

@@ -81,3 +81,37 @@ func TestOffsetsCanBeChanged(t *testing.T) {
 	s.offsetsCall(http.MethodDelete, "src", "", 200, "reset successfully")
 	s.offsetsCall(http.MethodGet, "src", "", 200, `{"offsets":[]}`)
 }
+
+// Variables of a config are resolved where the config is used and nowhere
+// shown: what is stored, listed and failed of holds the reference.
+func TestVariablesAreResolvedAndNotShown(t *testing.T) {
+	dir := t.TempDir()
+	in := filepath.Join(dir, "secret-name.txt")
+	for path, text := range map[string]string{in: "one\n", filepath.Join(dir, "names.properties"): "file=" + in + "\ngone=" + in + "/not/there\n"} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Setenv("CONNECT_CONFIG_PROVIDERS", "file")
+	t.Setenv("CONNECT_CONFIG_PROVIDERS_FILE_CLASS", "org.apache.kafka.common.config.provider.FileConfigProvider")
+	s := startServer(t)
+	ref := func(key string) string { return "${file:" + dir + "/names.properties:" + key + "}" }
+	s.create("src", map[string]string{"connector.class": "FileStreamSource", "file": ref("file"), "topic": "t"})
+	if got := s.values("t", 1); got[0] != "one" {
+		t.Errorf("topic holds %v", got)
+	}
+	for _, path := range []string{"/connectors/src", "/connectors/src/tasks", "/connectors?expand=info&expand=status"} {
+		if _, body := s.rest(http.MethodGet, path, ""); strings.Contains(body, in) || !strings.Contains(body, "${file:") {
+			t.Errorf("GET %s shows the value: %s", path, body)
+		}
+	}
+	str := "org.apache.kafka.connect.storage.StringConverter"
+	s.create("snk", map[string]string{"connector.class": "FileStreamSink", "file": ref("gone"), "topics": "t", "value.converter": str})
+	if st := s.awaitTask("snk", connector.Failed); strings.Contains(st.Tasks[0].Trace, in+"/not/there") {
+		t.Errorf("trace %q shows the value", st.Tasks[0].Trace)
+	}
+	code, body := s.rest(http.MethodPost, "/connectors", `{"name":"x","config":{"connector.class":"FileStreamSource","file":"`+ref("nope")+`","topic":"t"}}`)
+	if code != http.StatusBadRequest || !strings.Contains(body, `has no key`) {
+		t.Errorf("HTTP %d: %s; want 400 and the missing key", code, body)
+	}
+}

@@ -57,7 +57,7 @@ func (t *extractField) Apply(r *Record) (bool, error) {
 	}
 	switch {
 	case c.isNull():
-		r.setDatum(c, data.Datum{Schema: p.schema, State: data.Null})
+		r.setDatum(c, nullOf(p.schema))
 		return true, nil
 	case c.replaced || t.withDefaults && c.datum.NullDefault:
 		v, err := c.structOf("field extraction")
@@ -101,7 +101,7 @@ func (p *extraction) applyRow(r *Record, c *cell) error {
 			if err := in.Err(); err != nil {
 				return err
 			}
-			r.setDatum(c, data.Datum{Schema: p.schema, State: data.Null})
+			r.setDatum(c, nullOf(p.schema))
 			return nil
 		}
 	}

@@ -41,9 +41,15 @@ func (r *Record) reset(rec *data.Record) {
 // normal turns a null that another writer gave a row into one without.
 func normal(d data.Datum) data.Datum {
 	if d.State == data.Present && d.Schema != nil && d.Schema.Optional() && data.IsNullRow(d.Schema, d.Row) {
-		return data.Datum{Schema: d.Schema, State: data.Null}
+		return nullOf(d.Schema)
 	}
 	return d
+}
+
+// nullOf is the null of a schema.
+func nullOf(s *data.Schema) data.Datum {
+	_, hasDefault := s.Default()
+	return data.Datum{Schema: s, State: data.Null, NullDefault: hasDefault}
 }
 
 // store writes the record back. On an error rec is as it was; stage is that
@@ -83,7 +89,7 @@ func (r *Record) encode(s *data.Schema, v any) (data.Datum, error) {
 	case v == nil && s == nil:
 		return data.Datum{}, nil
 	case v == nil:
-		return data.Datum{Schema: s, State: data.Null}, nil
+		return nullOf(s), nil
 	case s == nil:
 		row, err := data.EncodeSchemaless(r.mem.free(), v)
 		return data.Datum{State: data.Present, Row: r.mem.keep(row)}, err

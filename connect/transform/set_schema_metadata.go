@@ -50,7 +50,7 @@ func (t *setSchemaMetadata) Apply(r *Record) (bool, error) {
 		return false, err
 	}
 	if c.isNull() {
-		r.setDatum(c, data.Datum{Schema: out, State: data.Null})
+		r.setDatum(c, nullOf(out))
 		return true, nil
 	}
 	if !c.replaced && !(t.withDefaults && c.datum.NullDefault) && sameRows(s, out) {

@@ -137,7 +137,7 @@ func (t *unwrap) Apply(r *Record) (bool, error) {
 	case t.mode == deleteDrop:
 		return false, nil
 	case t.mode == deleteTombstone:
-		r.setDatum(c, data.Datum{Schema: p.rowSchema, State: data.Null})
+		r.setDatum(c, nullOf(p.rowSchema))
 	default:
 		r.setDatum(c, data.Datum{})
 	}

@@ -57,7 +57,7 @@ var connectorKeys = configdef.Def{
 		Width: configdef.LongWidth, DisplayName: "Predicates", Doc: "Names of the predicates that transforms may be bound to."},
 	{Name: "config.action.reload", Type: configdef.String, Default: "restart", Rules: []configdef.Rule{configdef.OneOf("none", "restart")},
 		Importance: configdef.Low, Group: groupCommon, Width: configdef.MediumWidth, DisplayName: "Reload action",
-		Doc: "What to do when a value from a config provider has expired. There are no config providers yet, so none ever does."},
+		Doc: "What to do when a value from a config provider has expired. Those that exist give values that never do."},
 	{Name: "errors.retry.timeout", Type: configdef.Long, Default: 0, Importance: configdef.Medium, Group: groupErrors, Width: configdef.MediumWidth,
 		DisplayName: "Retry timeout for errors", Doc: "How long a failed conversion is tried again, in milliseconds. 0 is not at all, -1 without end."},
 	{Name: "errors.retry.delay.max.ms", Type: configdef.Long, Default: 60000, Rules: []configdef.Rule{configdef.AtLeast(1)}, Importance: configdef.Medium,

@@ -171,6 +171,10 @@ func (w *Worker) VouchForOffsets(ctx context.Context, cfg connector.Config, entr
 	if err != nil {
 		return false, err
 	}
+	resolved, err := w.cfg.Providers.Resolve(cfg)
+	if err != nil {
+		return false, connector.Errorf(connector.BadRequest, "%v", err)
+	}
 	if t.Plugin.Kind == catalog.Sink {
 		sink := host.Offsets{}
 		for _, e := range entries {
@@ -180,7 +184,7 @@ func (w *Worker) VouchForOffsets(ctx context.Context, cfg connector.Config, entr
 			}
 			sink[o.TopicPartition] = o.offset
 		}
-		return w.vouched(w.cfg.Host.AlterOffsets(ctx, t, cfg, nil, sink))
+		return w.vouched(w.cfg.Host.AlterOffsets(ctx, t, resolved, nil, sink))
 	}
 	source := make([]data.Position, 0, len(entries))
 	for _, e := range entries {
@@ -190,7 +194,7 @@ func (w *Worker) VouchForOffsets(ctx context.Context, cfg connector.Config, entr
 		}
 		source = append(source, p)
 	}
-	return w.vouched(w.cfg.Host.AlterOffsets(ctx, t, cfg, source, nil))
+	return w.vouched(w.cfg.Host.AlterOffsets(ctx, t, resolved, source, nil))
 }
 
 // vouched turns a connector's own refusal into one that the user reads.

@@ -104,7 +104,23 @@ func (w *Worker) RunTask(ctx context.Context, id connector.TaskID, settings, cfg
 		Worker: w, running: r, settings: settings, config: cfg, pause: pause,
 		log: w.cfg.Logger.With("connector", id.Connector, "task", id.Task), tell: tell,
 	}
-	supervise(ctx, restartPolicyOf(settings), t.log, tell, func() { r.restarts.Add(1) }, t.once)
+	supervise(ctx, restartPolicyOf(settings), t.log, tell, func() { r.restarts.Add(1) }, t.life)
+}
+
+// life is one life of the task, with the values that its variables have now.
+func (t *taskRun) life(ctx context.Context) error {
+	now := *t
+	var err error
+	if now.settings, err = t.cfg.Providers.Resolve(t.settings); err != nil {
+		return err
+	}
+	if now.config, err = t.cfg.Providers.Resolve(t.config); err != nil {
+		return err
+	}
+	if err := now.once(ctx); err != nil {
+		return t.hide(t.config, t.hide(t.settings, err))
+	}
+	return nil
 }
 
 // taskRun is what one task needs for each of its lives.
@@ -126,7 +142,7 @@ func (t *taskRun) up() {
 
 func (t *taskRun) report(s connector.State) { t.tell(s, "") }
 
-// once is one life of the task.
+// once runs the task until ctx ends or it fails.
 func (t *taskRun) once(ctx context.Context) error {
 	target, err := t.resolve(t.settings)
 	if err != nil {

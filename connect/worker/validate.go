@@ -2,12 +2,14 @@ package worker
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/millrace/millrace/connect/connector"
 	"github.com/millrace/millrace/connect/converter"
+	"github.com/millrace/millrace/connect/provider"
 	"github.com/millrace/millrace/plugins/configdef"
 )
 
@@ -15,6 +17,51 @@ import (
 // by asking its process, converters and client overrides. What is wrong is in
 // the result. The error is of type *connector.Error when the class is unknown.
 func (w *Worker) Validate(ctx context.Context, cfg connector.Config) (Infos, error) {
+	resolved, err := w.cfg.Providers.Resolve(cfg)
+	if err != nil {
+		return unresolved(cfg, err), nil
+	}
+	infos, err := w.validate(ctx, resolved)
+	if err != nil {
+		var refused *connector.Error
+		if errors.As(err, &refused) {
+			return Infos{}, err
+		}
+		return Infos{}, w.hide(cfg, err)
+	}
+	for _, in := range infos.Configs { // what people see are the variables
+		if raw := cfg[in.Value.Name]; provider.HasVariable(raw) && in.Value.Value != nil && *in.Value.Value != configdef.Hidden {
+			in.Value.Value = &raw
+		}
+		for i, text := range in.Value.Errors {
+			in.Value.Errors[i] = w.cfg.Providers.Hide(cfg, text)
+		}
+	}
+	return infos, nil
+}
+
+// unresolved is the result for a config with variables that have no value.
+func unresolved(cfg connector.Config, err error) Infos {
+	b := &infoBuilder{byName: map[string]int{}}
+	for _, e := range flatten(err) {
+		var v *provider.Error
+		if errors.As(e, &v) {
+			b.problem(cfg, configdef.Problem{Key: v.Key, Text: fmt.Sprintf("Invalid value %s for configuration %s: %v", v.Variable, v.Key, v.Err)})
+		}
+	}
+	return b.build(cfg["connector.class"])
+}
+
+// flatten returns the errors that errors.Join put together.
+func flatten(err error) []error {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		return joined.Unwrap()
+	}
+	return []error{err}
+}
+
+// validate checks a config whose variables are resolved.
+func (w *Worker) validate(ctx context.Context, cfg connector.Config) (Infos, error) {
 	target, err := w.resolve(cfg)
 	if err != nil {
 		return Infos{}, err

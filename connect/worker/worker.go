@@ -20,6 +20,7 @@ import (
 
 	"github.com/millrace/millrace/connect/connector"
 	"github.com/millrace/millrace/connect/converter"
+	"github.com/millrace/millrace/connect/provider"
 	"github.com/millrace/millrace/plugins/catalog"
 	"github.com/millrace/millrace/plugins/configdef"
 	"github.com/millrace/millrace/plugins/host"
@@ -50,6 +51,8 @@ type Config struct {
 	// RegistryURL is the schema registry for converters that name none, "" for
 	// none.
 	RegistryURL string
+	// Providers resolve the variables of connector configs.
+	Providers provider.Set
 	// Group is the group of the Connect cluster, which no sink may join.
 	Group string
 	// AllowOverrides lets connectors change settings of their clients.
@@ -116,6 +119,16 @@ func (w *Worker) Settings(cfg connector.Config) connector.Config {
 	return out
 }
 
+// hide takes the values of variables out of an error's text, which goes to the
+// log, to statuses and to people.
+func (w *Worker) hide(cfg connector.Config, err error) error {
+	text := err.Error()
+	if hidden := w.cfg.Providers.Hide(cfg, text); hidden != text {
+		return errors.New(hidden)
+	}
+	return err
+}
+
 // planTimeout bounds the wait for a connector's first set of task configs.
 const planTimeout = time.Minute
 
@@ -143,10 +156,14 @@ func (w *Worker) connect(ctx context.Context, cfg connector.Config, publish func
 	if err != nil {
 		return err
 	}
-	limit := intOf(cfg, "tasks.max", 1)
-	p, err := w.cfg.Host.Plan(ctx, target, cfg, limit)
+	resolved, err := w.cfg.Providers.Resolve(cfg)
 	if err != nil {
 		return err
+	}
+	limit := intOf(resolved, "tasks.max", 1)
+	p, err := w.cfg.Host.Plan(ctx, target, resolved, limit)
+	if err != nil {
+		return w.hide(cfg, err)
 	}
 	closed := false
 	closePlan := func() {
@@ -169,12 +186,12 @@ func (w *Worker) connect(ctx context.Context, cfg connector.Config, publish func
 			return nil
 		}
 		if err != nil {
-			return err
+			return w.hide(cfg, err)
 		}
 		if len(tasks) > limit && cfg["tasks.max.enforce"] != "false" {
 			return fmt.Errorf("the connector asks for %d tasks, tasks.max is %d: raise tasks.max", len(tasks), limit)
 		}
-		if err := publishUntilDone(ctx, publish, taskConfigs(target, cfg, tasks)); err != nil {
+		if err := publishUntilDone(ctx, publish, w.taskConfigs(target, cfg, tasks)); err != nil {
 			return err
 		}
 		if first {
@@ -184,10 +201,10 @@ func (w *Worker) connect(ctx context.Context, cfg connector.Config, publish func
 }
 
 // taskConfigs adds to a connector's task configs what the runtime does.
-func taskConfigs(t host.Target, cfg connector.Config, tasks []map[string]string) []connector.Config {
+func (w *Worker) taskConfigs(t host.Target, cfg connector.Config, tasks []map[string]string) []connector.Config {
 	out := make([]connector.Config, len(tasks))
 	for i, props := range tasks {
-		out[i] = connector.Config(maps.Clone(props))
+		out[i] = connector.Config(maps.Clone(w.cfg.Providers.Unresolve(cfg, props)))
 		if out[i] == nil {
 			out[i] = connector.Config{}
 		}
