@@ -176,7 +176,7 @@ func (l *Log) write(v recordbatch.View, marker *recordbatch.Marker) error {
 		l.producers.note(v)
 	}
 	next := v.NextOffset()
-	l.appended.add(next, seg.base, pos+int64(len(v)))
+	l.appended.add(next, seg, pos+int64(len(v)))
 	l.end.Store(next)
 	return nil
 }
@@ -213,12 +213,17 @@ func (l *Log) segmentFor(v recordbatch.View, cfg *Config) (*segment, error) {
 }
 
 // aged reports whether segment.ms has passed since the segment's first batch,
-// or since it was created if batches have no timestamps.
+// or since it was created if batches have no timestamps. On a compacted topic
+// max.compaction.lag.ms counts as well.
 func (l *Log) aged(seg *segment, ts int64, cfg *Config) bool {
-	if seg.first >= 0 && ts >= 0 {
-		return ts-seg.first > cfg.SegmentAge.Milliseconds()
+	age := cfg.SegmentAge
+	if cfg.Compact && cfg.MaxCompactionLag >= 0 {
+		age = min(age, cfg.MaxCompactionLag)
 	}
-	return l.now().Sub(seg.created) > cfg.SegmentAge
+	if seg.first >= 0 && ts >= 0 {
+		return ts-seg.first > age.Milliseconds()
+	}
+	return l.now().Sub(seg.created) > age
 }
 
 // roll seals the active segment and begins one at base. Readers see the new

@@ -28,7 +28,11 @@ type checkpoint struct {
 	logStart         int64
 	highWatermark    int64
 	clean            int64 // 1 if the last segment's indexes were written up to that position
+	firstDirty       int64 // compaction has cleaned what is below; Kafka's cleaner-offset-checkpoint
 }
+
+// cleanerOffset is the entry that checkpoints written before compaction lack.
+const cleanerOffset = "cleaner-offset"
 
 // fields names the checkpoint's values in the order of the file.
 func (c *checkpoint) fields() map[string]*int64 {
@@ -39,15 +43,17 @@ func (c *checkpoint) fields() map[string]*int64 {
 		"log-start-offset":  &c.logStart,
 		"high-watermark":    &c.highWatermark,
 		"clean-shutdown":    &c.clean,
+		cleanerOffset:       &c.firstDirty,
 	}
 }
 
 // encode writes the shape of Kafka's checkpoint files: version, count, and
 // one line for each entry.
 func (c checkpoint) encode() []byte {
-	return fmt.Appendf(nil, "0\n6\nrecovery-point %d\nrecovery-segment %d\nrecovery-position %d\n"+
-		"log-start-offset %d\nhigh-watermark %d\nclean-shutdown %d\n",
-		c.recoveryPoint, c.recoverySegment, c.recoveryPosition, c.logStart, c.highWatermark, c.clean)
+	return fmt.Appendf(nil, "0\n7\nrecovery-point %d\nrecovery-segment %d\nrecovery-position %d\n"+
+		"log-start-offset %d\nhigh-watermark %d\nclean-shutdown %d\n"+
+		cleanerOffset+" %d\n",
+		c.recoveryPoint, c.recoverySegment, c.recoveryPosition, c.logStart, c.highWatermark, c.clean, c.firstDirty)
 }
 
 func parseCheckpoint(b []byte) (checkpoint, error) {
@@ -67,6 +73,7 @@ func parseCheckpoint(b []byte) (checkpoint, error) {
 			return checkpoint{}, fmt.Errorf("entry %s %q is not an offset", e[0], e[1])
 		}
 	}
+	delete(fields, cleanerOffset)
 	if len(fields) > 0 {
 		return checkpoint{}, errors.New("entries are missing")
 	}

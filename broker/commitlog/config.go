@@ -32,6 +32,9 @@ type Config struct {
 	RetentionBytes     int64         // retention.bytes, Unlimited
 	Compact            bool          // cleanup.policy has compact
 	Delete             bool          // cleanup.policy has delete; assumed unless Compact
+	MinCompactionLag   time.Duration // min.compaction.lag.ms, 0
+	MaxCompactionLag   time.Duration // max.compaction.lag.ms, Unlimited
+	TombstoneRetention time.Duration // delete.retention.ms, 1 day; Unlimited
 	TimestampType      TimestampType // message.timestamp.type, CreateTime
 	FlushMessages      int64         // flush.messages, Unlimited: Append fdatasyncs when so many records are not durable
 	FlushAge           time.Duration // flush.ms, Unlimited; acted on by FlushDue
@@ -58,6 +61,8 @@ func (c Config) withDefaults() (Config, error) {
 	setDefault(&c.FlushMessages, Unlimited)
 	setDefault(&c.FlushAge, Unlimited)
 	setDefault(&c.ProducerExpiration, day)
+	setDefault(&c.MaxCompactionLag, Unlimited)
+	setDefault(&c.TombstoneRetention, day)
 	c.Delete = c.Delete || !c.Compact
 	if c.FS == nil {
 		c.FS = OSFS{}
@@ -77,6 +82,7 @@ func (c Config) withDefaults() (Config, error) {
 		within("retention.bytes", c.RetentionBytes, Unlimited, math.MaxInt64),
 		within("flush.messages", c.FlushMessages, Unlimited, math.MaxInt64),
 		within("producer.id.expiration.ms", c.ProducerExpiration.Milliseconds(), 1, math.MaxInt64),
+		within("min.compaction.lag.ms", int64(c.MinCompactionLag), 0, math.MaxInt64),
 		within("message.timestamp.type", int64(c.TimestampType), 0, int64(LogAppendTime)),
 	)
 }

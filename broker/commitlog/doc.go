@@ -9,6 +9,6 @@
 // that could not be undone, the log answers every call that depends on the
 // disk with a StorageError until it is opened again.
 //
-// Lock order: Log.syncMu, then Log.mu, then Log.saveMu or one of the small
+// Lock order: Log.cleanMu, Log.syncMu, then Log.mu, then Log.saveMu or one of the small
 // locks of indexes, epochs, positions, rounds and waiters.
 package commitlog

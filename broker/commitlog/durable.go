@@ -137,7 +137,7 @@ func (l *Log) syncOnce() (int64, error) {
 	}
 	// A segment was rolled: let recovery skip those before it.
 	err := l.save(func(c *checkpoint) {
-		at.logStart, at.highWatermark = c.logStart, c.highWatermark
+		at.logStart, at.highWatermark, at.firstDirty = c.logStart, c.highWatermark, c.firstDirty
 		*c = at
 		l.progress(c)
 	})

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 )
 
 // FS is what a log asks of the file system, so that tests can put faults
@@ -26,6 +27,10 @@ type FS interface {
 	RemoveAll(path string) error
 	// SyncDir makes creations, renames and removals in a directory durable.
 	SyncDir(path string) error
+	// ModTime returns when a file was last written.
+	ModTime(path string) (time.Time, error)
+	// SetModTime changes what ModTime returns.
+	SetModTime(path string, t time.Time) error
 }
 
 // File is an open file. ReadAt and WriteAt may run at the same time.
@@ -92,6 +97,18 @@ func (OSFS) SyncDir(path string) error {
 	}
 	return errors.Join(d.Sync(), d.Close())
 }
+
+// ModTime implements FS.
+func (OSFS) ModTime(path string) (time.Time, error) {
+	fi, err := os.Stat(path)
+	if err != nil {
+		return time.Time{}, err
+	}
+	return fi.ModTime(), nil
+}
+
+// SetModTime implements FS.
+func (OSFS) SetModTime(path string, t time.Time) error { return os.Chtimes(path, t, t) }
 
 const (
 	filePerm = 0o644
@@ -174,4 +191,13 @@ func removeFile(fsys FS, path string) error {
 		return storage("remove", path, err)
 	}
 	return nil
+}
+
+// readOptional returns the whole of a small file, nothing if there is none.
+func readOptional(fsys FS, path string) ([]byte, error) {
+	b, err := readFile(fsys, path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	return b, storage("read", path, err)
 }

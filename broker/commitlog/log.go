@@ -1,6 +1,7 @@
 package commitlog
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -25,6 +26,8 @@ type Log struct {
 	hw      atomic.Int64
 	durable atomic.Int64
 
+	firstDirty atomic.Int64 // compaction has cleaned what is below
+
 	failure  atomic.Pointer[StorageError]
 	segments atomic.Pointer[[]*segment] // rising, never empty; replaced, never changed
 	txns     atomic.Pointer[transactions]
@@ -37,8 +40,9 @@ type Log struct {
 	read     positions // where recent reads ended
 	epochs   *epochs   // changed under mu
 
-	rounds syncRounds
-	syncMu sync.Mutex // held over a round of fdatasyncs
+	rounds  syncRounds
+	cleanMu sync.Mutex // held over a compaction
+	syncMu  sync.Mutex // held over a round of fdatasyncs
 
 	mu        sync.Mutex // guards below, and the order of appends
 	producers *producers
@@ -46,6 +50,8 @@ type Log struct {
 	dirDirty  bool       // files were created or removed since the directory was synced
 	dirtied   time.Time  // when the oldest byte that is not durable was appended
 	closed    bool
+	unswapped error // the last compaction left its files to the next Open
+	stopClean context.CancelCauseFunc
 
 	saveMu sync.Mutex // guards saved, and the file it is in
 	saved  checkpoint
@@ -247,18 +253,29 @@ func (l *Log) Close() error {
 	return errors.Join(err, l.releaseSegments())
 }
 
-// shut ends appends, waits and the syncing goroutine; false if it had been done.
+// shut ends appends, waits, a compaction under way and the syncing goroutine;
+// false if it had been done.
 func (l *Log) shut() bool {
 	l.mu.Lock()
-	closed := l.closed
+	closed, stopClean := l.closed, l.stopClean
 	l.closed = true
 	l.mu.Unlock()
 	if closed {
 		return false
 	}
+	if stopClean != nil {
+		stopClean(ErrClosed)
+	}
+	l.awaitClean()
 	l.endAll(ErrClosed)
 	l.rounds.close()
 	return true
+}
+
+// awaitClean waits for the end of a compaction.
+func (l *Log) awaitClean() {
+	l.cleanMu.Lock()
+	defer l.cleanMu.Unlock()
 }
 
 func (l *Log) releaseSegments() error {
@@ -311,6 +328,7 @@ func (l *Log) checkpoint(end int64, active *segment) checkpoint {
 		recoveryPosition: active.size.Load(),
 		logStart:         l.start.Load(),
 		highWatermark:    l.hw.Load(),
+		firstDirty:       l.firstDirty.Load(),
 	}
 }
 

@@ -73,11 +73,11 @@ func TestPositionsForgetWhatWasWorkedOutBeforeATruncation(t *testing.T) {
 	var p positions
 	_, epoch, _ := p.find(7)
 	p.forget()
-	p.put(7, 0, 100, epoch)
+	p.put(7, nil, 100, epoch)
 	if e, epoch, ok := p.find(7); ok {
 		t.Errorf("find(7) = %+v, %d: a place from before the truncation", e, epoch)
 	}
-	p.add(7, 0, 50)
+	p.add(7, nil, 50)
 	if e, _, ok := p.find(7); !ok || e.pos != 50 {
 		t.Errorf("find(7) = %+v, %t, want position 50", e, ok)
 	}

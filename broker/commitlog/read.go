@@ -29,7 +29,7 @@ func (l *Log) Read(offset int64, maxBytes int, bound int64, minOne bool) (Chunk,
 		if ok || err != nil {
 			return c, err
 		}
-		// The segment was removed in between; the start offset has moved on.
+		// The segment was removed or replaced in between, and the list has changed.
 	}
 }
 
@@ -117,7 +117,7 @@ func (l *Log) remembered(offset int64) (p place, epoch int, ok bool) {
 func locate(segs []*segment, offset int64, p place, known bool) (i int, pos int64, found bool) {
 	i = floorSegment(segs, offset)
 	for j := i; known && j >= 0 && j >= i-1; j-- { // the end of one is the start of the next
-		if segs[j].base == p.base {
+		if segs[j] == p.seg {
 			return j, p.pos, true
 		}
 	}
@@ -147,12 +147,12 @@ func (l *Log) boundary(segs []*segment, i int, bound int64) (int64, error) {
 		return s.size.Load(), nil
 	}
 	p, epoch, ok := l.appended.find(bound)
-	if ok && p.base == s.base {
+	if ok && p.seg == s {
 		return p.pos, nil
 	}
 	pos, err := s.seek(bound, s.size.Load())
 	if err == nil {
-		l.appended.put(bound, s.base, pos, epoch)
+		l.appended.put(bound, s, pos, epoch)
 	}
 	return pos, err
 }
@@ -166,7 +166,7 @@ func (l *Log) slice(s *segment, r span, maxBytes int, minOne bool, epoch int) (C
 	pos := r.pos
 	limit := pos + int64(max(maxBytes, 0))
 	if limit >= r.end {
-		l.read.put(r.next, s.base, r.end, epoch)
+		l.read.put(r.next, s, r.end, epoch)
 		return Chunk{seg: s, pos: pos, n: r.end - pos}, nil
 	}
 	at, first, next, err := s.cut(pos, limit, r.end)
@@ -178,6 +178,6 @@ func (l *Log) slice(s *segment, r span, maxBytes int, minOne bool, epoch int) (C
 	case at == pos:
 		return Chunk{seg: s, pos: pos, n: first}, nil
 	}
-	l.read.put(next, s.base, at, epoch)
+	l.read.put(next, s, at, epoch)
 	return Chunk{seg: s, pos: pos, n: at - pos}, nil
 }

@@ -59,6 +59,7 @@ func (l *Log) open() error {
 	}
 	l.end.Store(end)
 	l.start.Store(max(l.saved.logStart, (*l.segments.Load())[0].base))
+	l.firstDirty.Store(min(l.saved.firstDirty, end))
 	l.hw.Store(max(l.start.Load(), min(l.saved.highWatermark, end)))
 	if err := errors.Join(l.epochs.truncateEnd(end), l.epochs.truncateStart(l.start.Load())); err != nil {
 		return err
@@ -88,26 +89,25 @@ func (l *Log) settleOpen(clean, fresh bool, end int64) error {
 	return l.sync()
 }
 
-// listSegments returns the base offsets of the segments, rising, and removes
-// what interrupted deletions and replacements left behind.
+// listSegments returns the base offsets of the segments, rising, once the
+// replacements that a crash interrupted are finished and what else they and
+// deletions left behind is removed.
 func (l *Log) listSegments() ([]int64, error) {
-	entries, err := l.fs.ReadDir(l.dir)
+	if err := l.finishSwaps(); err != nil {
+		return nil, err
+	}
+	names, err := l.list()
 	if err != nil {
-		return nil, storage("list", l.dir, err)
+		return nil, err
 	}
 	var bases []int64
-	for _, e := range entries {
-		if base, ok := parseName(e.Name(), logSuffix); ok {
+	for _, name := range names {
+		if base, ok := parseName(name, logSuffix); ok {
 			bases = append(bases, base)
 		}
 	}
 	slices.Sort(bases)
-	for _, e := range entries {
-		name := e.Name()
-		if strings.HasSuffix(name, ".swap") {
-			return nil, fmt.Errorf("%s is left from an interrupted compaction by another broker: start that broker once to finish it",
-				filepath.Join(l.dir, name))
-		}
+	for _, name := range names {
 		if !leftOver(name, bases) {
 			continue
 		}
@@ -116,6 +116,19 @@ func (l *Log) listSegments() ([]int64, error) {
 		}
 	}
 	return bases, nil
+}
+
+// list returns the names of the files in the log's directory.
+func (l *Log) list() ([]string, error) {
+	entries, err := l.fs.ReadDir(l.dir)
+	if err != nil {
+		return nil, storage("list", l.dir, err)
+	}
+	names := make([]string, len(entries))
+	for i, e := range entries {
+		names[i] = e.Name()
+	}
+	return names, nil
 }
 
 func parseName(name, suffix string) (int64, bool) {
@@ -130,7 +143,7 @@ func parseName(name, suffix string) (int64, bool) {
 // leftOver reports whether a file belongs to nothing: unfinished or deleted
 // ones, and indexes whose segment is gone. Snapshots need no segment.
 func leftOver(name string, bases []int64) bool {
-	for _, suffix := range []string{".deleted", ".cleaned", ".tmp"} {
+	for _, suffix := range []string{deletedSuffix, cleanedSuffix, ".tmp"} {
 		if strings.HasSuffix(name, suffix) {
 			return true
 		}
@@ -350,13 +363,13 @@ func (l *Log) isBase(offset int64) bool {
 
 // snapshots returns the offsets of the producer snapshots, rising.
 func (l *Log) snapshots() ([]int64, error) {
-	entries, err := l.fs.ReadDir(l.dir)
+	names, err := l.list()
 	if err != nil {
-		return nil, storage("list", l.dir, err)
+		return nil, err
 	}
 	var offsets []int64
-	for _, e := range entries {
-		if at, ok := parseName(e.Name(), snapshotSuffix); ok {
+	for _, name := range names {
+		if at, ok := parseName(name, snapshotSuffix); ok {
 			offsets = append(offsets, at)
 		}
 	}

@@ -50,15 +50,21 @@ type segment struct {
 }
 
 func openSegment(fsys FS, dir string, base int64, flag int, now time.Time) (*segment, error) {
+	return openSegmentAs(fsys, dir, base, "", flag, now)
+}
+
+// openSegmentAs opens a segment whose log file has a further suffix for now.
+func openSegmentAs(fsys FS, dir string, base int64, suffix string, flag int, now time.Time) (*segment, error) {
 	s := &segment{base: base, dir: dir, fs: fsys, first: -1, created: now}
 	s.name = s.path(logSuffix)
-	f, err := fsys.OpenFile(s.name, os.O_RDWR|flag, filePerm)
+	path := s.name + suffix
+	f, err := fsys.OpenFile(path, os.O_RDWR|flag, filePerm)
 	if err != nil {
-		return nil, storage("open", s.name, err)
+		return nil, storage("open", path, err)
 	}
 	size, err := f.Size()
 	if err != nil {
-		return nil, errors.Join(storage("stat", s.name, err), f.Close())
+		return nil, errors.Join(storage("stat", path, err), f.Close())
 	}
 	s.file = f
 	s.refs.Store(1)
@@ -93,12 +99,13 @@ func (s *segment) release() error {
 }
 
 // note updates what the segment knows of its content, and its indexes, for the
-// batch of size bytes at pos.
+// batch of size bytes at pos. A batch that compaction emptied has no record
+// that could be found by its time.
 func (s *segment) note(h recordbatch.View, pos, size int64, interval int) {
 	if s.first < 0 {
 		s.first = h.MaxTimestamp()
 	}
-	if ts := h.MaxTimestamp(); ts > s.maxTimestamp.Load() {
+	if ts := h.MaxTimestamp(); h.Count() > 0 && ts > s.maxTimestamp.Load() {
 		s.maxAt = h.LastOffset()
 		s.maxTimestamp.Store(ts)
 	}

@@ -89,6 +89,7 @@ func (l *Log) truncate(offset int64) error {
 			c.recoveryPoint, c.recoverySegment, c.recoveryPosition = end, s.base, pos
 		}
 		c.logStart, c.highWatermark, c.clean = l.start.Load(), min(l.hw.Load(), end), 0
+		c.firstDirty = min(c.firstDirty, end)
 	})
 	if err != nil {
 		return err
@@ -122,6 +123,7 @@ func (l *Log) setEnd(end int64) {
 	l.end.Store(end)
 	l.hw.Store(min(l.hw.Load(), end))
 	l.durable.Store(min(l.durable.Load(), end))
+	l.firstDirty.Store(min(l.firstDirty.Load(), end))
 }
 
 // touch puts a segment among those to be made durable.
@@ -134,7 +136,7 @@ func (l *Log) touch(s *segment) {
 
 // restart replaces the whole content by one empty segment at offset.
 func (l *Log) restart(offset int64) error {
-	fresh := checkpoint{recoveryPoint: offset, recoverySegment: offset, logStart: offset, highWatermark: offset}
+	fresh := checkpoint{recoveryPoint: offset, recoverySegment: offset, logStart: offset, highWatermark: offset, firstDirty: offset}
 	if err := l.save(func(c *checkpoint) { *c = fresh }); err != nil {
 		return err
 	}

@@ -48,33 +48,43 @@ func (r Record) HeaderCount() int { return r.count }
 func (v View) Records(limit int) iter.Seq2[Record, error] {
 	return func(yield func(Record, error) bool) {
 		raw, err := decompress(v.Codec(), v[HeaderSize:], limit)
+		if err == nil {
+			err = v.each(raw, func(r Record, _ []byte) bool { return yield(r, nil) })
+		}
 		if err != nil {
 			yield(Record{}, err)
-			return
-		}
-		d := decoder{b: raw}
-		last := int32(-1)
-		for range v.Count() {
-			r, delta, ok := d.record()
-			if !ok || delta <= last || delta > v.LastOffsetDelta() {
-				yield(Record{}, fmt.Errorf("record after offset %d of batch at %d: %w",
-					v.BaseOffset()+int64(last), v.BaseOffset(), ErrCorrupt))
-				return
-			}
-			last = delta
-			r.Offset = v.BaseOffset() + int64(delta)
-			r.Timestamp += v.BaseTimestamp()
-			if v.LogAppendTime() {
-				r.Timestamp = v.MaxTimestamp()
-			}
-			if !yield(r, nil) {
-				return
-			}
-		}
-		if len(d.b) > 0 {
-			yield(Record{}, fmt.Errorf("%d bytes after the last record of batch at %d: %w", len(d.b), v.BaseOffset(), ErrCorrupt))
 		}
 	}
+}
+
+// each calls yield for every record in raw, the decompressed records, with the
+// record's encoding, until it returns false. ErrCorrupt means records that are
+// not well-formed, not as many as Count, or not in rising order within the
+// batch's offsets.
+func (v View) each(raw []byte, yield func(r Record, encoded []byte) bool) error {
+	d := decoder{b: raw}
+	last := int32(-1)
+	for range v.Count() {
+		before := d.b
+		r, delta, ok := d.record()
+		if !ok || delta <= last || delta > v.LastOffsetDelta() {
+			return fmt.Errorf("record after offset %d of batch at %d: %w",
+				v.BaseOffset()+int64(last), v.BaseOffset(), ErrCorrupt)
+		}
+		last = delta
+		r.Offset = v.BaseOffset() + int64(delta)
+		r.Timestamp += v.BaseTimestamp()
+		if v.LogAppendTime() {
+			r.Timestamp = v.MaxTimestamp()
+		}
+		if !yield(r, before[:len(before)-len(d.b)]) {
+			return nil
+		}
+	}
+	if len(d.b) > 0 {
+		return fmt.Errorf("%d bytes after the last record of batch at %d: %w", len(d.b), v.BaseOffset(), ErrCorrupt)
+	}
+	return nil
 }
 
 // decoder takes fields off b; bad is set, and stays, once one does not fit.
