@@ -197,3 +197,47 @@ func TestChangesReachAFile(t *testing.T) {
 		return nil
 	})
 }
+
+// A config as people publish it: the row alone, under a topic of their own.
+func TestUnwrappedRows(t *testing.T) {
+	pg := pgtest.Start(t)
+	address := pg.URL(pg.Database(t))
+	db, err := pgx.Connect(t.Context(), address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close(context.WithoutCancel(t.Context()))
+	for _, sql := range []string{"CREATE TABLE orders (id int PRIMARY KEY, n int)", "INSERT INTO orders VALUES (1, 10)"} {
+		if _, err := db.Exec(t.Context(), sql); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := startServer(t)
+	s.create("cdc", cdcConfig(t, address, map[string]string{
+		"transforms":             "unwrap,route",
+		"transforms.unwrap.type": "io.debezium.transforms.ExtractNewRecordState", "transforms.unwrap.add.fields": "op,table",
+		"transforms.unwrap.drop.tombstones": "false", "transforms.unwrap.delete.handling.mode": "rewrite",
+		"transforms.route.type": "org.apache.kafka.connect.transforms.RegexRouter", "transforms.route.regex": `([^.]+)\.([^.]+)\.([^.]+)`,
+		"transforms.route.replacement": "$3",
+	}))
+	c := s.client(kgo.ConsumeTopics("orders"), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+	ctx, stop := context.WithTimeout(t.Context(), patience)
+	defer stop()
+	next := func() string {
+		t.Helper()
+		fetches := c.PollRecords(ctx, 1)
+		if err := fetches.Err(); err != nil {
+			t.Fatal(err)
+		}
+		return string(fetches.Records()[0].Value)
+	}
+	if got, want := next(), `{"id":1,"n":10,"__deleted":"false","__op":"r","__table":"orders"}`; got != want {
+		t.Errorf("row is %s, want %s", got, want)
+	}
+	if _, err := db.Exec(t.Context(), "DELETE FROM orders"); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := next(), `{"id":1,"n":null,"__deleted":"true","__op":"d","__table":"orders"}`; got != want {
+		t.Errorf("deletion is %s, want %s", got, want)
+	}
+}

@@ -31,7 +31,7 @@ var layers = map[string]string{
 	"connect/rebalance": "connect/connector",
 	"connect/store":     "connect/connector",
 	"connect/provider":  "",
-	"connect/worker":    "connect/connector connect/provider connect/task connect/converter plugins/host plugins/catalog plugins/configdef plugins/data",
+	"connect/worker":    "connect/connector connect/provider connect/task connect/converter connect/transform plugins/host plugins/catalog plugins/configdef plugins/data",
 	"connect/task":      "connect/connector connect/converter connect/transform plugins/data",
 	"connect/converter": "plugins/data plugins/configdef",
 	"connect/transform": "plugins/data plugins/configdef",

@@ -9,6 +9,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/millrace/millrace/connect/converter"
+	"github.com/millrace/millrace/connect/transform"
 	"github.com/millrace/millrace/plugins/data"
 )
 
@@ -25,6 +26,19 @@ func failure(stage Stage, where Coordinates, err error) error {
 		return fmt.Errorf("%s: %w", stage, err)
 	}
 	return &RecordError{stage, where, err}
+}
+
+// transformed runs a chain over a record and says whether it is kept.
+func transformed(chain *transform.Chain, r *data.Record, where Coordinates) (bool, error) {
+	keep, err := chain.Apply(r)
+	var fatal *transform.FatalError
+	switch {
+	case err == nil:
+		return keep, nil
+	case errors.As(err, &fatal):
+		return false, fmt.Errorf("%s: %w", StageTransformation, err)
+	}
+	return false, &RecordError{StageTransformation, where, err}
 }
 
 // toLog fills out from r. Bytes go to arena, which grows and is returned; the

@@ -19,6 +19,7 @@ import (
 	"github.com/millrace/millrace/broker/brokertest"
 	"github.com/millrace/millrace/connect/connector"
 	"github.com/millrace/millrace/connect/converter"
+	"github.com/millrace/millrace/connect/transform"
 	"github.com/millrace/millrace/plugins/data"
 )
 
@@ -66,6 +67,17 @@ func stringConverters(t *testing.T) Converters {
 		Key: newOne("StringConverter", converter.Key), Value: newOne("StringConverter", converter.Value),
 		Header: newOne("SimpleHeaderConverter", converter.Header),
 	}
+}
+
+func noTransforms(t *testing.T) *transform.Chain { return chain(t, nil) }
+
+func chain(t *testing.T, config map[string]string) *transform.Chain {
+	t.Helper()
+	c, err := transform.New(config, transform.Options{Kind: transform.Sink})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
 }
 
 func text(t *testing.T, s string) data.Datum {
@@ -200,7 +212,7 @@ func runSource(t *testing.T, c *brokertest.Cluster, policy Policy, opts ...kgo.O
 	stats := &Stats{}
 	cfg := SourceConfig{
 		ID: connector.TaskID{Connector: "c"}, Source: src, Producer: c.Client(t, append(opts, kgo.AllowAutoTopicCreation())...),
-		Convert: stringConverters(t), Offsets: offsets, Topics: everyTopic{}, Touched: func(string) {}, Pause: &connector.Switch{},
+		Convert: stringConverters(t), Chain: noTransforms(t), Offsets: offsets, Topics: everyTopic{}, Touched: func(string) {}, Pause: &connector.Switch{},
 		Report: func(connector.State) {}, Policy: policy, Stats: stats, Logger: slog.New(slog.DiscardHandler),
 		CommitInterval: time.Millisecond, DrainTimeout: 5 * time.Second,
 	}
@@ -415,7 +427,7 @@ func runSink(t *testing.T, c *brokertest.Cluster, sink *fakeSink, change func(*S
 	t.Helper()
 	stats := &Stats{}
 	cfg := SinkConfig{
-		ID: connector.TaskID{Connector: "c"}, Sink: sink, Group: "connect-c", Convert: stringConverters(t),
+		ID: connector.TaskID{Connector: "c"}, Sink: sink, Group: "connect-c", Convert: stringConverters(t), Chain: noTransforms(t),
 		ClientOpts: []kgo.Opt{kgo.SeedBrokers(c.Addr()), kgo.ConsumeTopics("in"), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart())},
 		Touched:    func(string) {}, Pause: &connector.Switch{}, Report: func(connector.State) {}, Stats: stats,
 		Logger: slog.New(slog.DiscardHandler), CommitInterval: 50 * time.Millisecond, MaxPollRecords: 100,
@@ -566,4 +578,80 @@ func TestPausedSinkGetsNothing(t *testing.T) {
 		t.Fatalf("state %s", s)
 	}
 	waitFor(t, "b", func() bool { return sink.text() == "a b" })
+}
+
+const transforms = "org.apache.kafka.connect.transforms."
+
+func TestSourceTransforms(t *testing.T) {
+	c := brokertest.Start(t)
+	cfg := map[string]string{
+		"transforms": "route,keep", "predicates": "drop",
+		"transforms.route.type": transforms + "RegexRouter", "transforms.route.regex": "db\\.(.*)", "transforms.route.replacement": "$1",
+		"transforms.keep.type": transforms + "Filter", "transforms.keep.predicate": "drop",
+		"predicates.drop.type": transforms + "predicates.TopicNameMatches", "predicates.drop.pattern": "secret",
+	}
+	s := &fakeSource{batches: make(chan *data.Batch, 1)}
+	stored := &memoryOffsets{offsets: map[string]string{}}
+	l := startLoop(t, func(ctx context.Context) error {
+		return RunSource(ctx, SourceConfig{
+			Source: s, Producer: c.Client(t, kgo.AllowAutoTopicCreation()), Convert: stringConverters(t), Chain: chain(t, cfg), Offsets: stored,
+			Topics: everyTopic{}, Touched: func(string) {}, Pause: &connector.Switch{}, Report: func(connector.State) {}, Stats: &Stats{},
+			Logger: slog.New(slog.DiscardHandler), CommitInterval: time.Millisecond, DrainTimeout: 5 * time.Second,
+		})
+	})
+	var b data.Batch
+	for i, topic := range []string{"db.orders", "db.secret", "db.orders"} {
+		b.Records = append(b.Records, data.Record{Topic: topic, Partition: data.NoPartition, Timestamp: data.NoTimestamp, Position: int32(i), Value: text(t, fmt.Sprint(i))})
+		b.Positions = append(b.Positions, at(`{"f":"x"}`, i))
+	}
+	s.batches <- &b
+	got := consume(t, c, "orders", 2)
+	if string(got[0].Value) != "0" || string(got[1].Value) != "2" {
+		t.Errorf("topic orders holds %q and %q", got[0].Value, got[1].Value)
+	}
+	waitFor(t, "the offset past the dropped record", func() bool {
+		stored.mu.Lock()
+		defer stored.mu.Unlock()
+		return stored.offsets[`{"f":"x"}`] == `{"n":2}`
+	})
+	if err := l.stop(); err != nil {
+		t.Error(err)
+	}
+}
+
+// Offsets are tracked by the coordinates a record was consumed from, whatever
+// transforms make of its topic (KIP-793), and move past records dropped.
+func TestSinkTransforms(t *testing.T) {
+	c := brokertest.Start(t)
+	produce(t, c, "a", "b")
+	sink := &fakeSink{}
+	_, loop := runSink(t, c, sink, func(cfg *SinkConfig) {
+		cfg.Chain = chain(t, map[string]string{
+			"transforms": "route", "transforms.route.type": transforms + "RegexRouter", "transforms.route.regex": "in", "transforms.route.replacement": "elsewhere",
+		})
+	})
+	waitFor(t, "both", func() bool { return sink.text() == "a b" })
+	if err := loop.stop(); err != nil {
+		t.Fatal(err)
+	}
+	sink.mu.Lock()
+	last := sink.commits[len(sink.commits)-1]
+	sink.mu.Unlock()
+	if last[TopicPartition{"in", 0}] != 2 || len(last) != 1 {
+		t.Errorf("committed %v, want in-0 at 2", last)
+	}
+
+	dropping := &fakeSink{}
+	stats, _ := runSink(t, c, dropping, func(cfg *SinkConfig) {
+		cfg.Group = "connect-d"
+		cfg.Chain = chain(t, map[string]string{"transforms": "all", "transforms.all.type": transforms + "Filter"})
+	})
+	waitFor(t, "a commit past dropped records", func() bool {
+		dropping.mu.Lock()
+		defer dropping.mu.Unlock()
+		return len(dropping.commits) > 0 && dropping.commits[0][TopicPartition{"in", 0}] == 2
+	})
+	if stats.Counts().Records != 0 || dropping.text() != "" {
+		t.Errorf("sink got %q", dropping.text())
+	}
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/millrace/millrace/connect/connector"
+	"github.com/millrace/millrace/connect/transform"
 	"github.com/millrace/millrace/plugins/data"
 )
 
@@ -83,12 +84,14 @@ type SinkConfig struct {
 	ClientOpts []kgo.Opt
 	Group      string
 	Convert    Converters
-	Touched    func(topic string)
-	Pause      *connector.Switch
-	Report     func(connector.State)
-	Policy     Policy
-	Stats      *Stats
-	Logger     *slog.Logger
+	// Chain is run over each record after it is converted.
+	Chain   *transform.Chain
+	Touched func(topic string)
+	Pause   *connector.Switch
+	Report  func(connector.State)
+	Policy  Policy
+	Stats   *Stats
+	Logger  *slog.Logger
 	// DeadLetters takes records that failed and are skipped, as they were
 	// consumed. It returns once the record is durable; an error fails the task,
 	// since the record would be lost. Nil drops them.
@@ -285,11 +288,17 @@ func (l *sinkLoop) convert(ctx context.Context, fetches kgo.Fetches) ([]data.Rec
 		l.touch(r.Topic)
 		l.consumed = append(l.consumed, r)
 		var out data.Record
+		keep := false
 		err := l.Policy.retry(ctx, func() error { return l.Convert.fromLog(ctx, r, &out) })
+		if err == nil {
+			keep, err = transformed(l.Chain, &out, Coordinates{Topic: r.Topic, Partition: r.Partition, Offset: r.Offset})
+		}
 		if err != nil {
 			if err := l.tolerate(ctx, err); err != nil {
 				return nil, err
 			}
+		}
+		if !keep {
 			l.advance(r.Topic, r.Partition, r.Offset)
 			continue
 		}

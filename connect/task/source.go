@@ -11,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/millrace/millrace/connect/connector"
+	"github.com/millrace/millrace/connect/transform"
 	"github.com/millrace/millrace/plugins/data"
 )
 
@@ -46,9 +47,11 @@ type SourceConfig struct {
 	ID       connector.TaskID
 	Source   Source
 	Producer *kgo.Client
-	Convert  Converters
-	Offsets  OffsetWriter
-	Topics   TopicCreator
+	// Chain is run over each record before it is converted.
+	Chain   *transform.Chain
+	Convert Converters
+	Offsets OffsetWriter
+	Topics  TopicCreator
 	// Touched is told of each topic the task writes to, once (KIP-558).
 	Touched func(topic string)
 	Pause   *connector.Switch
@@ -225,8 +228,12 @@ func arenaSize(b *data.Batch) int {
 }
 
 // convert turns a record into its form in the log. ok is false when the record
-// failed and is tolerated.
+// was dropped by a transform, or failed and is tolerated.
 func (l *sourceLoop) convert(ctx context.Context, r *data.Record, out *kgo.Record, arena []byte) (_ []byte, ok bool, err error) {
+	keep, err := transformed(l.Chain, r, Coordinates{Topic: r.Topic, Partition: r.Partition, Offset: -1})
+	if err != nil || !keep {
+		return arena, false, l.tolerate(ctx, err)
+	}
 	if !l.known[r.Topic] {
 		if err := l.Topics.Ensure(ctx, r.Topic); err != nil {
 			return arena, false, fmt.Errorf("topic %s: %w", r.Topic, err)
@@ -242,19 +249,28 @@ func (l *sourceLoop) convert(ctx context.Context, r *data.Record, out *kgo.Recor
 	if err == nil {
 		return arena, true, nil
 	}
+	return arena[:start], false, l.tolerate(ctx, err)
+}
+
+// tolerate counts, logs and, if the policy lets it, forgives the failure of a
+// record. No error is no failure.
+func (l *sourceLoop) tolerate(ctx context.Context, err error) error {
+	if err == nil {
+		return nil
+	}
 	l.Stats.failed()
 	var failure *RecordError
 	if ctx.Err() != nil || !errors.As(err, &failure) {
-		return arena, false, err
+		return err
 	}
 	if l.Policy.Log {
 		l.logFailure(failure)
 	}
 	if !l.Policy.Tolerate {
-		return arena, false, err
+		return err
 	}
 	l.Stats.skipped()
-	return arena[:start], false, nil
+	return nil
 }
 
 func (l *sourceLoop) logFailure(e *RecordError) {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/millrace/millrace/connect/converter"
 	"github.com/millrace/millrace/connect/task"
+	"github.com/millrace/millrace/connect/transform"
 )
 
 // deadLetters is the queue of one sink task (KIP-298). A nil one takes nothing.
@@ -92,6 +93,15 @@ func (d *deadLetters) send(ctx context.Context, consumed *kgo.Record, failure *t
 	return d.client.ProduceSync(ctx, r).FirstErr()
 }
 
+// class is what was running when a record failed.
+func (d *deadLetters) class(failure *task.RecordError) string {
+	var t *transform.RecordError
+	if errors.As(failure.Err, &t) {
+		return t.Class
+	}
+	return d.classes[failure.Stage]
+}
+
 // context are the headers that say where and why a record failed, by Kafka
 // Connect's names and in its order. The exception is named as Kafka Connect
 // would name it, because people's alerts look for that.
@@ -108,7 +118,7 @@ func (d *deadLetters) context(consumed *kgo.Record, failure *task.RecordError) [
 		{"connector.name", d.task.id.Connector},
 		{"task.id", strconv.Itoa(d.task.id.Task)},
 		{"stage", string(failure.Stage)},
-		{"class.name", d.classes[failure.Stage]},
+		{"class.name", d.class(failure)},
 		{"exception.class.name", class},
 		{"exception.message", failure.Err.Error()},
 		{"exception.stacktrace", failure.Error()},

@@ -20,7 +20,6 @@ const (
 
 // Reasons why a key that Kafka Connect honours is refused here.
 const (
-	noTransforms = "this version of Millrace runs no transforms or predicates; remove the key"
 	noVersions   = "this version of Millrace runs the one installed version of a plugin; remove the key"
 	noExactly    = "this version of Millrace delivers at least once from sources; remove the key or ask for what it does"
 	noOwnOffsets = "this version of Millrace keeps all source offsets in the worker's offset topic; remove the key"
@@ -51,9 +50,9 @@ var connectorKeys = configdef.Def{
 		DisplayName: "Header converter class", Doc: "Converter of header values. The worker's, with the worker's settings, if not given."},
 	{Name: "header.converter.plugin.version", Type: configdef.String, Unsupported: noVersions, Importance: configdef.Low, Group: groupCommon,
 		DisplayName: "Header converter version", Doc: "Version of the header converter."},
-	{Name: "transforms", Type: configdef.List, Default: "", Unsupported: noTransforms, Importance: configdef.Low, Group: groupTransforms,
+	{Name: "transforms", Type: configdef.List, Default: "", Importance: configdef.Low, Group: groupTransforms,
 		Width: configdef.LongWidth, DisplayName: "Transforms", Doc: "Names of the transforms that each record passes, in order."},
-	{Name: "predicates", Type: configdef.List, Default: "", Unsupported: noTransforms, Importance: configdef.Low, Group: groupPredicates,
+	{Name: "predicates", Type: configdef.List, Default: "", Importance: configdef.Low, Group: groupPredicates,
 		Width: configdef.LongWidth, DisplayName: "Predicates", Doc: "Names of the predicates that transforms may be bound to."},
 	{Name: "config.action.reload", Type: configdef.String, Default: "restart", Rules: []configdef.Rule{configdef.OneOf("none", "restart")},
 		Importance: configdef.Low, Group: groupCommon, Width: configdef.MediumWidth, DisplayName: "Reload action",

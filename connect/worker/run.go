@@ -14,6 +14,7 @@ import (
 
 	"github.com/millrace/millrace/connect/connector"
 	"github.com/millrace/millrace/connect/task"
+	"github.com/millrace/millrace/connect/transform"
 	"github.com/millrace/millrace/plugins/catalog"
 	"github.com/millrace/millrace/plugins/configdef"
 	"github.com/millrace/millrace/plugins/host"
@@ -152,10 +153,14 @@ func (t *taskRun) once(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if target.Plugin.Kind == catalog.Sink {
-		return t.sinkOnce(ctx, target, converters)
+	chain, err := transform.New(t.settings, transformOptions(target.Plugin.Kind, t.log))
+	if err != nil {
+		return err
 	}
-	return t.sourceOnce(ctx, target, converters)
+	if target.Plugin.Kind == catalog.Sink {
+		return t.sinkOnce(ctx, target, converters, chain)
+	}
+	return t.sourceOnce(ctx, target, converters, chain)
 }
 
 func (t *taskRun) policy() task.Policy {
@@ -193,7 +198,7 @@ func (t *taskRun) client(keys clientKeys, workerPrefix, overridePrefix string) (
 	return s, nil
 }
 
-func (t *taskRun) sourceOnce(ctx context.Context, target host.Target, converters task.Converters) error {
+func (t *taskRun) sourceOnce(ctx context.Context, target host.Target, converters task.Converters, chain *transform.Chain) error {
 	settings, err := t.client(producerKeys, "producer.", prefixProducer)
 	if err != nil {
 		return err
@@ -235,7 +240,7 @@ func (t *taskRun) sourceOnce(ctx context.Context, target host.Target, converters
 	defer t.setProcess(nil)
 	t.up()
 	runErr := task.RunSource(ctx, task.SourceConfig{
-		ID: t.id, Source: src, Producer: producer, Convert: converters, Offsets: sourceOffsets{t.cfg.Offsets, t.id.Connector},
+		ID: t.id, Source: src, Producer: producer, Chain: chain, Convert: converters, Offsets: sourceOffsets{t.cfg.Offsets, t.id.Connector},
 		Topics: &topicCreator{rules: rules, admin: kadm.NewClient(producer)}, Touched: t.touched, Pause: t.pause, Report: t.report,
 		Policy: t.policy(), Stats: &t.stats, Logger: t.log, CommitInterval: sourceCommitInterval, DrainTimeout: t.cfg.DrainTimeout,
 	})
@@ -273,7 +278,7 @@ func (t *taskRun) closeProcess(ctx context.Context, runErr error, closeTask func
 	return runErr
 }
 
-func (t *taskRun) sinkOnce(ctx context.Context, target host.Target, converters task.Converters) error {
+func (t *taskRun) sinkOnce(ctx context.Context, target host.Target, converters task.Converters, chain *transform.Chain) error {
 	settings, err := t.client(consumerKeys, "consumer.", prefixConsumer)
 	if err != nil {
 		return err
@@ -304,7 +309,7 @@ func (t *taskRun) sinkOnce(ctx context.Context, target host.Target, converters t
 	defer letters.close()
 	t.up()
 	runErr := task.RunSink(ctx, task.SinkConfig{
-		ID: t.id, Sink: sink, ClientOpts: opts, Group: sinkGroup(t.settings, t.id.Connector), Convert: converters,
+		ID: t.id, Sink: sink, ClientOpts: opts, Group: sinkGroup(t.settings, t.id.Connector), Convert: converters, Chain: chain,
 		Touched: t.touched, Pause: t.pause, Report: t.report, Policy: t.policy(), Stats: &t.stats, Logger: t.log,
 		DeadLetters: letters.sender(), CommitInterval: t.cfg.CommitInterval, MaxPollRecords: intOf(settings.values, "max.poll.records", maxPollRecords),
 	})

@@ -4,12 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 
 	"github.com/millrace/millrace/connect/connector"
 	"github.com/millrace/millrace/connect/converter"
 	"github.com/millrace/millrace/connect/provider"
+	"github.com/millrace/millrace/connect/transform"
+	"github.com/millrace/millrace/plugins/catalog"
 	"github.com/millrace/millrace/plugins/configdef"
 )
 
@@ -82,6 +85,14 @@ func (w *Worker) validate(ctx context.Context, cfg connector.Config) (Infos, err
 			b.problem(cfg, p)
 		}
 	}
+	report := transform.Validate(cfg, transformOptions(target.Plugin.Kind, w.cfg.Logger))
+	b.add(report.Infos...)
+	for _, p := range report.Problems {
+		b.problem(cfg, p)
+	}
+	for _, warning := range report.Warnings {
+		w.cfg.Logger.Warn("connector config", "connector", cfg["name"], "key", warning.Key, "why", warning.Text)
+	}
 	w.validateOverrides(b, cfg)
 	for _, side := range []converter.Side{converter.Header, converter.Key, converter.Value} {
 		w.validateConverter(b, side, cfg)
@@ -89,6 +100,15 @@ func (w *Worker) validate(ctx context.Context, cfg connector.Config) (Infos, err
 	infos := b.build(cfg["connector.class"])
 	w.warnUnknown(cfg, framework, target.Plugin.Config)
 	return infos, nil
+}
+
+// transformOptions are those of the chains of one kind of connector.
+func transformOptions(kind catalog.Kind, log *slog.Logger) transform.Options {
+	o := transform.Options{Kind: transform.Source, Logger: log, ParseValue: converter.ParseValue}
+	if kind == catalog.Sink {
+		o.Kind = transform.Sink
+	}
+	return o
 }
 
 // validateTopics holds that a sink names its topics in one way.
