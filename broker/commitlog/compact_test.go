@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -444,15 +445,24 @@ func TestCleanableRange(t *testing.T) {
 // Retention, truncation and Close meanwhile end the round and harm nothing.
 func TestCleanYields(t *testing.T) {
 	clock := &testClock{time.UnixMilli(1)}
+	var closed sync.WaitGroup
 	for _, tt := range []struct {
 		name  string
-		do    func(*Log) error
+		do    func(context.Context, *Log) error
 		moved bool
 		err   error
 	}{
-		{"retention", func(l *Log) error { return l.DeleteBefore(2) }, true, nil},
-		{"truncation", func(l *Log) error { return l.TruncateTo(1) }, true, nil},
-		{"close", func(l *Log) error { go l.Close(); <-closing(l); return nil }, false, ErrClosed},
+		{"retention", func(_ context.Context, l *Log) error { return l.DeleteBefore(2) }, true, nil},
+		{"truncation", func(_ context.Context, l *Log) error { return l.TruncateTo(1) }, true, nil},
+		{"close", func(ctx context.Context, l *Log) error {
+			closed.Go(func() {
+				if err := l.Close(); err != nil {
+					t.Error(err)
+				}
+			})
+			<-ctx.Done()
+			return nil
+		}, false, ErrClosed},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			l := mustOpen(t, t.TempDir(), compacting(clock))
@@ -463,13 +473,14 @@ func TestCleanYields(t *testing.T) {
 			n := 0
 			c := NewCleaner(CleanerConfig{Wait: func(ctx context.Context, _ int) error {
 				if n++; n == 5 { // in the second pass
-					if err := tt.do(l); err != nil {
+					if err := tt.do(ctx, l); err != nil {
 						t.Error(err)
 					}
 				}
 				return context.Cause(ctx)
 			}})
 			s, err := c.Clean(t.Context(), l)
+			closed.Wait()
 			if s.Moved != tt.moved || !errors.Is(err, tt.err) {
 				t.Errorf("Clean = %+v, %v", s, err)
 			}
@@ -479,24 +490,6 @@ func TestCleanYields(t *testing.T) {
 			}
 		})
 	}
-}
-
-// closing is closed once the log refuses appends.
-func closing(l *Log) <-chan struct{} {
-	done := make(chan struct{})
-	l.NotifyEnd(1<<60, func(error) {})
-	go func() {
-		defer close(done)
-		for {
-			l.mu.Lock()
-			closed := l.closed
-			l.mu.Unlock()
-			if closed {
-				return
-			}
-		}
-	}()
-	return done
 }
 
 // A damaged batch ends the round with an error and stays as it is.

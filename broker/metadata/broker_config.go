@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -31,6 +32,16 @@ var ownKeys = []ConfigKey{
 		Doc: "Most members that a group may have."},
 	{Name: "group.min.session.timeout.ms", Type: Int, Default: "6000", min: 1, max: maxInt32,
 		Doc: "Shortest session timeout that a group member may ask for."},
+	{Name: "log.cleaner.backoff.ms", Type: Long, Default: "15000", min: 1, max: maxInt32,
+		Doc: "How long to wait when no log needs compaction."},
+	{Name: "log.cleaner.dedupe.buffer.size", Type: Long, Default: "134217728", min: 1 << 20, max: maxInt32,
+		Doc: "Most memory for the keys of one round of compaction, at 24 bytes each. More keys take more rounds."},
+	{Name: "log.cleaner.enable", Type: Boolean, Default: "true",
+		Doc: "Whether topics with cleanup.policy=compact are compacted. Without it they grow for ever."},
+	{Name: "log.cleaner.io.max.bytes.per.second", Type: Double, Default: "1.7976931348623157E308", low: 1, high: math.MaxFloat64,
+		Doc: "How much compaction may read and write in a second, taken together."},
+	{Name: "log.cleaner.threads", Type: Int, Default: "1", fixed: "logs are compacted one after the other",
+		Doc: "How many logs are compacted at the same time."},
 	{Name: "log.flush.offset.checkpoint.interval.ms", Type: Int, Default: "60000", min: 100, max: maxInt32,
 		Doc: "How often the point up to which a log needs no recovery is written down."},
 	{Name: "log.retention.check.interval.ms", Type: Long, Default: "300000", min: 1, max: maxInt32,
@@ -113,6 +124,9 @@ func NewBrokerConfig(set map[string]string) (*BrokerConfig, error) {
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
+	if err := checkLags(c.set, "log.cleaner.min.compaction.lag.ms", "log.cleaner.max.compaction.lag.ms"); err != nil {
+		return nil, err
+	}
 	low, high := c.Int("group.min.session.timeout.ms"), c.Int("group.max.session.timeout.ms")
 	if low > high {
 		return nil, fmt.Errorf("group.min.session.timeout.ms is %d: must not be above group.max.session.timeout.ms, which is %d: %w", low, high, ErrConfig)
@@ -160,6 +174,12 @@ func (c *BrokerConfig) Int(name string) int {
 // Milliseconds returns the value of a config whose name ends in ".ms".
 func (c *BrokerConfig) Milliseconds(name string) time.Duration {
 	return time.Duration(c.Int(name)) * time.Millisecond
+}
+
+// Float returns the value of a config of type Double.
+func (c *BrokerConfig) Float(name string) float64 {
+	v, _ := c.Value(name)
+	return values{name: v}.fraction(name)
 }
 
 // Bool returns the value of a config of type Boolean.

@@ -29,9 +29,10 @@ type ConfigKey struct {
 	Default string
 	Doc     string
 
-	min, max int64    // of Int and Long
-	oneOf    []string // of String, and of each element of a List
-	fixed    string   // why no value but Default is taken; empty if others are
+	min, max  int64    // of Int and Long
+	low, high float64  // of Double
+	oneOf     []string // of String, and of each element of a List
+	fixed     string   // why no value but Default is taken; empty if others are
 }
 
 // Check returns why value cannot be used; the error wraps ErrConfig.
@@ -49,7 +50,7 @@ func (k *ConfigKey) Check(value string) error {
 	case Int, Long:
 		err = checkNumber(value, k.min, k.max)
 	case Double:
-		_, err = strconv.ParseFloat(value, 64)
+		err = checkFraction(value, k.low, k.high)
 	case List:
 		for _, v := range Split(value) {
 			if err = checkOneOf(v, k.oneOf); err != nil {
@@ -88,6 +89,17 @@ func checkNumber(value string, low, high int64) error {
 	return nil
 }
 
+func checkFraction(value string, low, high float64) error {
+	x, err := strconv.ParseFloat(value, 64)
+	if err != nil {
+		return fmt.Errorf("must be a number")
+	}
+	if !(x >= low && x <= high) { // not so for NaN
+		return fmt.Errorf("must be from %g to %g", low, high)
+	}
+	return nil
+}
+
 // Split takes a list value apart; blanks around elements do not count.
 func Split(value string) []string {
 	var out []string
@@ -116,3 +128,11 @@ func (v values) number(name string) int64 {
 }
 
 func (v values) flag(name string) bool { return v[name] == "true" }
+
+func (v values) fraction(name string) float64 {
+	x, err := strconv.ParseFloat(v[name], 64)
+	if err != nil {
+		panic("config " + name + " was not checked: " + err.Error())
+	}
+	return x
+}

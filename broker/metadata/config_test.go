@@ -36,7 +36,12 @@ func TestCheckTopicConfigs(t *testing.T) {
 		{"message.timestamp.type", "LogAppendTime", ""},
 		{"message.timestamp.type", "logappendtime", "must be one of"},
 		{"min.cleanable.dirty.ratio", "0.5", ""},
-		{"min.cleanable.dirty.ratio", "0.1", "not compacted"},
+		{"min.cleanable.dirty.ratio", "0.1", ""},
+		{"min.cleanable.dirty.ratio", "1.1", "from 0 to 1"},
+		{"min.cleanable.dirty.ratio", "NaN", "from 0 to 1"},
+		{"min.cleanable.dirty.ratio", "half", "must be a number"},
+		{"delete.retention.ms", "0", ""},
+		{"max.compaction.lag.ms", "0", "from 1 to"},
 		{"compression.type", "lz4", "as the producer compressed them"},
 		{"flush.before.ack", "sometimes", "must be one of auto, always, never"},
 		{"no.such.key", "1", "unknown topic config no.such.key"},
@@ -48,6 +53,39 @@ func TestCheckTopicConfigs(t *testing.T) {
 		case tt.want != "" && (!errors.Is(err, ErrConfig) || !strings.Contains(err.Error(), tt.want)):
 			t.Errorf("%s=%s: error is %v, want ErrConfig with %q", tt.key, tt.value, err, tt.want)
 		}
+	}
+}
+
+func TestCompactionConfigs(t *testing.T) {
+	crossed := map[string]string{"min.compaction.lag.ms": "20", "max.compaction.lag.ms": "10"}
+	if err := CheckTopicConfigs(crossed); !errors.Is(err, ErrConfig) || !strings.Contains(err.Error(), "min.compaction.lag.ms is 20") {
+		t.Errorf("crossed lags: %v", err)
+	}
+	if _, err := NewBrokerConfig(map[string]string{"log.cleaner.min.compaction.lag.ms": "20", "log.cleaner.max.compaction.lag.ms": "10"}); !errors.Is(err, ErrConfig) {
+		t.Errorf("crossed lags of the broker: %v", err)
+	}
+	if _, err := NewBrokerConfig(map[string]string{"log.cleaner.threads": "2"}); !errors.Is(err, ErrConfig) || !strings.Contains(err.Error(), "one after the other") {
+		t.Errorf("two cleaners: %v", err)
+	}
+	b, err := NewBrokerConfig(map[string]string{
+		"log.cleaner.min.cleanable.ratio": "0.25", "log.cleaner.min.compaction.lag.ms": "5000",
+		"log.cleaner.delete.retention.ms": "7000", "log.cleaner.io.max.bytes.per.second": "1e6",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := b.Float("log.cleaner.io.max.bytes.per.second"); got != 1e6 {
+		t.Errorf("I/O limit is %v", got)
+	}
+	c, err := ResolveTopic(map[string]string{"max.compaction.lag.ms": "3000"}, b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.MinDirtyRatio != 0.25 || c.MaxCompactionLag != 3*time.Second || c.MinCompactionLag != 3*time.Second || c.TombstoneRetention != 7*time.Second {
+		t.Errorf("resolved to %+v", c)
+	}
+	if c, err = ResolveTopic(nil, b); err != nil || c.MaxCompactionLag != -1 || c.MinCompactionLag != 5*time.Second {
+		t.Errorf("resolved to %+v, %v", c, err)
 	}
 }
 

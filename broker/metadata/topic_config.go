@@ -21,7 +21,6 @@ const (
 
 // Reasons of fixed keys.
 const (
-	noCompaction = "logs are not compacted by this version"
 	noRecompress = "batches are stored as the producer compressed them"
 	noTiering    = "tiered storage is not supported"
 )
@@ -29,11 +28,11 @@ const (
 // topicKeys is every topic config there is, by name.
 var topicKeys = []ConfigKey{
 	{Name: "cleanup.policy", Broker: "log.cleanup.policy", Type: List, Default: "delete", oneOf: []string{"delete", "compact"},
-		Doc: "delete removes old segments by retention.ms and retention.bytes. compact keeps them and demands a key of every record."},
+		Doc: "delete removes old segments by retention.ms and retention.bytes. compact keeps the newest record of every key and demands a key of every record. Both can be set."},
 	{Name: "compression.type", Broker: "compression.type", Type: String, Default: "producer", fixed: noRecompress,
 		Doc: "producer keeps each batch as the producer compressed it."},
-	{Name: "delete.retention.ms", Broker: "log.cleaner.delete.retention.ms", Type: Long, Default: "86400000", fixed: noCompaction,
-		Doc: "How long compaction keeps tombstones."},
+	{Name: "delete.retention.ms", Broker: "log.cleaner.delete.retention.ms", Type: Long, Default: "86400000", min: 0, max: maxInt64,
+		Doc: "How long compaction keeps a tombstone after it first met it."},
 	{Name: "file.delete.delay.ms", Broker: "log.segment.delete.delay.ms", Type: Long, Default: "60000", fixed: "a deleted segment stays open for those who read it and needs no delay",
 		Doc: "How long a deleted segment's file stays."},
 	{Name: "flush.before.ack", Broker: "flush.before.ack", Type: String, Default: string(FlushAuto), oneOf: []string{string(FlushAuto), string(FlushAlways), string(FlushNever)},
@@ -48,8 +47,8 @@ var topicKeys = []ConfigKey{
 		Doc: "One index entry per so many bytes of records."},
 	{Name: "leader.replication.throttled.replicas", Type: List, Default: "", fixed: "replication is not throttled",
 		Doc: "Replicas whose leaders are throttled."},
-	{Name: "max.compaction.lag.ms", Broker: "log.cleaner.max.compaction.lag.ms", Type: Long, Default: "9223372036854775807", fixed: noCompaction,
-		Doc: "How long a record may wait for compaction."},
+	{Name: "max.compaction.lag.ms", Broker: "log.cleaner.max.compaction.lag.ms", Type: Long, Default: "9223372036854775807", min: 1, max: maxInt64,
+		Doc: "How long a record may wait for compaction, whatever the dirty ratio. Segments are closed at that age."},
 	{Name: "max.message.bytes", Broker: "message.max.bytes", Type: Int, Default: "1048588", min: 1, max: maxInt32,
 		Doc: "Size of the largest batch, compressed and with its header."},
 	{Name: "message.timestamp.after.max.ms", Broker: "log.message.timestamp.after.max.ms", Type: Long, Default: "3600000", min: 0, max: maxInt64,
@@ -58,10 +57,10 @@ var topicKeys = []ConfigKey{
 		Doc: "How far behind the broker's clock a producer's timestamps may be. Any limit makes the broker read the timestamp of every record."},
 	{Name: "message.timestamp.type", Broker: "log.message.timestamp.type", Type: String, Default: "CreateTime", oneOf: []string{"CreateTime", "LogAppendTime"},
 		Doc: "Whether timestamps are the producer's or the broker's."},
-	{Name: "min.cleanable.dirty.ratio", Broker: "log.cleaner.min.cleanable.ratio", Type: Double, Default: "0.5", fixed: noCompaction,
-		Doc: "Share of the log that must be new before it is compacted."},
-	{Name: "min.compaction.lag.ms", Broker: "log.cleaner.min.compaction.lag.ms", Type: Long, Default: "0", fixed: noCompaction,
-		Doc: "How long a record is safe from compaction."},
+	{Name: "min.cleanable.dirty.ratio", Broker: "log.cleaner.min.cleanable.ratio", Type: Double, Default: "0.5", low: 0, high: 1,
+		Doc: "Share of the log that must be new, in closed segments, before it is compacted."},
+	{Name: "min.compaction.lag.ms", Broker: "log.cleaner.min.compaction.lag.ms", Type: Long, Default: "0", min: 0, max: maxInt64,
+		Doc: "How long a record is safe from compaction. One that is above max.compaction.lag.ms counts as that."},
 	{Name: "min.insync.replicas", Broker: "min.insync.replicas", Type: Int, Default: "1", min: 1, max: maxInt32,
 		Doc: "How many replicas must be in sync for acks=all to succeed; at most the replication factor counts."},
 	{Name: "preallocate", Broker: "log.preallocate", Type: Boolean, Default: "false", fixed: "segments are not preallocated",
@@ -99,6 +98,10 @@ func TopicKey(name string) *ConfigKey {
 // TopicConfig is what a topic's configs and their defaults add up to.
 type TopicConfig struct {
 	Delete, Compact    bool
+	MinDirtyRatio      float64       // from 0 to 1
+	MinCompactionLag   time.Duration // -1 for ever
+	MaxCompactionLag   time.Duration // -1 for never
+	TombstoneRetention time.Duration // -1 for ever
 	Flush              Flush
 	FlushMessages      int64         // -1 for never
 	FlushAge           time.Duration // -1 for never
@@ -127,7 +130,19 @@ func CheckTopicConfigs(set map[string]string) error {
 		}
 		errs = append(errs, k.Check(set[name]))
 	}
-	return errors.Join(errs...)
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	return checkLags(set, "min.compaction.lag.ms", "max.compaction.lag.ms")
+}
+
+// checkLags compares two checked configs of which one must not be above the
+// other, if both are set.
+func checkLags(set values, low, high string) error {
+	if set[low] == "" || set[high] == "" || set.number(low) <= set.number(high) {
+		return nil
+	}
+	return fmt.Errorf("%s is %s: must not be above %s, which is %s: %w", low, set[low], high, set[high], ErrConfig)
 }
 
 // ResolveTopic returns the typed configs of a topic from what is set on it and
@@ -142,7 +157,15 @@ func ResolveTopic(set map[string]string, broker *BrokerConfig) (TopicConfig, err
 		v[topicKeys[i].Name], _ = TopicValue(&topicKeys[i], set, broker)
 	}
 	policy := v["cleanup.policy"]
+	minLag, maxLag := v.age("min.compaction.lag.ms"), v.age("max.compaction.lag.ms")
+	if maxLag >= 0 && (minLag < 0 || minLag > maxLag) { // one is the topic's, the other the broker's
+		minLag = maxLag
+	}
 	return TopicConfig{
+		MinDirtyRatio:      v.fraction("min.cleanable.dirty.ratio"),
+		MinCompactionLag:   minLag,
+		MaxCompactionLag:   maxLag,
+		TombstoneRetention: v.age("delete.retention.ms"),
 		Delete:             slices.Contains(Split(policy), "delete"),
 		Compact:            slices.Contains(Split(policy), "compact"),
 		Flush:              Flush(v["flush.before.ack"]),

@@ -42,6 +42,8 @@ type Set struct {
 	clean  bool
 	watch  Watcher
 
+	cleaner *cleaner
+
 	changed chan struct{} // capacity 1: the shortest flush.ms may have changed
 
 	mu     sync.RWMutex // guards below; never held over the disk

@@ -3,12 +3,19 @@ package replica
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 )
 
 // Run does what logs need from time to time, until ctx ends: retention,
-// checkpoints, flush.ms and the expiry of idempotent producers.
+// checkpoints, flush.ms, the expiry of idempotent producers and, on a goroutine
+// of its own, compaction. It is called once.
 func (s *Set) Run(ctx context.Context) error {
+	var cleaning sync.WaitGroup
+	defer cleaning.Wait()
+	if s.cfg.Broker.Bool("log.cleaner.enable") {
+		cleaning.Go(func() { s.cleaner.run(ctx) })
+	}
 	b := s.cfg.Broker
 	retention := time.NewTicker(b.Milliseconds("log.retention.check.interval.ms"))
 	defer retention.Stop()
@@ -76,11 +83,12 @@ type Stats struct {
 	Segments   int
 	Bytes      int64
 	Producers  int // idempotent producers that partitions remember
+	Cleaner    CleanerStats
 }
 
 // Stats adds up the sizes of all partitions.
 func (s *Set) Stats() Stats {
-	var out Stats
+	out := Stats{Cleaner: s.cleaner.statsNow()}
 	for _, p := range s.all() {
 		out.Partitions++
 		if p.log == nil || p.log.Err() != nil {

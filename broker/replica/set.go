@@ -45,6 +45,7 @@ func Open(cfg Config) (*Set, error) {
 		cfg: cfg, syncer: commitlog.NewSyncer(cfg.Syncs), watch: noWatch{},
 		changed: make(chan struct{}, 1), topics: make(map[metadata.ID][]*Partition),
 	}
+	s.cleaner = newCleaner(s)
 	err := cfg.FS.Remove(filepath.Join(cfg.Dir, cleanMarker))
 	switch {
 	case err == nil:
@@ -230,6 +231,15 @@ func (s *Set) update(p *Partition, state *metadata.Partition, cfg *metadata.Topi
 	}
 }
 
+// least returns the smallest value instead of zero, which stands for the
+// default in a log's config.
+func least[T ~int64](x T) T {
+	if x == 0 {
+		return 1
+	}
+	return x
+}
+
 func (s *Set) logConfig(id metadata.ID, c *metadata.TopicConfig) commitlog.Config {
 	out := commitlog.Config{
 		SegmentBytes:       c.SegmentBytes,
@@ -237,12 +247,15 @@ func (s *Set) logConfig(id metadata.ID, c *metadata.TopicConfig) commitlog.Confi
 		SegmentIndexBytes:  c.SegmentIndexBytes,
 		IndexIntervalBytes: c.IndexIntervalBytes,
 		MaxMessageBytes:    c.MaxMessageBytes,
-		RetentionAge:       c.RetentionAge,
-		RetentionBytes:     c.RetentionBytes,
+		RetentionAge:       least(c.RetentionAge),
+		RetentionBytes:     least(c.RetentionBytes),
 		Compact:            c.Compact,
 		Delete:             c.Delete,
+		MinCompactionLag:   c.MinCompactionLag,
+		MaxCompactionLag:   c.MaxCompactionLag,
+		TombstoneRetention: least(c.TombstoneRetention),
 		FlushMessages:      c.FlushMessages,
-		FlushAge:           c.FlushAge,
+		FlushAge:           least(c.FlushAge),
 		ProducerExpiration: s.cfg.Broker.Milliseconds("producer.id.expiration.ms"),
 		TopicID:            id,
 		FS:                 s.cfg.FS,
