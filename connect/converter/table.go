@@ -25,36 +25,39 @@ var (
 	noHeaders = []Side{Key, Value}
 )
 
-// classes is the list of what exists.
-var classes = []Class{
-	{"org.apache.kafka.connect.json.JsonConverter", nil, everySide, jsonDef, newJSON},
-	{"org.apache.kafka.connect.storage.StringConverter", nil, everySide, stringDef, newString},
-	{"org.apache.kafka.connect.converters.ByteArrayConverter",
-		[]string{"io.confluent.connect.replicator.util.ByteArrayConverter"}, everySide, plainDef, newBytes},
-	{"org.apache.kafka.connect.converters.BooleanConverter", nil, everySide, plainDef,
-		newNumber("BooleanConverter", data.OptionalBooleanSchema, 1)},
-	{"org.apache.kafka.connect.converters.ShortConverter", nil, everySide, plainDef,
-		newNumber("ShortConverter", data.OptionalInt16Schema, 2)},
-	{"org.apache.kafka.connect.converters.IntegerConverter", nil, everySide, plainDef,
-		newNumber("IntegerConverter", data.OptionalInt32Schema, 4)},
-	{"org.apache.kafka.connect.converters.LongConverter", nil, everySide, plainDef,
-		newNumber("LongConverter", data.OptionalInt64Schema, 8)},
-	{"org.apache.kafka.connect.converters.FloatConverter", nil, everySide, plainDef,
-		newNumber("FloatConverter", data.OptionalFloat32Schema, 4)},
-	{"org.apache.kafka.connect.converters.DoubleConverter", nil, everySide, plainDef,
-		newNumber("DoubleConverter", data.OptionalFloat64Schema, 8)},
-	{"org.apache.kafka.connect.storage.SimpleHeaderConverter", nil, []Side{Header}, plainDef, newSimpleHeader},
-	{"io.confluent.connect.avro.AvroConverter", nil, noHeaders, avroDef, newAvro},
+// classes returns the list of what exists. It is a function because one of them
+// looks another up in it.
+func classes() []Class {
+	return []Class{
+		{"org.apache.kafka.connect.json.JsonConverter", nil, everySide, jsonDef, newJSON},
+		{"org.apache.kafka.connect.storage.StringConverter", nil, everySide, stringDef, newString},
+		{"org.apache.kafka.connect.converters.ByteArrayConverter",
+			[]string{"io.confluent.connect.replicator.util.ByteArrayConverter"}, everySide, plainDef, newBytes},
+		{binaryName, []string{"io.debezium.converters.ByteArrayConverter", "io.debezium.converters.ByteBufferConverter"}, noHeaders, binaryDef, newBinary},
+		{"org.apache.kafka.connect.converters.BooleanConverter", nil, everySide, plainDef,
+			newNumber("BooleanConverter", data.OptionalBooleanSchema, 1)},
+		{"org.apache.kafka.connect.converters.ShortConverter", nil, everySide, plainDef,
+			newNumber("ShortConverter", data.OptionalInt16Schema, 2)},
+		{"org.apache.kafka.connect.converters.IntegerConverter", nil, everySide, plainDef,
+			newNumber("IntegerConverter", data.OptionalInt32Schema, 4)},
+		{"org.apache.kafka.connect.converters.LongConverter", nil, everySide, plainDef,
+			newNumber("LongConverter", data.OptionalInt64Schema, 8)},
+		{"org.apache.kafka.connect.converters.FloatConverter", nil, everySide, plainDef,
+			newNumber("FloatConverter", data.OptionalFloat32Schema, 4)},
+		{"org.apache.kafka.connect.converters.DoubleConverter", nil, everySide, plainDef,
+			newNumber("DoubleConverter", data.OptionalFloat64Schema, 8)},
+		{"org.apache.kafka.connect.storage.SimpleHeaderConverter", nil, []Side{Header}, plainDef, newSimpleHeader},
+		{"io.confluent.connect.avro.AvroConverter", nil, noHeaders, avroDef, newAvro},
+	}
 }
 
-// Classes returns the converters that exist, in a fixed order. The caller must
-// not change them.
-func Classes() []Class { return slices.Clone(classes) }
+// Classes returns the converters that exist, in a fixed order.
+func Classes() []Class { return classes() }
 
 // Lookup finds a converter by its Java class name, its simple name
 // ("JsonConverter"), or that without "Converter" ("Json").
 func Lookup(name string) (Class, bool) {
-	for _, c := range classes {
+	for _, c := range classes() {
 		for _, full := range append([]string{c.Name}, c.Aliases...) {
 			simple := full[strings.LastIndexByte(full, '.')+1:]
 			if name == full || name == simple || name == strings.TrimSuffix(simple, "Converter") {

@@ -86,7 +86,28 @@ func sameRows(a, b *data.Schema) bool {
 // renamed copies a schema with another name or version. Everything else stays,
 // but for a struct's default, whose schema is the old one.
 func renamed(s *data.Schema, name string, version *int32) (*data.Schema, error) {
-	b := rebuilt(s)
+	b := basicsAs(s, name, version)
+	if s.Optional() {
+		b.Optional()
+	}
+	if v, ok := s.Default(); ok && s.Type() != data.TypeStruct {
+		b.Default(v)
+	}
+	return withFields(b, s).Build()
+}
+
+// basicsAs is data.CopyBasics with another name and version, "" and nil
+// leaving them.
+func basicsAs(s *data.Schema, name string, version *int32) *data.Builder {
+	var b *data.Builder
+	switch s.Type() {
+	case data.TypeArray:
+		b = data.ArrayOf(s.ValueSchema())
+	case data.TypeMap:
+		b = data.MapOf(s.KeySchema(), s.ValueSchema())
+	default:
+		b = data.NewBuilder(s.Type())
+	}
 	if name == "" {
 		name = s.Name()
 	}
@@ -98,29 +119,8 @@ func renamed(s *data.Schema, name string, version *int32) (*data.Schema, error) 
 	} else if v, ok := s.Version(); ok {
 		b.Version(v)
 	}
-	b.Params(s.Params()...)
-	if s.Optional() {
-		b.Optional()
-	}
-	if v, ok := s.Default(); ok && s.Type() != data.TypeStruct {
-		b.Default(v)
-	}
-	return withFields(b, s).Build()
-}
-
-// rebuilt starts a schema of the same type and text.
-func rebuilt(s *data.Schema) *data.Builder {
-	var b *data.Builder
-	switch s.Type() {
-	case data.TypeArray:
-		b = data.ArrayOf(s.ValueSchema())
-	case data.TypeMap:
-		b = data.MapOf(s.KeySchema(), s.ValueSchema())
-	default:
-		b = data.NewBuilder(s.Type())
-	}
 	if doc, ok := s.Doc(); ok {
 		b.Doc(doc)
 	}
-	return b
+	return b.Params(s.Params()...)
 }

@@ -73,6 +73,11 @@ var classes = slices.Concat(
 	only(kafka+"TimestampRouter", timestampRouterDef, newTimestampRouter, confluent+"TimestampRouter"),
 	only(kafka+"ValueToKey", valueToKeyDef, newValueToKey),
 
+	only(debezium+"ByLogicalTableRouter", logicalRouterDef("__dbz__physicalTableIdentifier"), newLogicalRouter),
+	only(debezium+"ToLogicalTopicRouter", logicalRouterDef("__dbz__sourceIdentifier"), newLogicalRouter),
+	only(debezium+"ExtractChangedRecordState", changedDef, newChanged),
+	only(debezium+"outbox.EventRouter", outboxDef, newOutbox),
+	only(debezium+"partitions.PartitionRouting", partitionRoutingDef, newPartitionRouting),
 	only(debezium+"ExtractNewRecordState", unwrapDef, newUnwrap, debezium+"UnwrapFromEnvelope"),
 )
 
