@@ -18,8 +18,8 @@ run: build ## build, start a server and show records moving through it; Ctrl-C e
 	deploy/demo/run.sh $(BIN)/millrace
 
 test: test-deps ## run all tests, against a real PostgreSQL and kcat (installs them where it can)
-	$(GO) test -shuffle=on -timeout 10m ./...
 	cd plugins/examples/ticker && $(GO) vet ./...
+	$(GO) test -shuffle=on -timeout 10m ./...
 
 test-deps: ## find or install what the tests need
 	deploy/dev/test-deps.sh
