@@ -3,11 +3,16 @@ package transform
 import (
 	"fmt"
 	"regexp"
+	"regexp/syntax"
 	"strings"
 )
 
-// maxRegexBytes bounds the patterns that are accepted.
-const maxRegexBytes = 8 << 10
+// The bounds on patterns: their length, and the steps they compile to, which
+// repetitions can make many. The time of a match grows with both.
+const (
+	maxRegexBytes = 8 << 10
+	maxRegexSteps = 16 << 10
+)
 
 // regex is a Java regular expression: whole for Matcher.matches, which wants
 // the whole text, part for Matcher.find.
@@ -21,6 +26,9 @@ func compileRegex(pattern string) (*regex, error) {
 	if err != nil {
 		return nil, fmt.Errorf("regular expression %q: %w", pattern, err)
 	}
+	if err := checkSteps(translated); err != nil {
+		return nil, fmt.Errorf("regular expression %.80q: %w", pattern, err)
+	}
 	part, err := regexp.Compile(translated)
 	if err != nil {
 		return nil, fmt.Errorf("regular expression %q: %w", pattern, err)
@@ -30,6 +38,22 @@ func compileRegex(pattern string) (*regex, error) {
 		return nil, fmt.Errorf("regular expression %q: %w", pattern, err)
 	}
 	return &regex{whole, part}, nil
+}
+
+// checkSteps refuses expressions that compile to too much.
+func checkSteps(pattern string) error {
+	re, err := syntax.Parse(pattern, syntax.Perl)
+	if err != nil {
+		return err
+	}
+	program, err := syntax.Compile(re.Simplify())
+	if err != nil {
+		return err
+	}
+	if n := len(program.Inst); n > maxRegexSteps {
+		return fmt.Errorf("it takes %d steps, more than %d: use smaller repetitions", n, maxRegexSteps)
+	}
+	return nil
 }
 
 func (r *regex) matches(text string) bool { return r.whole.MatchString(text) }

@@ -78,7 +78,18 @@ var classes = slices.Concat(
 	only(debezium+"ExtractChangedRecordState", changedDef, newChanged),
 	only(debezium+"outbox.EventRouter", outboxDef, newOutbox),
 	only(debezium+"partitions.PartitionRouting", partitionRoutingDef, newPartitionRouting),
+	only(debezium+"HeaderToValue", headerToValueDef, newHeaderToValue),
 	only(debezium+"ExtractNewRecordState", unwrapDef, newUnwrap, debezium+"UnwrapFromEnvelope"),
+
+	both(confluent+"Drop", dropDef, newDrop),
+	both(confluent+"ExtractTopic", confluentTopicDef, newExtractTopic("field")),
+	only(confluent+"TombstoneHandler", confluentTombstoneDef, newTombstoneHandler),
+
+	both(aiven+"ExtractTimestamp", extractTimestampDef, newExtractTimestamp),
+	both(aiven+"ExtractTopic", aivenTopicDef, newExtractTopic("field.name")),
+	both(aiven+"Hash", hashDef, newHashField),
+	only(aiven+"MakeTombstone", nil, newMakeTombstone),
+	only(aiven+"TombstoneHandler", aivenTombstoneDef, newTombstoneHandler),
 )
 
 // predicates is the list of the predicates that exist.
