@@ -111,11 +111,36 @@ func TestEventRouterDropsAndFails(t *testing.T) {
 	if !errors.As(err, &fatal) || fatal.Alias != "t" {
 		t.Errorf("an update with behaviour fatal gives %v", err)
 	}
-	if _, err := newChainOf(eventRouter, map[string]string{"table.expand.json.payload": "true"}); err == nil || !strings.Contains(err.Error(), "passed on") {
-		t.Errorf("table.expand.json.payload: %v", err)
+	if _, err := newChainOf(eventRouter, map[string]string{"tracing.operation.name": "x"}); err == nil || !strings.Contains(err.Error(), "tracing spans") {
+		t.Errorf("tracing.operation.name: %v", err)
 	}
 	if _, err := newChainOf(eventRouter, map[string]string{"table.fields.additional.placement": "a:nowhere"}); err == nil {
 		t.Error("a placement to nowhere is accepted")
+	}
+}
+
+func TestEventRouterExpandsJSON(t *testing.T) {
+	for _, tt := range []struct{ payload, schema, want string }{
+		{`{"b":1,"a":[1,2.5],"n":null,"e":[],"o":{"t":"x","big":4294967296},"y":true}`, "struct", "Struct{b=1,a=[1.0, 2.5],o=Struct{t=x,big=4294967296},y=true}"},
+		{`[{"a":1},{"b":"x"}]`, "array", "[Struct{a=1}, Struct{b=x}]"},
+		{`{"a":1}x`, "string", `{"a":1}x`}, {`{"a":[1,"x"]}`, "string", `{"a":[1,"x"]}`}, {`{"a":1,"a":2}`, "string", `{"a":1,"a":2}`},
+		{`plain`, "string", "plain"}, {strings.Repeat("[", 1000), "string", strings.Repeat("[", 1000)},
+	} {
+		rec := baseRecord()
+		rec.Value = outboxEvent(t, "c", "order", tt.payload)
+		got := apply(t, eventRouter, map[string]string{"table.expand.json.payload": "true"}, rec)
+		if text := data.Text(decoded(t, got.Value)); text != tt.want || got.Value.Schema.Type().String() != tt.schema {
+			t.Errorf("%.40s became %.200s of type %v", tt.payload, text, got.Value.Schema.Type())
+		}
+	}
+	rec := baseRecord()
+	rec.Value = outboxEvent(t, "c", "order", `{"n":null,"e":[]}`)
+	got := apply(t, eventRouter, map[string]string{"table.expand.json.payload": "true", "table.json.payload.null.behavior": "optional_bytes",
+		"table.json.payload.empty.array.behavior": "optional_string", "table.fields.additional.placement": "type:envelope"}, rec)
+	payload, _ := got.Value.Schema.Field("payload")
+	n, _ := payload.Schema.Field("n")
+	if !n.Schema.Equal(data.OptionalBytesSchema) || data.Text(decoded(t, got.Value)) != "Struct{payload=Struct{e=[]},type=Created}" {
+		t.Errorf("got %s of %s", data.Text(decoded(t, got.Value)), schemaText(got.Value.Schema))
 	}
 }
 

@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/millrace/millrace/plugins/data"
 )
 
 func FuzzRegex(f *testing.F) {
@@ -50,6 +52,21 @@ func FuzzDateFormat(f *testing.F) {
 			if err != nil && !strings.ContainsAny(pattern, "SyYMLdDHhkKmsuwWFzZXEaG") && pattern != "" {
 				t.Errorf("%q reads %q but not with something behind it: %v", pattern, text, err)
 			}
+		}
+	})
+}
+
+func FuzzJSONStructs(f *testing.F) {
+	for _, s := range []string{`{"b":1,"a":[1,2.5],"n":null,"e":[],"o":{"t":"x"}}`, `[[{}],[{"a":true}]]`, `[[],[1]]`, `{"":1}`, `[1e999]`, `{"a":[{"x":1},{"x":"y"}]}`} {
+		f.Add(s, true, false)
+	}
+	f.Fuzz(func(t *testing.T, text string, nulls, empty bool) {
+		s, v, err := jsonStructs{nulls, empty}.parse(text)
+		if err != nil {
+			return
+		}
+		if _, err := data.NewDatum(s, v); err != nil {
+			t.Errorf("%q: %v", text, err)
 		}
 	})
 }

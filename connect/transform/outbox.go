@@ -34,11 +34,11 @@ var outboxDef = configdef.Def{
 		Rules: []configdef.Rule{configdef.OneOfFold("warn", "error", "fatal")},
 		Doc:   "What to do about updates of the table: drop them with a warning or an error in the log, or stop the task."},
 	{Name: "table.expand.json.payload", Type: configdef.Boolean, Default: false, Importance: configdef.Low,
-		Unsupported: "payloads are passed on as the column has them", Doc: "Turn payloads of JSON text into structs."},
+		Doc: "Turn payloads of JSON text, an object or array, into structs with an inferred schema."},
 	{Name: "table.json.payload.null.behavior", Type: configdef.String, Default: "ignore", Importance: configdef.Low,
-		Unsupported: "payloads are passed on as the column has them", Doc: "Type of nulls in expanded payloads."},
+		Rules: []configdef.Rule{configdef.OneOfFold("ignore", "optional_bytes")}, Doc: "Leave nulls in expanded payloads out, or make them optional bytes."},
 	{Name: "table.json.payload.empty.array.behavior", Type: configdef.String, Default: "ignore", Importance: configdef.Low,
-		Unsupported: "payloads are passed on as the column has them", Doc: "Type of empty arrays in expanded payloads."},
+		Rules: []configdef.Rule{configdef.OneOfFold("ignore", "optional_string")}, Doc: "Leave empty arrays in expanded payloads out, or make them arrays of strings."},
 	{Name: "tracing.span.context.field", Type: configdef.String, Default: "tracingspancontext", Importance: configdef.Low, Unsupported: noTracing, Doc: "Column of the tracing context."},
 	{Name: "tracing.operation.name", Type: configdef.String, Default: "debezium-read", Importance: configdef.Low, Unsupported: noTracing, Doc: "Name of the tracing span."},
 	{Name: "tracing.with.context.field.only", Type: configdef.Boolean, Default: false, Importance: configdef.Low, Unsupported: noTracing, Doc: "Trace only events with context."},
@@ -56,13 +56,16 @@ type outbox struct {
 	replacement        replacement
 	tombstones         bool
 	invalid            string
+	expand             bool
+	json               jsonStructs
 	log                *slog.Logger
 	envelopes          cache[outboxSchema, *data.Schema]
 }
 
 // outboxSchema identifies the schema of an event's value.
 type outboxSchema struct {
-	row     data.Hash
+	row     data.Hash // zero for a bare payload
+	payload data.Hash
 	route   string
 	version int32 // -1 for none
 }
@@ -101,6 +104,9 @@ func newOutbox(s settings, c configdef.Config) (Transform, error) {
 		timestamp: c.String("table.field.event.timestamp"), version: c.String("table.field.event.schema.version"),
 		mayMiss: strings.EqualFold(c.String("table.field.additional.missing"), "ignore"), routeBy: c.String("route.by.field"),
 		tombstones: c.Bool("route.tombstone.on.empty.payload"), invalid: strings.ToLower(c.String("table.op.invalid.behavior")), log: s.Logger,
+		expand: c.Bool("table.expand.json.payload"), json: jsonStructs{
+			nullBytes:    strings.EqualFold(c.String("table.json.payload.null.behavior"), "optional_bytes"),
+			emptyStrings: strings.EqualFold(c.String("table.json.payload.empty.array.behavior"), "optional_string")},
 	}
 	var err error
 	if t.placements, err = parsePlacements(c.List("table.fields.additional.placement")); err != nil {
@@ -183,6 +189,7 @@ func (t *outbox) event(r *Record, env, row *data.Struct) error {
 	if err := r.addHeader("id", idSchema, id); err != nil {
 		return err
 	}
+	payload, payloadSchema = t.expanded(payload, payloadSchema, r.Topic)
 	if err := t.value(r, row, by, payload, payloadSchema); err != nil {
 		return err
 	}
@@ -224,4 +231,20 @@ func (t *outbox) stamp(r *Record, env, row *data.Struct) error {
 	}
 	r.Timestamp = n
 	return nil
+}
+
+// expanded turns a payload of JSON text into structs if it is asked to. What
+// cannot be turned stays as it is, with a warning.
+func (t *outbox) expanded(payload any, s *data.Schema, topic string) (any, *data.Schema) {
+	text, ok := payload.(string)
+	text = strings.TrimSpace(text)
+	if !t.expand || !ok || !strings.HasPrefix(text, "{") && !strings.HasPrefix(text, "[") {
+		return payload, s
+	}
+	out, v, err := t.json.parse(text)
+	if err != nil {
+		t.log.Warn("outbox payload stays text", "topic", topic, "err", err)
+		return payload, s
+	}
+	return v, out
 }

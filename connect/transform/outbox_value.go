@@ -92,7 +92,7 @@ func (t *outbox) versionOf(row *data.Struct) (int32, error) {
 func (t *outbox) bare(r *Record, payload any, s *data.Schema, version int32) error {
 	if version >= 0 {
 		var err error
-		s, err = t.envelopes.get(outboxSchema{s.Hash(), "", version}, func() (*data.Schema, error) {
+		s, err = t.envelopes.get(outboxSchema{payload: s.Hash(), version: version}, func() (*data.Schema, error) {
 			return renamed(s, "", &version)
 		})
 		if err != nil {
@@ -105,7 +105,7 @@ func (t *outbox) bare(r *Record, payload any, s *data.Schema, version int32) err
 
 // wrapped makes the value a struct of the payload and further columns.
 func (t *outbox) wrapped(r *Record, row *data.Schema, route string, fields []enveloped, version int32) error {
-	s, err := t.envelopes.get(outboxSchema{row.Hash(), route, version}, func() (*data.Schema, error) {
+	s, err := t.envelopes.get(outboxSchema{row.Hash(), fields[0].schema.Hash(), route, version}, func() (*data.Schema, error) {
 		b := data.NewStructBuilder()
 		if name := row.Name(); name != "" {
 			i := strings.LastIndexByte(name, '.') + 1

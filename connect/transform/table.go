@@ -79,6 +79,7 @@ var classes = slices.Concat(
 	only(debezium+"outbox.EventRouter", outboxDef, newOutbox),
 	only(debezium+"partitions.PartitionRouting", partitionRoutingDef, newPartitionRouting),
 	only(debezium+"HeaderToValue", headerToValueDef, newHeaderToValue),
+	only(debezium+"TimezoneConverter", timezoneDef, newTimezoneConverter),
 	only(debezium+"ExtractNewRecordState", unwrapDef, newUnwrap, debezium+"UnwrapFromEnvelope"),
 
 	both(confluent+"Drop", dropDef, newDrop),

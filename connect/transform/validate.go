@@ -116,7 +116,11 @@ func (p *parsing) transform(alias string, all, predicates []string) {
 		{Name: negateKey, Type: configdef.Boolean, Default: false, Importance: configdef.Medium,
 			Doc: "Apply the transform where the predicate does not hold."},
 	}
+	warnings := len(p.warnings)
 	infos := p.evaluate(prefix, "Transforms: "+alias, own, class.Def, all)
+	if !known {
+		p.warnings = p.warnings[:warnings] // which keys it has is not known
+	}
 	props := p.under(prefix, typeKey, versionKey, predicateKey, negateKey)
 	negate := strings.EqualFold(strings.TrimSpace(p.config[prefix+negateKey]), "true")
 	if negate && strings.TrimSpace(p.config[prefix+predicateKey]) == "" {
