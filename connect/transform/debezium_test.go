@@ -341,6 +341,31 @@ func TestConfluentAndAiven(t *testing.T) {
 	}
 }
 
+func TestKeyToValue(t *testing.T) {
+	key := data.NewStructBuilder().Name("k").Field("a", data.Int32Schema).MustBuild()
+	s := data.NewStructBuilder().Name("v").Field("x", data.StringSchema).MustBuild()
+	rec := baseRecord()
+	rec.Key, rec.Value = datum(t, key, structOf(t, key, int32(1))), datum(t, s, structOf(t, s, "y"))
+	for _, tt := range []struct{ from, to, want string }{
+		{"", "", "Struct{x=y,_key=Struct{a=1}}"}, {"a", "", "Struct{x=y,a=1}"}, {"a,*", "b", "Struct{x=y,b=1,_key=Struct{a=1}}"}, {"a", "x", "Struct{x=1}"},
+	} {
+		got := apply(t, "KeyToValue", map[string]string{"key.fields": tt.from, "value.fields": tt.to}, rec)
+		if text := data.Text(decoded(t, got.Value)); text != tt.want {
+			t.Errorf("%v: got %s", tt, text)
+		}
+	}
+	if _, err := chainOf(t, "KeyToValue", map[string]string{"key.fields": "q"}).Apply(&rec); err == nil {
+		t.Error("a field that the key lacks is copied")
+	}
+	rec.Key, rec.Value = datum(t, nil, "k"), datum(t, nil, map[string]any{})
+	got := apply(t, "KeyToValue", nil, rec)
+	sameDatum(t, "map", got.Value, datum(t, nil, map[string]any{"_key": "k"}))
+	rec.Value = data.Datum{}
+	if got = apply(t, "KeyToValue", nil, rec); !got.Value.IsNull() {
+		t.Error("a tombstone got a value")
+	}
+}
+
 func TestOldUnwrapKeysWarn(t *testing.T) {
 	var log bytes.Buffer
 	_, err := New(map[string]string{"transforms": "u", "transforms.u.type": "ExtractNewRecordState", "transforms.u.drop.tombstones": "false"},

@@ -89,6 +89,7 @@ var classes = slices.Concat(
 	both(aiven+"ExtractTimestamp", extractTimestampDef, newExtractTimestamp),
 	both(aiven+"ExtractTopic", aivenTopicDef, newExtractTopic("field.name")),
 	both(aiven+"Hash", hashDef, newHashField),
+	only(aiven+"KeyToValue", keyToValueDef, newKeyToValue),
 	only(aiven+"MakeTombstone", nil, newMakeTombstone),
 	only(aiven+"TombstoneHandler", aivenTombstoneDef, newTombstoneHandler),
 )
