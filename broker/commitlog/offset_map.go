@@ -55,17 +55,23 @@ func (m *offsetMap) slot(high, low uint64) *slotEntry {
 	}
 }
 
-// put notes the newest offset of a key; false if there is no room for it.
+// put notes the newest offset of a key; false if it is a new one and there is
+// no room for it.
 func (m *offsetMap) put(key []byte, offset int64) bool {
-	if (m.n+1)*10 > len(m.slots)*9 && !m.grow() {
-		return false
-	}
 	high, low := keyHash(key)
-	s := m.slot(high, low)
-	if s.next == 0 {
-		m.n++
+	if m.n > 0 {
+		if s := m.slot(high, low); s.next != 0 {
+			s.next = offset + 1
+			return true
+		}
 	}
-	*s = slotEntry{high, low, offset + 1}
+	for (m.n+1)*10 > len(m.slots)*9 { // a slot stays empty, for probing to end
+		if !m.grow() {
+			return false
+		}
+	}
+	m.n++
+	*m.slot(high, low) = slotEntry{high, low, offset + 1}
 	return true
 }
 
