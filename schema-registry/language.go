@@ -112,5 +112,4 @@ func (s avroSchema) differences(writer parsed) ([]difference, error) {
 	return out, nil
 }
 
-//lint:ignore ST1005 these are the words of Confluent's registry
 var errOtherLanguage = errors.New("Incompatible because of different schema type")

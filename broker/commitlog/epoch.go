@@ -154,15 +154,3 @@ func (e *epochs) endOf(epoch int32, logEnd int64) (int32, int64) {
 	}
 	return e.entries[i].epoch, e.entries[i+1].start
 }
-
-// at returns the epoch of the batch at offset, -1 if unknown.
-func (e *epochs) at(offset int64) int32 {
-	e.mu.RLock()
-	defer e.mu.RUnlock()
-	for _, s := range slices.Backward(e.entries) {
-		if s.start <= offset {
-			return s.epoch
-		}
-	}
-	return -1
-}

@@ -67,18 +67,6 @@ func pathStep(text string) (step, after string, err error) {
 	return "", "", fmt.Errorf("Incomplete backtick pair in path")
 }
 
-// field finds the schema at the end of the path.
-func (p fieldPath) field(s *data.Schema) (*data.Schema, bool) {
-	for _, name := range p {
-		f, ok := s.Field(name)
-		if !ok {
-			return nil, false
-		}
-		s = f.Schema
-	}
-	return s, true
-}
-
 // in reads the field from a struct whose schema has it; a null on the way is
 // a null.
 func (p fieldPath) in(v *data.Struct, withDefaults bool) any {
