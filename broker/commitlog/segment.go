@@ -225,8 +225,11 @@ func (s *segment) cut(pos, limit, end int64) (boundary, first, next int64, err e
 }
 
 // remove deletes the files, the log first so that a crash leaves only orphans
-// that the next Open clears away. Chunks being read keep the open file.
+// that the next Open clears away. Chunks being read keep the open file; who
+// still looks something up does without the indexes, which are opened by name.
 func (s *segment) remove() error {
+	s.offsets.reset()
+	s.times.reset()
 	var errs []error
 	for _, suffix := range []string{logSuffix, indexSuffix, timeSuffix, txnSuffix, snapshotSuffix} {
 		errs = append(errs, removeFile(s.fs, s.path(suffix)))
