@@ -75,7 +75,9 @@ const awaitTimeout = 5 * time.Minute
 
 // awaitRecords waits until a topic holds so many records, by its end offsets.
 func awaitRecords(ctx context.Context, n *harness.Node, topic string, want int64, connector string) error {
-	client, err := kgo.NewClient(kgo.SeedBrokers(n.Kafka))
+	// A client remembers for seconds that a topic did not exist: that would be
+	// measured, not the connector.
+	client, err := kgo.NewClient(kgo.SeedBrokers(n.Kafka), kgo.MetadataMinAge(10*time.Millisecond))
 	if err != nil {
 		return err
 	}
