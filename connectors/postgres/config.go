@@ -27,6 +27,8 @@ type config struct {
 	dropSlot          bool
 	streamOptions     [][2]string
 	slotRetries       int
+	maxRetries        int // -1 is without end
+	threads           int // asked for
 	slotDelay         time.Duration
 	slotTimeout       time.Duration
 	statusInterval    time.Duration
@@ -136,6 +138,7 @@ func newConfig(cfg sdk.Config) (*config, []sdk.Problem) {
 
 		slot: cfg.String("slot.name"), publication: cfg.String("publication.name"), autocreate: lower("publication.autocreate.mode"),
 		viaRoot: cfg.Bool("publish.via.partition.root"), failover: cfg.Bool("slot.failover"), dropSlot: cfg.Bool("slot.drop.on.stop"),
+		maxRetries: cfg.Int("errors.max.retries"), threads: cfg.Int("snapshot.max.threads"),
 		slotRetries: cfg.Int("slot.max.retries"), slotDelay: cfg.Millis("slot.retry.delay.ms"),
 		slotTimeout:    time.Duration(cfg.Int("create.slot.command.timeout")) * time.Second,
 		statusInterval: cfg.Millis("status.update.interval.ms"), mismatch: lower("offset.mismatch.strategy"),

@@ -108,6 +108,9 @@ func (Source) Open(ctx context.Context, cfg sdk.Config, offsets sdk.OffsetReader
 		t.pos, t.known = readPosition(stored), true
 		t.stored.Store(uint64(t.pos.commit))
 	}
+	if c.threads > 1 {
+		t.log.Warn("tables are read over one connection", "snapshot.max.threads", c.threads)
+	}
 	if c.substitutePlugin != "" {
 		t.log.Warn("pgoutput is used instead of the plugin asked for", "plugin", c.substitutePlugin)
 	}

@@ -102,6 +102,9 @@ func slotKeys() []sdk.Key {
 		truth("slot.drop.on.stop", false, "Whether the slot is dropped when the task stops. Changes made until the next start are lost."),
 		truth("slot.failover", false, "Whether a slot that is made is synchronised to standbys (PostgreSQL 17)."),
 		str("slot.stream.params", "", "Further options of pgoutput: k=v;k=v."),
+		{Name: "errors.max.retries", Type: sdk.Int, Default: -1, Rules: []configdef.Rule{configdef.AtLeast(-1)},
+			Doc: "How often in a row a lost connection and the like is tried again before the task fails; -1 is without end."},
+		num("snapshot.max.threads", sdk.Int, 1, "Tables are read over one connection; a higher number is accepted with a warning."),
 		num("slot.max.retries", sdk.Int, 6, "How often an active slot is tried again at start."),
 		num("slot.retry.delay.ms", sdk.Long, 10000, "The wait between those tries."),
 		num("create.slot.command.timeout", sdk.Long, 90, "Seconds that making the slot may take: it waits for open transactions."),
@@ -213,9 +216,9 @@ func ignoredKeys() []sdk.Key {
 		"signal.poll.interval.ms", "signal.emit.failure.max.retries", "custom.metric.tags", "statistics.metrics.enabled",
 		"advanced.metrics.enable", "custom.sanitize.pattern", "openlineage.integration.enabled", "openlineage.integration.config.file.path",
 		"openlineage.integration.job.description", "openlineage.integration.job.tags", "openlineage.integration.job.owners",
-		"snapshot.fetch.size", "snapshot.max.threads", "snapshot.max.threads.multiplier", "incremental.snapshot.chunk.size", "incremental.snapshot.allow.schema.changes",
+		"snapshot.fetch.size", "snapshot.max.threads.multiplier", "incremental.snapshot.chunk.size", "incremental.snapshot.allow.schema.changes",
 		"incremental.snapshot.watermarking.strategy", "max.batch.size", "max.queue.size", "max.queue.size.in.bytes",
 		"poll.interval.ms", "poll.dispatch.interval.ms", "query.fetch.size", "queue.provider.type", "executor.shutdown.timeout.ms",
-		"log.position.check.enable", "errors.max.retries", "legacy.snapshot.max.threads",
+		"log.position.check.enable", "legacy.snapshot.max.threads",
 		"schema.history.internal.kafka.bootstrap.servers", "schema.history.internal.kafka.topic")
 }

@@ -55,6 +55,7 @@ type task struct {
 	handed    time.Time
 	pending   error // found after records that were handed over first
 	beat      time.Time
+	retries   int // transient failures since the last record
 
 	em   emitter
 	snap *snapshotter
@@ -108,13 +109,27 @@ func (t *task) PollBatch(ctx context.Context, b *data.Batch) error {
 	}
 	if len(b.Records)+len(b.Positions) > 0 {
 		t.pending = err // these records are good
+		t.retries = 0
 		return nil
 	}
 	if err == nil || ctx.Err() != nil {
 		return err
 	}
 	t.disconnect()
-	return classify(err, t.cfg.restartWait)
+	return t.bounded(classify(err, t.cfg.restartWait))
+}
+
+// bounded makes a failure that could be retried final when errors.max.retries
+// have failed in a row.
+func (t *task) bounded(err error) error {
+	var e *sdk.Error
+	if !errors.As(err, &e) || !e.SafeToRetry() {
+		return err
+	}
+	if t.retries++; t.cfg.maxRetries < 0 || t.retries <= t.cfg.maxRetries {
+		return err
+	}
+	return sdk.Fatal(fmt.Errorf("failed %d times in a row, errors.max.retries is %d: %v", t.retries, t.cfg.maxRetries, err))
 }
 
 // work does the next piece of work of the phase.
