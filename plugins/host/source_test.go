@@ -5,6 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -276,12 +279,20 @@ func TestHungTaskIsKilled(t *testing.T) {
 				if err := syscall.Kill(s.Stats().PID, syscall.SIGSTOP); err != nil {
 					t.Fatal(err)
 				}
+				// The signal acts some time after kill has returned.
+				eventually(t, "the process to stop", func() bool {
+					threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", s.Stats().PID))
+					return err == nil && len(threads) > 0 && !slices.ContainsFunc(threads, func(path string) bool {
+						stat, err := os.ReadFile(path)
+						return err != nil || !strings.Contains(string(stat), ") T ")
+					})
+				})
 			}
 			started := time.Now()
 			err := s.Close(t.Context())
 			var e *ExitError
 			if !errors.As(err, &e) || e.Signal != syscall.SIGKILL || !strings.Contains(err.Error(), "did not close in time") {
-				t.Errorf("close says %v", err)
+				t.Fatalf("close says %v", err)
 			}
 			if took := time.Since(started); took > 4*time.Second {
 				t.Errorf("it took %v", took)
