@@ -6,10 +6,10 @@ VERSION ?= 0.1.0-dev
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 .DEFAULT_GOAL := help
-.PHONY: help build run demo test test-deps race fuzz bench lint fmt generate clean
+.PHONY: help build run demo test test-deps race fuzz bench bench-log peers lint fmt generate clean
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 build: ## build bin/millrace
 	$(GO) build -trimpath -ldflags '-X main.version=$(VERSION)' -o $(BIN)/millrace ./cmd/millrace
@@ -32,6 +32,12 @@ fuzz: ## run every fuzz test for a short while
 
 bench: build ## measure, print tables, write bench/results/*.json
 	$(GO) run ./bench/all
+
+bench-log: build ## measure the log beside Apache Kafka (make peers brings it), print the table
+	$(GO) run ./bench/log
+
+peers: ## fetch Apache Kafka, Kafka Connect and Debezium to measure and test beside (needs Maven and its registry, Java 17)
+	bench/peers/fetch.sh
 
 lint: ## gofmt, go vet, staticcheck
 	@test -z "$$(gofmt -s -l $$(git ls-files '*.go'))" || { gofmt -s -l $$(git ls-files '*.go'); echo 'run make fmt'; exit 1; }

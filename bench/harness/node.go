@@ -94,9 +94,13 @@ func (n *Node) Stop() error {
 
 // RSS returns the resident memory of the node and all its plugin processes, in
 // bytes.
-func (n *Node) RSS() (int64, error) { return treeRSS(n.cmd.Process.Pid) }
+func (n *Node) RSS() (int64, error) { return RSS(n.PID()) }
 
-func treeRSS(pid int) (int64, error) {
+// PID returns the id of the node's process.
+func (n *Node) PID() int { return n.cmd.Process.Pid }
+
+// RSS returns the resident memory of a process and all its children, in bytes.
+func RSS(pid int) (int64, error) {
 	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", pid))
 	if err != nil {
 		return 0, err
@@ -121,7 +125,7 @@ func treeRSS(pid int) (int64, error) {
 			if err != nil {
 				return 0, err
 			}
-			if rss, err := treeRSS(child); err == nil {
+			if rss, err := RSS(child); err == nil {
 				total += rss
 			}
 		}

@@ -100,8 +100,10 @@ func figure(v float64) string {
 }
 
 // Write stores the report as JSON.
-func (r *Report) Write(path string) error {
-	raw, err := json.MarshalIndent(r, "", "  ")
+func (r *Report) Write(path string) error { return writeJSON(path, r) }
+
+func writeJSON(path string, v any) error {
+	raw, err := json.MarshalIndent(v, "", "  ")
 	if err != nil {
 		return err
 	}
