@@ -17,6 +17,8 @@ import (
 // connections are the connections of all listeners.
 type connections struct {
 	max     int
+	send    int // socket.send.buffer.bytes
+	receive int // socket.receive.buffer.bytes
 	open    atomic.Int64
 	running sync.WaitGroup
 	cfg     wire.Config
@@ -31,6 +33,7 @@ func (b *Broker) accept(ctx context.Context) error {
 	defer cut()
 	c := &connections{
 		max: b.broker.Int("max.connections"), handler: handler,
+		send: b.broker.Int("socket.send.buffer.bytes"), receive: b.broker.Int("socket.receive.buffer.bytes"),
 		cfg: wire.Config{
 			MaxRequestBytes: int32(b.broker.Int("socket.request.max.bytes")),
 			IdleTimeout:     b.broker.Milliseconds("connections.max.idle.ms"),
@@ -89,11 +92,30 @@ func (c *connections) serveListener(ctx, hard context.Context, l Listener, b *Br
 			conn.Close() // max.connections is reached
 			continue
 		}
+		if err := c.setBuffers(conn); err != nil {
+			b.cfg.Logger.Warn("buffers of a connection not set", "listener", l.Name, "err", err)
+		}
 		c.running.Go(func() {
 			defer c.open.Add(-1)
 			wire.Serve(ctx, hard, conn, l.Name, c.handler, c.cfg) // Serve has logged it
 		})
 	}
+}
+
+// setBuffers sizes a TCP connection's buffers; -1 leaves them to the system.
+func (c *connections) setBuffers(conn net.Conn) error {
+	t, ok := conn.(*net.TCPConn)
+	if !ok {
+		return nil
+	}
+	var errs []error
+	if c.send > 0 {
+		errs = append(errs, t.SetWriteBuffer(c.send))
+	}
+	if c.receive > 0 {
+		errs = append(errs, t.SetReadBuffer(c.receive))
+	}
+	return errors.Join(errs...)
 }
 
 func pause(ctx context.Context, d time.Duration) {

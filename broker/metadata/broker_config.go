@@ -66,8 +66,12 @@ var ownKeys = []ConfigKey{
 		Doc: "How often idempotent producers are checked for expiry."},
 	{Name: "producer.id.expiration.ms", Type: Int, Default: "86400000", min: 1, max: maxInt32,
 		Doc: "How long a partition remembers an idempotent producer that is silent."},
+	{Name: "socket.receive.buffer.bytes", Type: Int, Default: "102400", min: -1, max: maxInt32,
+		Doc: "Receive buffer of a connection (SO_RCVBUF). -1 leaves it to the system, which lets it grow for peers far away."},
 	{Name: "socket.request.max.bytes", Type: Int, Default: "104857600", min: 1 << 10, max: maxInt32,
 		Doc: "Size of the largest request; a larger one closes its connection."},
+	{Name: "socket.send.buffer.bytes", Type: Int, Default: "102400", min: -1, max: maxInt32,
+		Doc: "Send buffer of a connection (SO_SNDBUF). A small one keeps what is sent in the processor's cache; -1 leaves it to the system, which lets it grow for peers far away."},
 }
 
 // coarse are configs in minutes or hours that set one in milliseconds, which
