@@ -33,8 +33,8 @@ type ack struct {
 // produce answers API 0, versions 3 to 12, and 0 to 2, which held older
 // message formats, with error 35. v7 is the first that may bring zstd; v8
 // adds the records that were refused; v9 is flexible; v10 adds the leader to
-// NOT_LEADER_OR_FOLLOWER; v11 and v12 belong to transactions (KIP-890), which
-// are refused.
+// NOT_LEADER_OR_FOLLOWER; v11 knows TRANSACTION_ABORTABLE; v12 adds partitions
+// to the transaction by itself (KIP-890).
 //
 // Batches are appended here, in the order of the connection's requests; the
 // reply waits for them to be committed, on disk if flush.before.ack says so.
@@ -42,9 +42,13 @@ type ack struct {
 // Differs from Kafka: with one replica acks=1 and acks=all wait for
 // fdatasync, and the records of a batch are looked at only if a config of the
 // topic concerns single records.
-func (a *API) produce(_ context.Context, _ *wire.Conn, r *wire.Request, req *kmsg.ProduceRequest) (wire.Reply, error) {
+func (a *API) produce(ctx context.Context, _ *wire.Conn, r *wire.Request, req *kmsg.ProduceRequest) (wire.Reply, error) {
 	resp := req.ResponseKind().(*kmsg.ProduceResponse)
 	fail := refuseProduce(req)
+	var admitted admissions
+	if fail == nil && req.TransactionID != nil {
+		admitted, fail = a.admit(ctx, req)
+	}
 	var acks []ack
 	failed := error(nil)
 	resp.Topics = make([]kmsg.ProduceResponseTopic, len(req.Topics))
@@ -57,7 +61,7 @@ func (a *API) produce(_ context.Context, _ *wire.Conn, r *wire.Request, req *kms
 			rp := &rt.Partitions[j]
 			*rp = kmsg.NewProduceResponseTopicPartition()
 			rp.Partition, rp.BaseOffset = t.Partitions[j].Partition, -1
-			p, end, err := a.appendProduced(r, req, fail, t.Topic, &t.Partitions[j], rp)
+			p, end, err := a.appendProduced(r, req, fail, admitted, t.Topic, &t.Partitions[j], rp)
 			if err != nil {
 				failed = err
 				a.refusePartition(req.Version, t.Topic, rp, err)
@@ -89,15 +93,13 @@ func refuseProduce(req *kmsg.ProduceRequest) error {
 		return kerr.UnsupportedVersion
 	case req.Acks < -1 || req.Acks > 1:
 		return kerr.InvalidRequiredAcks
-	case req.TransactionID != nil:
-		return refuse(kerr.InvalidRequest, noTransactions)
 	}
 	return nil
 }
 
 // appendProduced appends the one batch of a partition and returns the offset
 // after it.
-func (a *API) appendProduced(r *wire.Request, req *kmsg.ProduceRequest, fail error, topic string, rp *kmsg.ProduceRequestTopicPartition, out *kmsg.ProduceResponseTopicPartition) (*replica.Partition, int64, error) {
+func (a *API) appendProduced(r *wire.Request, req *kmsg.ProduceRequest, fail error, admitted admissions, topic string, rp *kmsg.ProduceRequestTopicPartition, out *kmsg.ProduceResponseTopicPartition) (*replica.Partition, int64, error) {
 	if fail != nil {
 		return nil, 0, fail
 	}
@@ -116,10 +118,13 @@ func (a *API) appendProduced(r *wire.Request, req *kmsg.ProduceRequest, fail err
 		return nil, 0, refuse(kerr.InvalidRecord, "more than one batch for a partition")
 	case batch.Codec() == recordbatch.Zstd && req.Version < 7:
 		return nil, 0, kerr.UnsupportedCompressionType
-	case batch.Transactional():
-		return nil, 0, refuse(kerr.InvalidRecord, noTransactions)
 	}
-	done, err := p.Append(batch, req.Acks == -1)
+	var done replica.Appended
+	if batch.Transactional() {
+		done, err = admitted.appendTransactional(p, rp, batch, req.Acks == -1)
+	} else {
+		done, err = p.Append(batch, req.Acks == -1)
+	}
 	if err != nil {
 		return nil, 0, err
 	}

@@ -27,6 +27,8 @@ type fetched struct {
 	start int64
 	chunk replica.Chunk
 
+	aborted []replica.AbortedTxn // that the chunk has records of
+
 	diverging              bool // the reader's log and this one parted ways
 	divergedAt, divergedTo int64
 	leader, epoch          int32 // set with err where the protocol tells them
@@ -189,7 +191,11 @@ func (f *fetcher) read(out *fetched, rp *kmsg.FetchRequestTopicPartition, left i
 	if limit <= 0 && f.size > 0 {
 		return
 	}
-	out.chunk, out.err = p.Read(rp.FetchOffset, int(max(limit, 0)), bound, f.size == 0)
+	if f.req.IsolationLevel == 1 {
+		out.chunk, out.aborted, out.err = p.ReadCommitted(rp.FetchOffset, int(max(limit, 0)), bound, f.size == 0)
+	} else {
+		out.chunk, out.err = p.Read(rp.FetchOffset, int(max(limit, 0)), bound, f.size == 0)
+	}
 	if out.err == nil && out.chunk.Len() > 0 {
 		f.inspect(out, bound)
 	}

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/millrace/millrace/broker/group"
@@ -11,8 +12,8 @@ import (
 
 // offsetFetch answers API 9, versions 1 to 9. v2 lets null ask for all
 // partitions and reports errors of the whole group; v5 adds leader epochs; v6
-// is flexible; v7 asks for stable offsets, which all are without transactions;
-// v8 asks for several groups; v9 brings member epochs (KIP-848), which the
+// is flexible; v7 asks for stable offsets, without those that a transaction has
+// yet to decide about; v8 asks for several groups; v9 brings member epochs (KIP-848), which the
 // classic protocol has none of.
 func (a *API) offsetFetch(_ context.Context, _ *wire.Conn, req *kmsg.OffsetFetchRequest) (kmsg.Response, error) {
 	resp := req.ResponseKind().(*kmsg.OffsetFetchResponse)
@@ -90,6 +91,10 @@ func (a *API) fetchGroup(req *kmsg.OffsetFetchRequest, g *kmsg.OffsetFetchReques
 		rt := &out.Topics[len(out.Topics)-1]
 		rp := kmsg.NewOffsetFetchResponseGroupTopicPartition()
 		rp.Partition, rp.Offset, rp.LeaderEpoch, rp.Metadata = o.Partition, o.Offset, o.LeaderEpoch, &o.Metadata
+		if req.RequireStable && o.Unstable {
+			rp.Offset, rp.LeaderEpoch, rp.Metadata = -1, -1, new(string)
+			rp.ErrorCode = a.code(req.Key(), kerr.UnstableOffsetCommit)
+		}
 		rt.Partitions = append(rt.Partitions, rp)
 	}
 	return out

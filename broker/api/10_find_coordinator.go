@@ -18,13 +18,13 @@ const (
 )
 
 // findCoordinator answers API 10, versions 0 to 5: the broker that leads a
-// group's partition of __consumer_offsets. v1 adds kinds of coordinator; v3 is
-// flexible; v4 asks for several at once (KIP-699); v5 belongs to transactions.
+// group's partition of __consumer_offsets, or a transactional id's of
+// __transaction_state. v1 adds kinds of coordinator; v3 is flexible; v4 asks
+// for several at once (KIP-699); v5 knows TRANSACTION_ABORTABLE.
 //
 // Differs from Kafka: the topic is created before the first answer instead of
 // answering COORDINATOR_NOT_AVAILABLE meanwhile, and the answer waits a moment
-// for the group's state to be loaded. A transaction coordinator is answered
-// with INVALID_REQUEST.
+// for the coordinator's state to be loaded.
 func (a *API) findCoordinator(ctx context.Context, c *wire.Conn, req *kmsg.FindCoordinatorRequest) (kmsg.Response, error) {
 	resp := req.ResponseKind().(*kmsg.FindCoordinatorResponse)
 	keys := req.CoordinatorKeys
@@ -50,14 +50,15 @@ func (a *API) findCoordinator(ctx context.Context, c *wire.Conn, req *kmsg.FindC
 }
 
 func (a *API) coordinator(ctx context.Context, listener string, kind int8, key string) (*metadata.Broker, metadata.Endpoint, error) {
+	topic, state := offsetsTopic, a.groups.led
 	switch kind {
 	case groupCoordinator:
 	case txnCoordinator:
-		return nil, metadata.Endpoint{}, refuse(kerr.InvalidRequest, noTransactions)
+		topic, state = txnTopic, a.txns.led
 	default:
 		return nil, metadata.Endpoint{}, kerr.InvalidRequest
 	}
-	t, err := a.offsetsTopic(ctx)
+	t, err := a.ensureTopic(ctx, topic)
 	if err != nil {
 		return nil, metadata.Endpoint{}, err
 	}
@@ -71,19 +72,19 @@ func (a *API) coordinator(ctx context.Context, listener string, kind int8, key s
 	if !ok {
 		return nil, metadata.Endpoint{}, kerr.CoordinatorNotAvailable
 	}
-	a.groups.awaitLoad(ctx, id)
+	state.awaitLoad(ctx, id)
 	return b, e, nil
 }
 
-// offsetsTopic returns __consumer_offsets, creating it if need be.
-func (a *API) offsetsTopic(ctx context.Context) (*metadata.Topic, error) {
-	if t := a.cfg.Controller.Image().Topic(offsetsTopic); t != nil {
+// ensureTopic returns a coordinator's topic, creating it if need be.
+func (a *API) ensureTopic(ctx context.Context, topic string) (*metadata.Topic, error) {
+	if t := a.cfg.Controller.Image().Topic(topic); t != nil {
 		return t, nil
 	}
-	err := a.autoCreate(ctx, offsetsTopic)
-	if t := a.cfg.Controller.Image().Topic(offsetsTopic); t != nil {
+	err := a.autoCreate(ctx, topic)
+	if t := a.cfg.Controller.Image().Topic(topic); t != nil {
 		return t, nil // by us, or by someone at the same time
 	}
-	a.cfg.Logger.Warn("topic not created automatically", "topic", offsetsTopic, "err", err)
+	a.cfg.Logger.Warn("topic not created automatically", "topic", topic, "err", err)
 	return nil, kerr.CoordinatorNotAvailable
 }

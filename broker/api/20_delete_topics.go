@@ -82,7 +82,7 @@ func (a *API) deleteTopic(ctx context.Context, t *metadata.Topic) error {
 		return kerr.TopicDeletionDisabled
 	}
 	if internal(t.Name) {
-		return refuse(kerr.InvalidTopicException, t.Name+" cannot be deleted: it holds the state of all groups")
+		return refuse(kerr.InvalidTopicException, t.Name+" cannot be deleted: it holds the state of all groups or transactions")
 	}
 	_, index, err := a.cfg.Controller.Propose(ctx, &metadata.DeleteTopic{ID: t.ID})
 	if err != nil {

@@ -3,41 +3,51 @@ package api
 import (
 	"context"
 	"fmt"
+	"time"
 
-	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/millrace/millrace/broker/metadata"
+	"github.com/millrace/millrace/broker/txn"
 	"github.com/millrace/millrace/broker/wire"
 )
-
-// noTransactions says why something transactional is refused.
-const noTransactions = "transactions are not supported by this version"
 
 // idBlock is how many producer ids are taken from the quorum at a time.
 const idBlock = 1000
 
-// initProducerID answers API 22, versions 0 to 5: a producer id for an
-// idempotent producer, always a fresh one with epoch 0. v2 is flexible; v3
-// lets a producer ask for a new epoch (KIP-360), to which a fresh id is as
-// good an answer.
-//
-// Differs from Kafka: a transactional id is answered with INVALID_REQUEST.
-func (a *API) initProducerID(ctx context.Context, _ *wire.Conn, req *kmsg.InitProducerIDRequest) (kmsg.Response, error) {
+// initProducerID answers API 22, versions 0 to 5: a producer id and epoch. An
+// idempotent producer always gets a fresh id with epoch 0; a transactional id
+// keeps its producer id and gets the next epoch, which fences the producer that
+// had the last. v2 is flexible; v3 lets a producer name the epoch it has
+// (KIP-360); v4 knows PRODUCER_FENCED; v5 TRANSACTION_ABORTABLE.
+func (a *API) initProducerID(ctx context.Context, _ *wire.Conn, _ *wire.Request, req *kmsg.InitProducerIDRequest) (wire.Reply, error) {
 	resp := req.ResponseKind().(*kmsg.InitProducerIDResponse)
-	resp.ProducerID, resp.ProducerEpoch = -1, -1
-	err := error(nil)
+	done := make(chan txn.InitResult, 1) // the coordinator must not wait for the connection
 	if req.TransactionalID != nil {
-		err = refuse(kerr.InvalidRequest, noTransactions)
+		in := txn.InitRequest{
+			ID: *req.TransactionalID, Timeout: time.Duration(req.TransactionTimeoutMillis) * time.Millisecond,
+			ProducerID: req.ProducerID, Epoch: req.ProducerEpoch,
+		}
+		if req.Version < 3 {
+			in.ProducerID, in.Epoch = -1, -1
+		}
+		a.txns.Init(in, func(out txn.InitResult) { done <- out })
 	} else {
-		resp.ProducerID, err = a.producers.next(ctx)
+		out := txn.InitResult{}
+		if out.ProducerID, out.Err = a.producers.next(ctx); out.Err != nil {
+			out.ProducerID, out.Epoch = -1, -1
+		}
+		done <- out
 	}
-	if err != nil {
-		resp.ErrorCode = a.code(req.Key(), err)
-		return resp, nil
-	}
-	resp.ProducerEpoch = 0
-	return resp, nil
+	return func(ctx context.Context) (wire.Response, error) {
+		out, err := await(ctx, done)
+		if err != nil {
+			return wire.Response{}, err
+		}
+		resp.ErrorCode = a.code(req.Key(), fenced(out.Err, req.Version, 4))
+		resp.ProducerID, resp.ProducerEpoch = out.ProducerID, out.Epoch
+		return wire.Response{Message: resp}, nil
+	}, nil
 }
 
 // producerIDs hands out producer ids from blocks that the quorum allocates. A

@@ -14,8 +14,8 @@ import (
 // createPartitions answers API 37, versions 0 to 3: topics get more
 // partitions. v2 is flexible; v3 belongs to quotas.
 //
-// Differs from Kafka: __consumer_offsets cannot grow, because groups would
-// lose their partition.
+// Differs from Kafka: __consumer_offsets and __transaction_state cannot grow,
+// because groups and transactional ids would lose their partition.
 func (a *API) createPartitions(ctx context.Context, _ *wire.Conn, req *kmsg.CreatePartitionsRequest) (kmsg.Response, error) {
 	resp := req.ResponseKind().(*kmsg.CreatePartitionsResponse)
 	ctx, cancel := context.WithTimeout(ctx, adminTimeout(req.TimeoutMillis))
@@ -42,7 +42,7 @@ func (a *API) createPartitions(ctx context.Context, _ *wire.Conn, req *kmsg.Crea
 
 func (a *API) growTopic(ctx context.Context, rt *kmsg.CreatePartitionsRequestTopic, validateOnly bool) error {
 	if internal(rt.Topic) {
-		return refuse(kerr.InvalidTopicException, rt.Topic+" cannot get more partitions: groups would lose theirs")
+		return refuse(kerr.InvalidTopicException, rt.Topic+" cannot get more partitions: groups or transactional ids would lose theirs")
 	}
 	t := a.cfg.Controller.Image().Topic(rt.Topic)
 	if t == nil {

@@ -55,6 +55,9 @@ type API struct {
 	meters    []meter // by key
 	producers *producerIDs
 	groups    *groups
+	txns      *transactions
+
+	verifyTransactions bool // transaction.partition.verification.enable
 
 	fetchMaxBytes int32 // fetch.max.bytes
 }
@@ -71,12 +74,16 @@ func New(cfg Config) (*API, error) {
 	}
 	a := &API{
 		cfg: cfg, stopping: make(chan struct{}), producers: newProducerIDs(cfg.Controller),
-		fetchMaxBytes: int32(cfg.Broker.Int("fetch.max.bytes")),
+		fetchMaxBytes:      int32(cfg.Broker.Int("fetch.max.bytes")),
+		verifyTransactions: cfg.Broker.Bool("transaction.partition.verification.enable"),
 	}
 	a.routes = byKey(a.table())
 	a.meters = make([]meter, len(a.routes))
 	var err error
-	a.groups, err = newGroups(a)
+	if a.groups, err = newGroups(a); err != nil {
+		return nil, err
+	}
+	a.txns, err = newTransactions(a)
 	return a, err
 }
 
@@ -86,6 +93,7 @@ func New(cfg Config) (*API, error) {
 func (a *API) Stop() {
 	a.stop.Do(func() {
 		close(a.stopping)
+		a.txns.close() // first: the ends of transactions concern groups
 		a.groups.close()
 	})
 }
@@ -160,8 +168,13 @@ func (a *API) table() []route {
 		on(0, 7, "[ s 4 2 [ 4 ( 4 ) ] [ s s ] ] 4 1@1", a.createTopics),
 		on(0, 6, "( s )@-5 [ s 16 ]@6 4", a.deleteTopics),
 		on(0, 2, "[ s [ 4 8 ] ] 4", a.deleteRecords),
-		on(0, 5, "s 4 8@3 2@3", a.initProducerID),
+		later(0, 5, "s 4 8@3 2@3", a.initProducerID),
 		on(2, 4, "4@3 [ s [ 4 4@2 4 ] ]", a.offsetForLeaderEpoch),
+		later(0, 5, "s@-3 8@-3 2@-3 [ s ( 4 ) ]@-3 [ s 8 2 1 [ s ( 4 ) ] ]@4", a.addPartitionsToTxn),
+		later(0, 4, "s 8 2 s", a.addOffsetsToTxn),
+		later(0, 5, "s 8 2 1", a.endTxn),
+		later(1, 1, "[ 8 2 1 [ s ( 4 ) ] 4 ]", a.writeTxnMarkers),
+		later(0, 5, "s s 8 2 4@3 s@3 s@3 [ s [ 4 8 4@2 s ] ]", a.txnOffsetCommit),
 		on(0, 4, "[ 1 s ( s ) ] 1@1 1@3", a.describeConfigs),
 		on(0, 2, "[ 1 s [ s s ] ] 1", a.alterConfigs),
 		on(0, 4, "[ s ( 4 ) ]", a.describeLogDirs),
@@ -170,6 +183,9 @@ func (a *API) table() []route {
 		on(0, 1, "[ 1 s [ s 1 s ] ] 1", a.incrementalAlterConfigs),
 		later(0, 0, "s [ s [ 4 ] ]", a.offsetDelete),
 		on(0, 1, "1 1@1", a.describeCluster),
+		on(0, 0, "[ s ( 4 ) ]", a.describeProducers),
+		on(0, 0, "( s )", a.describeTransactions),
+		on(0, 1, "( s ) ( 8 ) 8@1", a.listTransactions),
 	}
 }
 

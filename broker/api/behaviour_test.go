@@ -44,7 +44,7 @@ func TestApiVersionsOfTheFuture(t *testing.T) {
 func TestUnservedRequestsClose(t *testing.T) {
 	c := brokertest.Start(t)
 	for _, req := range []kmsg.Request{
-		as(kmsg.NewPtrAddPartitionsToTxnRequest(), 0),
+		as(kmsg.NewPtrControlledShutdownRequest(), 1),
 		as(kmsg.NewPtrSASLHandshakeRequest(), 1),
 		as(kmsg.NewPtrFetchRequest(), 3),
 		as(kmsg.NewPtrFetchRequest(), 18),
@@ -96,9 +96,6 @@ func TestProduceRefusals(t *testing.T) {
 			}
 		})
 	}
-	tx := produceTo(9, "t", -1, records(t, -1, 0, "v"))
-	tx.TransactionID = kmsg.StringPtr("tx")
-	wantCode(t, "transactional id", p.produced(tx).ErrorCode, kerr.InvalidRequest)
 	missing := produceTo(9, "t", 1, records(t, -1, 0, "v"))
 	missing.Topics[0].Partitions[0].Partition = 7
 	wantCode(t, "unknown partition", p.produced(missing).ErrorCode, kerr.UnknownTopicOrPartition)

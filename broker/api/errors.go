@@ -32,6 +32,7 @@ var codes = []struct {
 	{replica.ErrOutOfOrderSequence, kerr.OutOfOrderSequenceNumber},
 	{replica.ErrProducerEpoch, kerr.InvalidProducerEpoch},
 	{replica.ErrTxnState, kerr.InvalidTxnState},
+	{replica.ErrCoordinatorFenced, kerr.TransactionCoordinatorFenced},
 	{replica.ErrStorage, kerr.KafkaStorageError},
 	{recordbatch.ErrInvalidRecord, kerr.InvalidRecord},
 	{recordbatch.ErrInvalidTimestamp, kerr.InvalidTimestamp},

@@ -5,6 +5,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/millrace/millrace/broker/replica"
 	"github.com/millrace/millrace/broker/wire"
 )
 
@@ -89,11 +90,7 @@ func (e *fetchEncoder) partition(p *fetched) {
 	if e.version >= 5 {
 		e.i64(p.start)
 	}
-	aborted := -1
-	if e.committed {
-		aborted = 0 // no transactions, so none aborted
-	}
-	e.array(aborted)
+	e.aborted(p.aborted)
 	if e.version >= 11 {
 		e.i32(-1)
 	}
@@ -102,6 +99,21 @@ func (e *fetchEncoder) partition(p *fetched) {
 		e.s.Chunk(&p.chunk)
 	}
 	e.tags(p)
+}
+
+// aborted writes the aborted transactions, for readers that asked for
+// committed records only.
+func (e *fetchEncoder) aborted(txns []replica.AbortedTxn) {
+	if !e.committed {
+		e.array(-1)
+		return
+	}
+	e.array(len(txns))
+	for _, x := range txns {
+		e.i64(x.ProducerID)
+		e.i64(x.FirstOffset)
+		e.noTags()
+	}
 }
 
 // tags writes a partition's tagged fields: a structure's own tagged fields,

@@ -2,10 +2,8 @@ package api
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"iter"
-	"sync"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -16,36 +14,12 @@ import (
 	"github.com/millrace/millrace/broker/replica"
 )
 
-// Bounds of loading a partition of __consumer_offsets.
-const (
-	loadChunkBytes   = 1 << 20
-	loadRecordsBytes = 64 << 20
-	loadsAtOnce      = 4
-)
-
-// loadPatience is how long FindCoordinator waits for a group's state to be
-// loaded before it names the coordinator all the same.
-const loadPatience = time.Second
-
-var errStopping = errors.New("broker is stopping")
-
 // groups connects the group coordinator with the partitions of
 // __consumer_offsets: it loads those that this broker leads and is the
 // coordinator's Store.
 type groups struct {
 	*group.Coordinator
-	api   *API
-	slots chan struct{} // bounds concurrent loads
-	loads sync.WaitGroup
-
-	mu    sync.Mutex // guards below
-	parts map[int32]*offsetsPartition
-}
-
-// offsetsPartition is a partition of __consumer_offsets that is led here.
-type offsetsPartition struct {
-	p      *replica.Partition
-	loaded chan struct{} // closed when the load has ended
+	*led
 }
 
 // newGroups makes the coordinator for as many partitions as the topic has, or
@@ -56,7 +30,7 @@ func newGroups(a *API) (*groups, error) {
 	if t := a.cfg.Controller.Image().Topic(offsetsTopic); t != nil {
 		n = int32(len(t.Partitions))
 	}
-	g := &groups{api: a, slots: make(chan struct{}, loadsAtOnce), parts: make(map[int32]*offsetsPartition)}
+	g := &groups{led: newLed(a)}
 	delay := b.Milliseconds("group.initial.rebalance.delay.ms")
 	if delay == 0 {
 		delay = group.NoDelay
@@ -80,17 +54,26 @@ func newGroups(a *API) (*groups, error) {
 }
 
 // Lead implements replica.Watcher: a partition of __consumer_offsets brings its
-// groups.
+// groups, one of __transaction_state its transactional ids.
 func (a *API) Lead(p *replica.Partition) {
-	if p.Topic == offsetsTopic {
-		a.groups.lead(p)
+	switch p.Topic {
+	case offsetsTopic:
+		a.groups.lead(p, func() error { return a.groups.LoadLog(p.ID, a.groups.records(p)) })
+	case txnTopic:
+		epoch := p.LeaderEpoch()
+		a.txns.lead(p, func() error { return a.txns.Load(p.ID, epoch, a.txns.records(p)) })
 	}
 }
 
 // Drop implements replica.Watcher.
 func (a *API) Drop(p *replica.Partition) {
-	if p.Topic == offsetsTopic {
-		a.groups.drop(p)
+	switch p.Topic {
+	case offsetsTopic:
+		a.groups.forget(p.ID)
+		a.groups.Unload(p.ID)
+	case txnTopic:
+		a.txns.forget(p.ID)
+		a.txns.Unload(p.ID)
 	}
 }
 
@@ -103,65 +86,26 @@ func (a *API) Follow(_ context.Context, before, after *metadata.Image) {
 	}
 }
 
-// Run does what groups need from time to time, until ctx ends.
+// Run does what groups and transactions need from time to time, until ctx ends.
 func (a *API) Run(ctx context.Context) error {
-	tick := time.NewTicker(a.cfg.Broker.Milliseconds("offsets.retention.check.interval.ms"))
-	defer tick.Stop()
+	b := a.cfg.Broker
+	offsets := time.NewTicker(b.Milliseconds("offsets.retention.check.interval.ms"))
+	defer offsets.Stop()
+	timeouts := time.NewTicker(b.Milliseconds("transaction.abort.timed.out.transaction.cleanup.interval.ms"))
+	defer timeouts.Stop()
+	ids := time.NewTicker(b.Milliseconds("transaction.remove.expired.transaction.cleanup.interval.ms"))
+	defer ids.Stop()
 	for {
 		select {
-		case <-tick.C:
+		case <-offsets.C:
 			a.groups.ExpireOffsets()
+		case <-timeouts.C:
+			a.txns.AbortTimedOut()
+		case <-ids.C:
+			a.txns.ExpireIDs()
 		case <-ctx.Done():
 			return nil
 		}
-	}
-}
-
-func (g *groups) lead(p *replica.Partition) {
-	op := &offsetsPartition{p: p, loaded: make(chan struct{})}
-	g.mu.Lock()
-	g.parts[p.ID] = op
-	g.mu.Unlock()
-	g.loads.Go(func() {
-		defer close(op.loaded)
-		select {
-		case g.slots <- struct{}{}:
-			defer func() { <-g.slots }()
-		case <-g.api.stopping:
-			return
-		}
-		err := g.Load(p.ID, g.records(p))
-		if err != nil && !errors.Is(err, errStopping) && !errors.Is(err, kerr.NotCoordinator) {
-			g.api.cfg.Logger.Error("groups of a partition not loaded; they are unavailable", "topic", p.Topic, "partition", p.ID, "err", err)
-		}
-	})
-}
-
-func (g *groups) drop(p *replica.Partition) {
-	g.mu.Lock()
-	delete(g.parts, p.ID)
-	g.mu.Unlock()
-	g.Unload(p.ID)
-}
-
-func (g *groups) part(id int32) *offsetsPartition {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.parts[id]
-}
-
-// awaitLoad waits a while for the partition of a group to be loaded.
-func (g *groups) awaitLoad(ctx context.Context, id int32) {
-	op := g.part(id)
-	if op == nil {
-		return
-	}
-	t := time.NewTimer(loadPatience)
-	defer t.Stop()
-	select {
-	case <-op.loaded:
-	case <-t.C:
-	case <-ctx.Done():
 	}
 }
 
@@ -172,66 +116,54 @@ func (g *groups) close() {
 	g.Close()
 }
 
-// records iterates over the committed records of a partition.
-func (g *groups) records(p *replica.Partition) iter.Seq2[group.Record, error] {
-	return func(yield func(group.Record, error) bool) {
-		end := p.HighWatermark()
-		for at := p.StartOffset(); at < end; {
-			b, err := readBatches(p, at, end)
-			select {
-			case <-g.api.stopping:
-				err = errStopping
-			default:
-			}
+// records iterates over the records of a partition, and over the ends of its
+// transactions.
+func (g *groups) records(p *replica.Partition) iter.Seq2[group.Stored, error] {
+	return func(yield func(group.Stored, error) bool) {
+		for v, err := range g.batches(p) {
 			if err != nil {
-				yield(group.Record{}, err)
+				yield(group.Stored{}, err)
 				return
 			}
-			next, ok := yieldBatches(b, yield)
-			if !ok {
+			if !yieldStored(v, yield) {
 				return
 			}
-			at = next
 		}
 	}
 }
 
-func readBatches(p *replica.Partition, at, end int64) ([]byte, error) {
-	c, err := p.Read(at, loadChunkBytes, end, true)
-	if err != nil {
-		return nil, fmt.Errorf("read %s-%d at %d: %w", p.Topic, p.ID, at, err)
-	}
-	b, err := c.AppendTo(nil)
-	if err = errors.Join(err, c.Close()); err == nil && len(b) == 0 {
-		err = fmt.Errorf("nothing at %d of %s-%d, which is committed to %d", at, p.Topic, p.ID, end)
-	}
-	return b, err
-}
-
-// yieldBatches yields the records of whole batches and returns the offset
-// after them; false when the consumer has enough or got an error.
-func yieldBatches(b []byte, yield func(group.Record, error) bool) (next int64, ok bool) {
-	for len(b) > 0 {
-		v, rest, err := recordbatch.Parse(b)
-		if err != nil {
-			yield(group.Record{}, err)
-			return 0, false
+// yieldStored yields what a batch holds; false when the consumer has enough or
+// got an error.
+func yieldStored(v recordbatch.View, yield func(group.Stored, error) bool) bool {
+	if v.Control() {
+		m, ok, err := marker(v)
+		if err != nil || ok {
+			return yield(group.Stored{Producer: v.ProducerID(), Marker: true, Commit: m.Type == recordbatch.Commit}, err) && err == nil
 		}
-		b, next = rest, v.NextOffset()
-		if v.Control() {
-			continue
-		}
-		for r, err := range v.Records(loadRecordsBytes) {
-			if !yield(group.Record{Key: r.Key, Value: r.Value}, err) || err != nil {
-				return 0, false
-			}
+		return true
+	}
+	producer := int64(-1)
+	if v.Transactional() {
+		producer = v.ProducerID()
+	}
+	for r, err := range v.Records(loadRecordsBytes) {
+		if !yield(group.Stored{Record: group.Record{Key: r.Key, Value: r.Value}, Producer: producer}, err) || err != nil {
+			return false
 		}
 	}
-	return next, true
+	return true
 }
 
 // Append implements group.Store.
 func (g *groups) Append(partition int32, records []group.Record, done func(error)) {
+	g.append(partition, records, recordbatch.NoProducer, done, func(p *replica.Partition, v recordbatch.View) (replica.Appended, error) {
+		return p.AppendOwn(v)
+	})
+}
+
+// append appends records as one batch.
+func (g *groups) append(partition int32, records []group.Record, producer recordbatch.Producer, done func(error),
+	write func(*replica.Partition, recordbatch.View) (replica.Appended, error)) {
 	op := g.part(partition)
 	if op == nil {
 		done(kerr.NotCoordinator)
@@ -245,7 +177,7 @@ func (g *groups) Append(partition int32, records []group.Record, done func(error
 			return
 		}
 	}
-	at, err := op.p.AppendOwn(b.Batch(recordbatch.NoProducer))
+	at, err := write(op.p, b.Batch(producer))
 	if err != nil {
 		g.api.cfg.Logger.Warn("group state not written", "topic", offsetsTopic, "partition", partition, "err", err)
 		done(kerrOf(err))

@@ -115,7 +115,7 @@ func findCoordinator(p *peer, v int16) {
 	if code = txn.ErrorCode; v >= 4 {
 		code = txn.Coordinators[0].ErrorCode
 	}
-	wantCode(p.t, "transaction coordinator", code, kerr.InvalidRequest)
+	wantCode(p.t, "transaction coordinator", code, nil)
 }
 
 // commit commits an offset of partition 0 of topic t outside of the group's

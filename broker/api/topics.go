@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/binary"
-	"fmt"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
@@ -12,13 +11,14 @@ import (
 	"github.com/millrace/millrace/broker/replica"
 )
 
-// offsetsTopic is where groups keep their state.
-const offsetsTopic = "__consumer_offsets"
+// Where coordinators keep their state.
+const (
+	offsetsTopic = "__consumer_offsets"
+	txnTopic     = "__transaction_state"
+)
 
 // internal reports whether clients may not write to a topic.
-func internal(topic string) bool {
-	return topic == offsetsTopic || topic == "__transaction_state"
-}
+func internal(topic string) bool { return topic == offsetsTopic || topic == txnTopic }
 
 // partition finds a partition by its topic's name. The error is
 // UNKNOWN_TOPIC_OR_PARTITION, or why the partition cannot be used here.
@@ -69,18 +69,30 @@ func (a *API) createTopic(ctx context.Context, c *metadata.CreateTopic) error {
 func (a *API) autoCreate(ctx context.Context, topic string) error {
 	c := &metadata.CreateTopic{ID: metadata.NewID(), Name: topic}
 	n, factor := a.cfg.Broker.Int("num.partitions"), a.cfg.Broker.Int("default.replication.factor")
-	if topic == offsetsTopic {
-		n, factor = a.cfg.Broker.Int("offsets.topic.num.partitions"), a.cfg.Broker.Int("offsets.topic.replication.factor")
-		c.Configs = map[string]string{
-			"cleanup.policy":   "compact",
-			"compression.type": "producer",
-			"flush.before.ack": string(metadata.FlushAlways), // whatever the broker's default is
-			"segment.bytes":    fmt.Sprint(a.cfg.Broker.Int("offsets.topic.segment.bytes")),
-		}
+	if internal(topic) {
+		n, factor, c.Configs = a.coordinatorTopic(topic)
 	}
 	var err error
 	if c.Replicas, err = a.place(n, factor, 0); err != nil {
 		return err
 	}
 	return a.createTopic(ctx, c)
+}
+
+// coordinatorTopic returns the partitions, replicas and configs of a
+// coordinator's topic.
+func (a *API) coordinatorTopic(topic string) (n, factor int, configs map[string]string) {
+	b := a.cfg.Broker
+	configs = map[string]string{
+		"cleanup.policy":   "compact",
+		"compression.type": "producer",
+		"flush.before.ack": string(metadata.FlushAlways), // whatever the broker's default is
+	}
+	prefix := "offsets.topic."
+	if topic == txnTopic {
+		prefix = "transaction.state.log."
+		configs["min.insync.replicas"] = b.String(prefix + "min.isr")
+	}
+	configs["segment.bytes"] = b.String(prefix + "segment.bytes")
+	return b.Int(prefix + "num.partitions"), b.Int(prefix + "replication.factor"), configs
 }

@@ -215,8 +215,10 @@ var works = map[int16]func(p *peer, v int16){
 		if second.ProducerID <= first.ProducerID || second.ProducerEpoch != 0 {
 			p.t.Errorf("producer ids %d, then %d with epoch %d", first.ProducerID, second.ProducerID, second.ProducerEpoch)
 		}
-		req.TransactionalID = kmsg.StringPtr("tx")
-		wantCode(p.t, "transactional id", p.ask(req).(*kmsg.InitProducerIDResponse).ErrorCode, kerr.InvalidRequest)
+		one := p.beginProducer(v, fmt.Sprint("init-", v))
+		if two := p.initProducer(v, one.id); two.ProducerID != one.pid || two.ProducerEpoch != one.epoch+1 {
+			p.t.Errorf("producer %+v, then %+v", one, two)
+		}
 	},
 	23: func(p *peer, v int16) {
 		req := as(kmsg.NewPtrOffsetForLeaderEpochRequest(), v)
@@ -230,6 +232,11 @@ var works = map[int16]func(p *peer, v int16){
 			p.t.Errorf("epoch 0 is %d and ends at %d", got.LeaderEpoch, got.EndOffset)
 		}
 	},
+	24: addPartitionsToTxn,
+	25: addOffsetsToTxn,
+	26: endTxn,
+	27: writeTxnMarkers,
+	28: txnOffsetCommit,
 	32: describeConfigs,
 	33: func(p *peer, v int16) {
 		req := as(kmsg.NewPtrAlterConfigsRequest(), v)
@@ -316,6 +323,9 @@ var works = map[int16]func(p *peer, v int16){
 			p.t.Errorf("offset is %d after its deletion", got)
 		}
 	},
+	61: describeProducers,
+	65: describeTransactions,
+	66: listTransactions,
 	60: func(p *peer, v int16) {
 		resp := p.ask(as(kmsg.NewPtrDescribeClusterRequest(), v)).(*kmsg.DescribeClusterResponse)
 		wantCode(p.t, "describe cluster", resp.ErrorCode, nil)

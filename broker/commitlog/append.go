@@ -30,8 +30,14 @@ type Appended struct {
 // StorageError leaves the log as it was. The batch is not durable yet, unless
 // flush.messages demands it.
 func (l *Log) Append(v recordbatch.View, leaderEpoch int32) (Appended, error) {
+	return l.append(v, leaderEpoch, nil)
+}
+
+// append is Append; allow, if there is one, has the last word on a batch that
+// is not a duplicate, with mu held.
+func (l *Log) append(v recordbatch.View, leaderEpoch int32, allow func() error) (Appended, error) {
 	l.mu.Lock()
-	a, err := l.appendLeader(v, leaderEpoch)
+	a, err := l.appendLeader(v, leaderEpoch, allow)
 	l.mu.Unlock()
 	if err != nil {
 		l.failWaiters()
@@ -70,7 +76,7 @@ func (l *Log) wrote() error {
 	return nil
 }
 
-func (l *Log) appendLeader(v recordbatch.View, epoch int32) (Appended, error) {
+func (l *Log) appendLeader(v recordbatch.View, epoch int32, allow func() error) (Appended, error) {
 	if err := l.usable(); err != nil {
 		return Appended{}, err
 	}
@@ -88,6 +94,9 @@ func (l *Log) appendLeader(v recordbatch.View, epoch int32) (Appended, error) {
 	dup, isDup, err := l.producers.check(v)
 	if err == nil && marker != nil {
 		err = l.producers.checkMarker(v.ProducerID(), *marker)
+	}
+	if err == nil && !isDup && allow != nil {
+		err = allow()
 	}
 	if err != nil {
 		return Appended{}, err
@@ -171,7 +180,9 @@ func (l *Log) write(v recordbatch.View, marker *recordbatch.Marker) error {
 	seg.size.Store(pos + int64(len(v)))
 	seg.note(v, pos, int64(len(v)), cfg.IndexIntervalBytes)
 	if marker != nil {
-		l.producers.noteMarker(v, *marker)
+		if a, ok := l.producers.noteMarker(v, *marker); ok {
+			seg.aborted.add(a)
+		}
 	} else {
 		l.producers.note(v)
 	}

@@ -11,9 +11,10 @@ import (
 // even if retention removes it, until Close. The zero Chunk is empty. A Chunk
 // is used by one goroutine.
 type Chunk struct {
-	seg *segment
-	pos int64
-	n   int64
+	seg  *segment
+	pos  int64
+	n    int64
+	next int64 // offset up to which the batches are, 0 if not known
 }
 
 // Len returns the size in bytes.
@@ -27,6 +28,20 @@ func (c *Chunk) Section() (f *os.File, offset, n int64) {
 		return nil, 0, 0
 	}
 	return c.seg.file.OS(), c.pos, c.n
+}
+
+// end returns an offset that is above all batches.
+func (c *Chunk) end() (int64, error) {
+	if c.next > 0 {
+		return c.next, nil
+	}
+	s := c.seg.scan(c.pos, c.pos+c.n)
+	defer s.release()
+	h, _, err := s.next()
+	if err != nil {
+		return 0, err
+	}
+	return h.NextOffset(), nil // it is alone
 }
 
 // ReadAt implements io.ReaderAt, with offset 0 at the chunk's start.

@@ -27,9 +27,17 @@ func (c *cleaned) fits(s *segment, last int64, cfg *Config) bool {
 		(c.times.len()+s.times.len()+2)*timeEntry <= cfg.SegmentIndexBytes
 }
 
-// add takes in a further source, before its batches are appended.
-func (c *cleaned) add(s *segment) error {
+// add takes in a further source, before its batches are appended, with the
+// aborted transactions that end at or after clean: no record is left of others.
+func (c *cleaned) add(s *segment, clean int64) error {
 	c.from = append(c.from, taken{s, s.size.Load()})
+	err := s.aborted.each(clean, func(e abortedEntry) bool {
+		c.aborted.add(e)
+		return true
+	})
+	if err != nil {
+		return err
+	}
 	at, err := s.fs.ModTime(s.name)
 	if err != nil {
 		return storage("stat", s.name, err)
@@ -85,22 +93,8 @@ func (c *cleaned) finish() error {
 	if err := writeFile(c.fs, c.times.path+cleanedSuffix, c.times.mem, true); err != nil {
 		return err
 	}
-	return c.carryAborted()
-}
-
-// carryAborted gives the segment the index of aborted transactions of its
-// sources, where another broker has written one.
-func (c *cleaned) carryAborted() error {
-	var all []byte
-	for _, t := range c.from {
-		b, err := readOptional(c.fs, t.seg.path(txnSuffix))
-		if err != nil {
-			return err
-		}
-		all = append(all, b...)
-	}
-	if len(all) == 0 {
+	if c.aborted.len() == 0 {
 		return nil
 	}
-	return writeFile(c.fs, c.path(txnSuffix)+cleanedSuffix, all, true)
+	return writeFile(c.fs, c.aborted.path+cleanedSuffix, c.aborted.mem, true)
 }

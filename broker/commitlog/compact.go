@@ -214,14 +214,14 @@ func (r *round) index(dirty Cleanable) error {
 		if s.base >= r.end {
 			break
 		}
-		if err := r.indexSegment(s, first, dirty); err != nil {
+		if err := r.indexSegment(s, dirty); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (r *round) indexSegment(s *segment, first int, dirty Cleanable) error {
+func (r *round) indexSegment(s *segment, dirty Cleanable) error {
 	r.in.open(s, 0, s.size.Load())
 	for {
 		v, err := r.in.next()
@@ -235,7 +235,7 @@ func (r *round) indexSegment(s *segment, first int, dirty Cleanable) error {
 			continue
 		}
 		if v.Transactional() && !r.known {
-			to, err := r.aborted.find(r.segs[first:], dirty.From, dirty.To, r.wait)
+			to, err := r.aborted.find(*r.l.segments.Load(), dirty.From, dirty.To)
 			if err != nil {
 				return err
 			}
@@ -312,7 +312,7 @@ func (r *round) lastFilled() int {
 }
 
 func (r *round) rewriteSegment(out *cleaned, s *segment, last bool) error {
-	if err := out.add(s); err != nil {
+	if err := out.add(s, r.end); err != nil {
 		return err
 	}
 	r.stats.SegmentsBefore++

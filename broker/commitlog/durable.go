@@ -156,7 +156,7 @@ func (l *Log) syncFiles(dirty []*segment, active *segment, dir bool) error {
 		}
 		err := storage("fdatasync", s.name, s.file.Datasync())
 		if err == nil && s != active {
-			err = errors.Join(syncFile(l.fs, s.offsets.path), syncFile(l.fs, s.times.path))
+			err = s.syncIndexes()
 		}
 		if err = errors.Join(err, s.release()); err != nil {
 			return err

@@ -303,10 +303,8 @@ func (l *Log) saveAll() error {
 	if err != nil {
 		return err
 	}
-	for _, path := range []string{active.offsets.path, active.times.path, l.snapshotPath(end)} {
-		if err := syncFile(l.fs, path); err != nil {
-			return err
-		}
+	if err := errors.Join(active.syncIndexes(), syncFile(l.fs, l.snapshotPath(end))); err != nil {
+		return err
 	}
 	if err := l.sync(); err != nil {
 		return err

@@ -2,12 +2,7 @@ package commitlog
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
 	"testing"
-	"time"
-
-	"github.com/millrace/millrace/broker/recordbatch"
 )
 
 func TestOffsetMap(t *testing.T) {
@@ -57,26 +52,4 @@ func TestOffsetMapDoesNotAllocate(t *testing.T) {
 	}); n > 0 {
 		t.Errorf("a look-up allocates %v times", n)
 	}
-}
-
-// The index of aborted transactions that another broker wrote stays with the
-// records.
-func TestAbortedIndexIsCarriedOver(t *testing.T) {
-	l := mustOpen(t, t.TempDir(), compacting(&testClock{time.UnixMilli(1)}))
-	for i := range 2 {
-		put(t, l, keyed(t, 1, recordbatch.NoProducer, kv{"a", "1"}, kv{"a", "2"}))
-		rollAll(t, l)
-		if err := os.WriteFile(filepath.Join(l.Dir(), fileName(int64(2*i), txnSuffix)), fmt.Append(nil, "entry", i), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	clean(t, l)
-	b, err := os.ReadFile(filepath.Join(l.Dir(), fileName(0, txnSuffix)))
-	if err != nil || string(b) != "entry0entry1" {
-		t.Errorf("index is %q, %v", b, err)
-	}
-	if _, err := os.Stat(filepath.Join(l.Dir(), fileName(2, txnSuffix))); err == nil {
-		t.Error("the index of a segment that is gone is left")
-	}
-	wantTidy(t, l.Dir())
 }

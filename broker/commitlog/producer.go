@@ -60,12 +60,13 @@ func (p *producer) duplicate(v recordbatch.View) (sequence, bool) {
 // producers is the producer state of a log, guarded by Log.mu. It follows from
 // the log alone, so that every replica has the same.
 type producers struct {
-	byID map[int64]*producer
-	txns transactions
+	byID      map[int64]*producer
+	verifying map[int64]*Verification
+	txns      transactions
 }
 
 func newProducers() *producers {
-	ps := &producers{byID: make(map[int64]*producer)}
+	ps := &producers{byID: make(map[int64]*producer), verifying: make(map[int64]*Verification)}
 	ps.txns.publish()
 	return ps
 }
@@ -79,21 +80,22 @@ func (ps *producers) check(v recordbatch.View) (dup sequence, isDup bool, err er
 	if id < 0 || p == nil {
 		return dup, false, nil // after expiry any sequence is welcome (KIP-360)
 	}
-	if !v.Control() {
+	epoch, seq := v.ProducerEpoch(), v.BaseSequence()
+	if !v.Control() && seq >= 0 {
 		if dup, isDup = p.duplicate(v); isDup {
 			return dup, true, nil
 		}
 	}
-	epoch, seq := v.ProducerEpoch(), v.BaseSequence()
 	switch {
 	case epoch < p.epoch:
 		return dup, false, fmt.Errorf("producer %d has epoch %d, last was %d: %w", id, epoch, p.epoch, ErrProducerEpoch)
 	case v.Control():
 		return dup, false, nil
+	case seq < 0: // a coordinator's own batch
 	case epoch > p.epoch && p.epoch >= 0 && seq != 0:
 		return dup, false, fmt.Errorf("producer %d begins epoch %d with sequence %d, must be 0: %w",
 			id, epoch, seq, ErrOutOfOrderSequence)
-	case epoch == p.epoch && p.n > 0 && seq != recordbatch.AddSequence(p.batches[p.n-1].last, 1):
+	case epoch == p.epoch && p.n > 0 && p.batches[p.n-1].last >= 0 && seq != recordbatch.AddSequence(p.batches[p.n-1].last, 1):
 		return dup, false, fmt.Errorf("producer %d sends sequence %d after %d: %w",
 			id, seq, p.batches[p.n-1].last, ErrOutOfOrderSequence)
 	case !v.Transactional() && p.txnFirst >= 0:
@@ -123,18 +125,25 @@ func (ps *producers) note(v recordbatch.View) {
 	if v.Transactional() && p.txnFirst < 0 {
 		p.txnFirst = v.BaseOffset()
 		ps.txns.begin(id, p.txnFirst)
+		delete(ps.verifying, id)
 	}
 }
 
-// noteMarker takes in the marker at offset that ends a transaction.
-func (ps *producers) noteMarker(v recordbatch.View, m recordbatch.Marker) {
-	p := ps.enter(v.ProducerID(), v.ProducerEpoch())
+// noteMarker takes in the marker that ends a transaction. If it aborts one
+// that has records here, that goes into the index.
+func (ps *producers) noteMarker(v recordbatch.View, m recordbatch.Marker) (a abortedEntry, aborted bool) {
+	id, marker := v.ProducerID(), v.LastOffset()
+	p := ps.enter(id, v.ProducerEpoch())
 	p.coordinatorEpoch = m.CoordinatorEpoch
 	p.lastTimestamp = v.MaxTimestamp()
-	if p.txnFirst >= 0 {
-		ps.txns.end(v.ProducerID(), v.LastOffset())
-		p.txnFirst = -1
+	delete(ps.verifying, id)
+	if p.txnFirst < 0 {
+		return a, false
 	}
+	first := p.txnFirst
+	p.txnFirst = -1
+	ps.txns.end(id, marker)
+	return abortedEntry{AbortedTxn{id, first, marker}, ps.txns.decidedTo(marker + 1)}, m.Type == recordbatch.Abort
 }
 
 // enter returns the producer's entry at the epoch; a new epoch forgets the
@@ -159,6 +168,11 @@ func (ps *producers) expire(now time.Time, after time.Duration) int {
 		if p.txnFirst < 0 && now.UnixMilli()-p.lastTimestamp >= after.Milliseconds() {
 			delete(ps.byID, id)
 			gone++
+		}
+	}
+	for id, g := range ps.verifying {
+		if now.UnixMilli()-g.at >= after.Milliseconds() {
+			delete(ps.verifying, id)
 		}
 	}
 	return gone

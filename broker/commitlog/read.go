@@ -167,7 +167,7 @@ func (l *Log) slice(s *segment, r span, maxBytes int, minOne bool, epoch int) (C
 	limit := pos + int64(max(maxBytes, 0))
 	if limit >= r.end {
 		l.read.put(r.next, s, r.end, epoch)
-		return Chunk{seg: s, pos: pos, n: r.end - pos}, nil
+		return Chunk{seg: s, pos: pos, n: r.end - pos, next: r.next}, nil
 	}
 	at, first, next, err := s.cut(pos, limit, r.end)
 	switch {
@@ -179,5 +179,5 @@ func (l *Log) slice(s *segment, r span, maxBytes int, minOne bool, epoch int) (C
 		return Chunk{seg: s, pos: pos, n: first}, nil
 	}
 	l.read.put(next, s, at, epoch)
-	return Chunk{seg: s, pos: pos, n: at - pos}, nil
+	return Chunk{seg: s, pos: pos, n: at - pos, next: next}, nil
 }

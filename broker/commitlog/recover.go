@@ -182,19 +182,20 @@ func (l *Log) recover() (clean bool, end int64, err error) {
 	for i, s := range segs {
 		if i+1 < len(segs) && segs[i+1].base <= point.recoveryPoint {
 			end = segs[i+1].base
-			if err := l.loadSealed(s, end); err != nil {
+			if err := errors.Join(l.loadSealed(s, end), s.loadAborted(false)); err != nil {
 				return false, 0, err
 			}
 			continue
 		}
 		if clean {
-			return true, point.recoveryPoint, l.loadActive(s, point.recoveryPoint)
+			return true, point.recoveryPoint, errors.Join(l.loadActive(s, point.recoveryPoint), s.loadAborted(true))
 		}
 		trusted := int64(0)
 		if s.base == point.recoverySegment {
 			trusted = min(point.recoveryPosition, s.size.Load())
 		}
 		whole := false
+		s.forgetAborted()
 		if end, whole, err = l.check(s, max(end, s.base), trusted, true); err != nil {
 			return false, 0, err
 		}
@@ -226,7 +227,7 @@ func (l *Log) loadSealed(s *segment, end int64) error {
 		return err
 	}
 	s.seal()
-	return errors.Join(syncFile(l.fs, s.offsets.path), syncFile(l.fs, s.times.path))
+	return s.syncIndexes()
 }
 
 // loadActive opens the last segment of a log that was closed cleanly.
@@ -320,9 +321,17 @@ func (l *Log) dropAfter(i int) error {
 }
 
 // loadProducers sets the producer state as of end: the newest sound snapshot
-// at or below it, and the batches since.
+// at or below it, and the batches since. On the way it makes the indexes of
+// aborted transactions that are missing, for which the snapshot must be as old
+// as the first of their segments.
 func (l *Log) loadProducers(end int64) error {
 	l.producers = newProducers()
+	usable := end
+	for _, s := range *l.segments.Load() {
+		if s.unindexed {
+			usable = min(usable, s.base)
+		}
+	}
 	from := l.start.Load()
 	offsets, err := l.snapshots()
 	if err != nil {
@@ -333,6 +342,9 @@ func (l *Log) loadProducers(end int64) error {
 			if err := removeFile(l.fs, l.snapshotPath(at)); err != nil {
 				return err
 			}
+			continue
+		}
+		if at > usable {
 			continue
 		}
 		b, err := readFile(l.fs, l.snapshotPath(at))
@@ -353,7 +365,10 @@ func (l *Log) loadProducers(end int64) error {
 	if err := l.dropSnapshots(func(at int64) bool { return at != from && !l.isBase(at) }); err != nil {
 		return err
 	}
-	return l.replay(from, end)
+	if err := l.replay(from, end); err != nil {
+		return err
+	}
+	return l.settleAborted()
 }
 
 // isBase reports whether a segment begins at offset.
@@ -423,8 +438,11 @@ func (l *Log) replaySegment(s *segment, from, end int64) error {
 		if err != nil {
 			return err
 		}
-		if m != nil {
-			l.producers.noteMarker(v, *m)
+		if m == nil {
+			continue
+		}
+		if a, ok := l.producers.noteMarker(v, *m); ok && s.unindexed {
+			s.aborted.add(a)
 		}
 	}
 }

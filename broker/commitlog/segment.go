@@ -38,6 +38,7 @@ type segment struct {
 
 	offsets index
 	times   index
+	aborted abortedIndex
 
 	maxTimestamp atomic.Int64 // of all records, math.MinInt64 if none
 
@@ -47,6 +48,7 @@ type segment struct {
 	created    time.Time
 	sinceIndex int  // bytes appended since the last index entry
 	dirty      bool // is among Log.dirty
+	unindexed  bool // aborted is to be made again when the producer state is
 }
 
 func openSegment(fsys FS, dir string, base int64, flag int, now time.Time) (*segment, error) {
@@ -72,6 +74,7 @@ func openSegmentAs(fsys FS, dir string, base int64, suffix string, flag int, now
 	s.maxTimestamp.Store(math.MinInt64)
 	s.offsets = index{fs: fsys, path: s.path(indexSuffix), width: offsetEntry}
 	s.times = index{fs: fsys, path: s.path(timeSuffix), width: timeEntry}
+	s.aborted = abortedIndex{fs: fsys, path: s.path(txnSuffix)}
 	return s, nil
 }
 
@@ -139,7 +142,18 @@ func (s *segment) writeIndexes() error {
 	if err := s.offsets.write(); err != nil {
 		return err
 	}
-	return s.times.write()
+	if err := s.times.write(); err != nil {
+		return err
+	}
+	if s.unindexed {
+		return nil // not made yet
+	}
+	return s.aborted.write()
+}
+
+// syncIndexes makes written indexes durable.
+func (s *segment) syncIndexes() error {
+	return errors.Join(syncFile(s.fs, s.offsets.path), syncFile(s.fs, s.times.path), s.aborted.sync())
 }
 
 // seal makes the segment one that is not appended to any more. Its indexes
@@ -147,6 +161,9 @@ func (s *segment) writeIndexes() error {
 func (s *segment) seal() {
 	s.offsets.seal()
 	s.times.seal()
+	if !s.unindexed {
+		s.aborted.seal()
+	}
 }
 
 // fits reports whether a batch ending at the offset last can be appended.
@@ -230,6 +247,7 @@ func (s *segment) cut(pos, limit, end int64) (boundary, first, next int64, err e
 func (s *segment) remove() error {
 	s.offsets.reset()
 	s.times.reset()
+	s.aborted.reset()
 	var errs []error
 	for _, suffix := range []string{logSuffix, indexSuffix, timeSuffix, txnSuffix, snapshotSuffix} {
 		errs = append(errs, removeFile(s.fs, s.path(suffix)))
@@ -255,6 +273,23 @@ func (s *segment) loadSealed(end int64) error {
 		s.maxAt = s.base + timeOffset(last[:])
 	}
 	return s.loadFirst()
+}
+
+// loadAborted opens the index of aborted transactions; one that is not sound
+// is made again.
+func (s *segment) loadAborted(active bool) error {
+	err := s.aborted.load(active)
+	if errors.Is(err, errIndex) {
+		s.forgetAborted()
+		return nil
+	}
+	return err
+}
+
+// forgetAborted has the index of aborted transactions made again.
+func (s *segment) forgetAborted() {
+	s.aborted.reset()
+	s.unindexed = true
 }
 
 // loadActive brings the indexes of the last segment, closed cleanly, into

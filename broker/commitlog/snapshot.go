@@ -95,7 +95,7 @@ func parseProducer(e []byte) (int64, *producer) {
 		delta:     int32(binary.BigEndian.Uint32(e[22:])),
 		timestamp: p.lastTimestamp,
 	}
-	if s.last >= 0 && s.offset >= 0 && s.delta >= 0 {
+	if s.last >= -1 && s.offset >= 0 && s.delta >= 0 {
 		p.push(s)
 	}
 	return int64(binary.BigEndian.Uint64(e)), p

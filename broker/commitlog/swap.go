@@ -85,6 +85,7 @@ func (l *Log) replace(old []taken, fresh *segment) error {
 		// under its name; without one they read on from the start.
 		t.seg.offsets.reset()
 		t.seg.times.reset()
+		t.seg.aborted.reset() // ReadCommitted looks again
 	}
 	return nil
 }

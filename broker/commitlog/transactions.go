@@ -40,6 +40,14 @@ func (t *transactions) end(id, marker int64) {
 	t.publish()
 }
 
+// decidedTo returns up to which offset no transaction is open, at most end.
+func (t *transactions) decidedTo(end int64) int64 {
+	if len(t.open) > 0 {
+		return min(end, t.open[0].first)
+	}
+	return end
+}
+
 // settle forgets the ended transactions whose marker is below hw.
 func (t *transactions) settle(hw int64) {
 	n := 0

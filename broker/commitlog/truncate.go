@@ -100,6 +100,7 @@ func (l *Log) truncate(offset int64) error {
 	if err := l.cutFile(s, pos); err != nil {
 		return err
 	}
+	s.forgetAborted()
 	_, whole, err := l.check(s, s.base, pos, false)
 	if err == nil && !whole {
 		err = errors.New("segment is not whole")

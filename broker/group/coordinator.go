@@ -189,12 +189,17 @@ func (p *partition) perform(s step) {
 		s.a.Reply()
 		return
 	}
-	p.c.cfg.Store.Append(p.id, s.a.Append, func(err error) {
+	done := func(err error) {
 		p.mu.Lock()
 		now := time.Now()
 		p.settle(s.e, now, s.a.Then(now, err))
 		p.drain()
-	})
+	}
+	if s.a.Via != nil {
+		s.a.Via(s.a.Append, done)
+		return
+	}
+	p.c.cfg.Store.Append(p.id, s.a.Append, done)
 }
 
 // Join is JoinGroup. The result comes when the rebalance completes.

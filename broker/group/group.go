@@ -15,6 +15,7 @@ import (
 type Action struct {
 	Reply  func()
 	Append []Record
+	Via    func(records []Record, done func(error)) // instead of Store.Append
 	Then   func(now time.Time, err error) []Action
 }
 
@@ -80,8 +81,9 @@ type Group struct {
 	deleting    bool // tombstones are being appended
 
 	offsets  map[TopicPartition]committed
-	appends  int64 // counts appends of offsets, to apply them in order
-	inFlight int   // appends of offsets that are not durable yet
+	appends  int64                 // counts appends of offsets, to apply them in order
+	inFlight int                   // appends of offsets that are not durable yet
+	txns     map[int64]*txnOffsets // by producer id
 }
 
 func newGroup(id string, cfg *Config, now time.Time) *Group {

@@ -19,6 +19,23 @@ import (
 // kinds are skipped; a malformed one is an error, and the partition is not
 // led. NOT_COORDINATOR means that Unload, or another Load, came in between.
 func (c *Coordinator) Load(id int32, records iter.Seq2[Record, error]) error {
+	return c.LoadLog(id, plain(records))
+}
+
+// plain makes of records what they are outside of transactions.
+func plain(records iter.Seq2[Record, error]) iter.Seq2[Stored, error] {
+	return func(yield func(Stored, error) bool) {
+		for r, err := range records {
+			if !yield(Stored{Record: r, Producer: -1}, err) {
+				return
+			}
+		}
+	}
+}
+
+// LoadLog is Load of a log with transactions: their offsets count, are
+// forgotten, or are pending still, as their markers say.
+func (c *Coordinator) LoadLog(id int32, records iter.Seq2[Stored, error]) error {
 	p := c.parts[id]
 	term := p.begin(true)
 	groups, err := c.replay(records)
@@ -70,14 +87,18 @@ func (p *partition) begin(loading bool) int {
 }
 
 // replay adds the records up to groups.
-func (c *Coordinator) replay(records iter.Seq2[Record, error]) (map[string]*Group, error) {
+func (c *Coordinator) replay(records iter.Seq2[Stored, error]) (map[string]*Group, error) {
 	groups := make(map[string]*Group)
 	now := time.Now()
 	for r, err := range records {
 		if err != nil {
 			return nil, err
 		}
-		d, ok, err := decodeRecord(r)
+		if r.Marker {
+			endTxn(groups, r.Producer, r.Commit)
+			continue
+		}
+		d, ok, err := decodeRecord(r.Record)
 		if err != nil {
 			return nil, err
 		}
@@ -88,6 +109,10 @@ func (c *Coordinator) replay(records iter.Seq2[Record, error]) (map[string]*Grou
 		if g == nil {
 			g = newGroup(d.group, &c.cfg, now)
 			groups[d.group] = g
+		}
+		if r.Producer >= 0 && !d.isMeta {
+			g.restoreTxnOffset(r.Producer, d)
+			continue
 		}
 		g.replay(now, d)
 	}
@@ -104,9 +129,9 @@ func (g *Group) replay(now time.Time, d decoded) {
 	case d.isMeta && d.meta != nil:
 		g.restore(now, d.meta)
 	case d.isMeta:
-		offsets := g.offsets
+		offsets, appends, txns := g.offsets, g.appends, g.txns
 		*g = *newGroup(g.id, g.cfg, now)
-		g.offsets = offsets
+		g.offsets, g.appends, g.txns = offsets, appends, txns
 	case d.offset != nil:
 		g.restoreOffset(d.tp, d.offset)
 	default:
@@ -117,7 +142,7 @@ func (g *Group) replay(now time.Time, d decoded) {
 // blank reports whether the group is as if it had never been.
 func (g *Group) blank() bool {
 	return g.state == Empty && !g.deleting && g.generation == 0 && g.protocolType == "" &&
-		len(g.pending) == 0 && len(g.offsets) == 0 && g.inFlight == 0
+		len(g.pending) == 0 && len(g.offsets) == 0 && len(g.txns) == 0 && g.inFlight == 0
 }
 
 // kill ends the group here; another broker leads it.

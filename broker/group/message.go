@@ -113,6 +113,7 @@ type CommittedOffset struct {
 	Offset      int64
 	LeaderEpoch int32
 	Metadata    string
+	Unstable    bool // a transaction that is not decided has another for it
 }
 
 // Description is what DescribeGroups returns.

@@ -25,19 +25,7 @@ func (g *Group) Commit(now time.Time, r CommitRequest, done func([]error)) []Act
 	if err := g.checkCommit(now, r); err != nil {
 		return []Action{replyCommit(done, r, err)}
 	}
-	errs := make([]error, len(r.Offsets))
-	var records []Record
-	values := make(map[TopicPartition]committed)
-	g.appends++
-	for i, o := range r.Offsets {
-		if len(o.Metadata) > g.cfg.MaxMetadataBytes {
-			errs[i] = kerr.OffsetMetadataTooLarge
-			continue
-		}
-		c := committed{o.Offset, o.LeaderEpoch, o.Metadata, now, o.ExpireAt, g.appends}
-		values[o.TopicPartition] = c
-		records = append(records, offsetRecord(g.id, o.TopicPartition, c))
-	}
+	records, values, errs := g.encodeOffsets(now, r.Offsets)
 	if len(records) == 0 {
 		return []Action{{Reply: func() { done(errs) }}}
 	}
@@ -57,6 +45,25 @@ func (g *Group) Commit(now time.Time, r CommitRequest, done func([]error)) []Act
 			return []Action{{Reply: func() { done(errs) }}}
 		},
 	}}
+}
+
+// encodeOffsets returns offsets as records and as what they will be when those
+// are durable, and one error for each, nil unless it is left out.
+func (g *Group) encodeOffsets(now time.Time, offsets []OffsetToCommit) ([]Record, map[TopicPartition]committed, []error) {
+	errs := make([]error, len(offsets))
+	var records []Record
+	values := make(map[TopicPartition]committed)
+	g.appends++
+	for i, o := range offsets {
+		if len(o.Metadata) > g.cfg.MaxMetadataBytes {
+			errs[i] = kerr.OffsetMetadataTooLarge
+			continue
+		}
+		c := committed{o.Offset, o.LeaderEpoch, o.Metadata, now, o.ExpireAt, g.appends}
+		values[o.TopicPartition] = c
+		records = append(records, offsetRecord(g.id, o.TopicPartition, c))
+	}
+	return records, values, errs
 }
 
 func replyCommit(done func([]error), r CommitRequest, err error) Action {
@@ -112,6 +119,7 @@ func (g *Group) Fetch(tps []TopicPartition) []CommittedOffset {
 		if c, ok := g.offsets[tp]; ok {
 			o.Offset, o.LeaderEpoch, o.Metadata = c.offset, c.epoch, c.metadata
 		}
+		o.Unstable = len(g.txns) > 0 && g.unstable(tp)
 		out = append(out, o)
 	}
 	return out
@@ -203,12 +211,12 @@ func (g *Group) Expire(now time.Time) []Action {
 	}
 	var gone []TopicPartition
 	for tp, c := range g.offsets {
-		if g.expired(tp, c, now) {
+		if g.expired(tp, c, now) && !g.unstable(tp) {
 			gone = append(gone, tp)
 		}
 	}
 	slices.SortFunc(gone, compareTopicPartition)
-	if g.state == Empty && len(g.pending) == 0 && len(gone) == len(g.offsets) {
+	if g.state == Empty && len(g.pending) == 0 && len(g.txns) == 0 && len(gone) == len(g.offsets) {
 		return g.destroy(gone, func(error) []Action { return nil })
 	}
 	return g.dropOffsets(gone, nil, g.logDrop)
@@ -254,12 +262,15 @@ func (g *Group) TopicDeleted(topic string) []Action {
 
 // Delete is a DeleteGroups of this group, which must be empty. The group is
 // Dead once its tombstones are durable.
+//
+// Differs from Kafka: a group with offsets in a transaction that is not
+// decided is not empty, or the transaction's end would bring it back.
 func (g *Group) Delete(done func(error)) []Action {
 	fail := func(err error) []Action { return []Action{{Reply: func() { done(err) }}} }
 	switch {
 	case g.dead():
 		return fail(kerr.GroupIDNotFound)
-	case g.state != Empty:
+	case g.state != Empty || len(g.txns) > 0:
 		return fail(kerr.NonEmptyGroup)
 	case g.inFlight > 0:
 		return fail(kerr.CoordinatorLoadInProgress) // its commits would outlive it

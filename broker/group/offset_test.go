@@ -113,10 +113,10 @@ func TestCommitLargeMetadata(t *testing.T) {
 		t.Errorf("Commit = %v", errs)
 	}
 	all := h.g.Fetch(nil)
-	if len(all) != 1 || all[0] != (CommittedOffset{TopicPartition{"orders", 1}, 2, 3, "m"}) {
+	if len(all) != 1 || all[0] != (CommittedOffset{TopicPartition{"orders", 1}, 2, 3, "m", false}) {
 		t.Errorf("Fetch(nil) = %+v", all)
 	}
-	if missing := h.g.Fetch([]TopicPartition{orders0}); missing[0] != (CommittedOffset{orders0, -1, -1, ""}) {
+	if missing := h.g.Fetch([]TopicPartition{orders0}); missing[0] != (CommittedOffset{orders0, -1, -1, "", false}) {
 		t.Errorf("missing offset is %+v", missing[0])
 	}
 }

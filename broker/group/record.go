@@ -174,8 +174,11 @@ func storeError(err error) error {
 
 // commitError is storeError for offsets, where too large has a code.
 func commitError(err error) error {
-	if errors.Is(err, kerr.MessageTooLarge) || errors.Is(err, kerr.RecordListTooLarge) {
+	switch {
+	case errors.Is(err, kerr.MessageTooLarge), errors.Is(err, kerr.RecordListTooLarge):
 		return kerr.InvalidCommitOffsetSize
+	case errors.Is(err, kerr.InvalidProducerEpoch), errors.Is(err, kerr.InvalidTxnState):
+		return err // of the producer's transaction
 	}
 	return storeError(err)
 }
@@ -184,7 +187,7 @@ func commitError(err error) error {
 // afresh.
 func (g *Group) restore(now time.Time, v *kmsg.GroupMetadataValue) {
 	*g = Group{
-		id: g.id, cfg: g.cfg, log: g.log, offsets: g.offsets, appends: g.appends,
+		id: g.id, cfg: g.cfg, log: g.log, offsets: g.offsets, appends: g.appends, txns: g.txns,
 		protocolType: v.ProtocolType, protocol: required(v.Protocol),
 		generation: v.Generation, leader: required(v.Leader), since: now,
 		members: make(map[string]*member), static: make(map[string]string),
@@ -216,12 +219,17 @@ func (g *Group) restore(now time.Time, v *kmsg.GroupMetadataValue) {
 
 // restoreOffset takes a loaded offset as committed.
 func (g *Group) restoreOffset(tp TopicPartition, v *kmsg.OffsetCommitValue) {
-	c := committed{offset: v.Offset, epoch: -1, metadata: v.Metadata, at: time.UnixMilli(v.CommitTimestamp)}
+	g.appends++
+	g.offsets[tp] = restoredOffset(v, g.appends)
+}
+
+func restoredOffset(v *kmsg.OffsetCommitValue, at int64) committed {
+	c := committed{offset: v.Offset, epoch: -1, metadata: v.Metadata, at: time.UnixMilli(v.CommitTimestamp), append: at}
 	if v.Version >= valueV3 {
 		c.epoch = v.LeaderEpoch
 	}
 	if v.Version == 1 && v.ExpireTimestamp >= 0 {
 		c.expireAt = time.UnixMilli(v.ExpireTimestamp)
 	}
-	g.offsets[tp] = c
+	return c
 }

@@ -33,13 +33,13 @@ func TestPartition(t *testing.T) {
 func (h *harness) reload() *Group {
 	h.t.Helper()
 	c := &Coordinator{cfg: *h.g.cfg}
-	groups, err := c.replay(func(yield func(Record, error) bool) {
+	groups, err := c.replay(plain(func(yield func(Record, error) bool) {
 		for _, r := range h.log {
 			if !yield(r, nil) {
 				return
 			}
 		}
-	})
+	}))
 	if err != nil {
 		h.t.Fatal(err)
 	}

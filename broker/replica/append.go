@@ -22,16 +22,21 @@ const maxRecordsBytes = 256 << 20
 //
 // The errors are those of recordbatch and of this package.
 func (p *Partition) Append(v recordbatch.View, all bool) (Appended, error) {
-	if err := p.Err(); err != nil {
-		return Appended{}, err
-	}
-	if state := p.state.Load(); all && len(state.ISR) < min(p.Config().MinInsyncReplicas, len(state.Replicas)) {
-		return Appended{}, ErrNotEnoughReplicas
-	}
-	if err := p.check(v); err != nil {
+	if err := p.admit(v, all); err != nil {
 		return Appended{}, err
 	}
 	return p.append(v)
+}
+
+// admit decides whether a producer's batch may be appended.
+func (p *Partition) admit(v recordbatch.View, all bool) error {
+	if err := p.Err(); err != nil {
+		return err
+	}
+	if state := p.state.Load(); all && len(state.ISR) < min(p.Config().MinInsyncReplicas, len(state.Replicas)) {
+		return ErrNotEnoughReplicas
+	}
+	return p.check(v)
 }
 
 // AppendOwn appends a batch that the broker made itself.

@@ -37,7 +37,8 @@ var (
 	ErrLogFencedEpoch      = commitlog.ErrFencedEpoch         // the log has seen a newer leader
 	ErrOutOfOrderSequence  = commitlog.ErrOutOfOrderSequence  // a gap in a producer's sequence
 	ErrProducerEpoch       = commitlog.ErrProducerEpoch       // an older epoch of the producer
-	ErrTxnState            = commitlog.ErrTxnState            // a plain batch within a transaction
+	ErrTxnState            = commitlog.ErrTxnState            // a plain batch within a transaction, or one after its end
+	ErrCoordinatorFenced   = commitlog.ErrCoordinatorFenced   // a marker of a coordinator that was replaced
 )
 
 // RecordError says which record of a batch was refused, and why.
