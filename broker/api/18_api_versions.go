@@ -40,5 +40,6 @@ func (a *API) apiVersions(_ context.Context, _ *wire.Conn, r *wire.Request, req 
 		k.ApiKey, k.MinVersion, k.MaxVersion = a.routes[i].key, a.routes[i].min, a.routes[i].max
 		resp.ApiKeys = append(resp.ApiKeys, k)
 	}
+	addFeatures(resp, int64(a.cfg.Controller.Image().Index))
 	return wire.Ready(resp), nil
 }

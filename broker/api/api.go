@@ -170,6 +170,8 @@ func (a *API) table() []route {
 		on(0, 1, "[ 1 s [ s 1 s ] ] 1", a.incrementalAlterConfigs),
 		later(0, 0, "s [ s [ 4 ] ]", a.offsetDelete),
 		on(0, 1, "1 1@1", a.describeCluster),
+		later(0, 1, "s s 4 s s 4 ( s ) s@1 s [ 16 ( 4 ) ]", a.consumerGroupHeartbeat),
+		on(0, 1, "( s ) 1", a.consumerGroupDescribe),
 	}
 }
 

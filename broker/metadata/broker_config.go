@@ -24,6 +24,26 @@ var ownKeys = []ConfigKey{
 	{Name: "delete.topic.enable", Type: Boolean, Default: "true", Doc: "Whether topics can be deleted."},
 	{Name: "fetch.max.bytes", Type: Int, Default: "57671680", min: 1024, max: maxInt32,
 		Doc: "Size of the largest fetch response."},
+	{Name: "group.consumer.assignors", Type: List, Default: "uniform,range", oneOf: []string{"uniform", "range"},
+		Doc: "How partitions of groups of the consumer protocol may be assigned; the first is for members that have no wish."},
+	{Name: "group.consumer.heartbeat.interval.ms", Type: Int, Default: "5000", min: 1, max: maxInt32,
+		Doc: "How often members of the consumer protocol show themselves, unless the group's consumer.heartbeat.interval.ms says otherwise."},
+	{Name: "group.consumer.max.heartbeat.interval.ms", Type: Int, Default: "15000", min: 1, max: maxInt32,
+		Doc: "Longest consumer.heartbeat.interval.ms of a group."},
+	{Name: "group.consumer.max.session.timeout.ms", Type: Int, Default: "60000", min: 1, max: maxInt32,
+		Doc: "Longest consumer.session.timeout.ms of a group."},
+	{Name: "group.consumer.max.size", Type: Int, Default: "2147483647", min: 1, max: maxInt32,
+		Doc: "Most members that a group of the consumer protocol may have."},
+	{Name: "group.consumer.migration.policy", Type: String, Default: "disabled", fixed: "a group with members does not change its protocol",
+		Doc: "Whether groups with members may change between the classic and the consumer protocol."},
+	{Name: "group.consumer.min.heartbeat.interval.ms", Type: Int, Default: "5000", min: 1, max: maxInt32,
+		Doc: "Shortest consumer.heartbeat.interval.ms of a group."},
+	{Name: "group.consumer.min.session.timeout.ms", Type: Int, Default: "45000", min: 1, max: maxInt32,
+		Doc: "Shortest consumer.session.timeout.ms of a group."},
+	{Name: "group.consumer.session.timeout.ms", Type: Int, Default: "45000", min: 1, max: maxInt32,
+		Doc: "After how long without a heartbeat a member of the consumer protocol is removed, unless the group's consumer.session.timeout.ms says otherwise."},
+	{Name: "group.coordinator.rebalance.protocols", Type: List, Default: "classic,consumer", oneOf: []string{"classic", "consumer"},
+		Doc: "Protocols that groups may use. The classic one cannot be left out."},
 	{Name: "group.initial.rebalance.delay.ms", Type: Int, Default: "3000", min: 0, max: maxInt32,
 		Doc: "How long an empty group waits for more members before its first generation."},
 	{Name: "group.max.session.timeout.ms", Type: Int, Default: "1800000", min: 1, max: maxInt32,
@@ -127,11 +147,34 @@ func NewBrokerConfig(set map[string]string) (*BrokerConfig, error) {
 	if err := checkLags(c.set, "log.cleaner.min.compaction.lag.ms", "log.cleaner.max.compaction.lag.ms"); err != nil {
 		return nil, err
 	}
-	low, high := c.Int("group.min.session.timeout.ms"), c.Int("group.max.session.timeout.ms")
-	if low > high {
-		return nil, fmt.Errorf("group.min.session.timeout.ms is %d: must not be above group.max.session.timeout.ms, which is %d: %w", low, high, ErrConfig)
+	if err := c.checkGroups(); err != nil {
+		return nil, err
 	}
 	return c, nil
+}
+
+// checkGroups compares the configs of groups with each other.
+func (c *BrokerConfig) checkGroups() error {
+	var errs []error
+	for _, names := range [][]string{
+		{"group.min.session.timeout.ms", "group.max.session.timeout.ms"},
+		{"group.consumer.min.session.timeout.ms", "group.consumer.session.timeout.ms", "group.consumer.max.session.timeout.ms"},
+		{"group.consumer.min.heartbeat.interval.ms", "group.consumer.heartbeat.interval.ms", "group.consumer.max.heartbeat.interval.ms"},
+		{"group.consumer.heartbeat.interval.ms", "group.consumer.session.timeout.ms"},
+	} {
+		for i, high := range names[1:] {
+			if low := names[i]; c.Int(low) > c.Int(high) {
+				errs = append(errs, fmt.Errorf("%s is %d: must not be above %s, which is %d: %w", low, c.Int(low), high, c.Int(high), ErrConfig))
+			}
+		}
+	}
+	if !slices.Contains(Split(c.String("group.coordinator.rebalance.protocols")), "classic") {
+		errs = append(errs, fmt.Errorf("group.coordinator.rebalance.protocols is %q: must have classic: %w", c.String("group.coordinator.rebalance.protocols"), ErrConfig))
+	}
+	if len(Split(c.String("group.consumer.assignors"))) == 0 {
+		errs = append(errs, fmt.Errorf("group.consumer.assignors is empty: must have uniform, range or both: %w", ErrConfig))
+	}
+	return errors.Join(errs...)
 }
 
 // refine replaces a config in minutes or hours by the one in milliseconds.
