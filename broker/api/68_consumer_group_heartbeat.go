@@ -94,11 +94,10 @@ func heartbeatAnswer(resp *kmsg.ConsumerGroupHeartbeatResponse, answer *consumer
 
 // consumerTiming is what members of a group of the consumer protocol are told
 // and held to.
-func (a *API) consumerTiming(string) consumer.Timing {
-	return consumer.Timing{
-		Session:   a.cfg.Broker.Milliseconds("group.consumer.session.timeout.ms"),
-		Heartbeat: a.cfg.Broker.Milliseconds("group.consumer.heartbeat.interval.ms"),
-	}
+func (a *API) consumerTiming(group string) consumer.Timing {
+	set := a.cfg.Controller.Image().ResourceConfigs(metadata.GroupResource, group)
+	session, heartbeat := metadata.ConsumerTiming(set, a.cfg.Broker)
+	return consumer.Timing{Session: session, Heartbeat: heartbeat}
 }
 
 // topicView is an image as groups see it.

@@ -361,6 +361,7 @@ var works = map[int16]func(p *peer, v int16){
 // beat sends a heartbeat of the consumer protocol; epoch 0 subscribes to t.
 func (p *peer) beat(v int16, group, member string, epoch int32) *kmsg.ConsumerGroupHeartbeatResponse {
 	p.t.Helper()
+	p.coordinator(4, group) // and its groups are loaded
 	req := as(kmsg.NewPtrConsumerGroupHeartbeatRequest(), v)
 	req.Group, req.MemberID, req.MemberEpoch = group, member, epoch
 	if epoch == 0 {

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -119,8 +120,12 @@ func allBrokerKeys() []ConfigKey {
 // shared.
 func BrokerKeys() []ConfigKey { return brokerKeys }
 
-// BrokerConfig is a broker's static configuration under Kafka's names.
-type BrokerConfig struct{ set map[string]string }
+// BrokerConfig is a broker's configuration under Kafka's names: what it was
+// started with, and over that what was altered since.
+type BrokerConfig struct {
+	set     map[string]string
+	dynamic atomic.Pointer[layers]
+}
 
 // NewBrokerConfig checks a broker's configuration and returns it, or every
 // problem at once; the error wraps ErrConfig.
@@ -134,12 +139,12 @@ func NewBrokerConfig(set map[string]string) (*BrokerConfig, error) {
 		errs = append(errs, c.refine(k.name, k.fine, k.unit))
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.set)) {
-		i := slices.IndexFunc(brokerKeys, func(k ConfigKey) bool { return k.Name == name })
-		if i < 0 {
+		k := BrokerKey(name)
+		if k == nil {
 			errs = append(errs, fmt.Errorf("unknown broker config %s: %w", name, ErrConfig))
 			continue
 		}
-		errs = append(errs, brokerKeys[i].Check(c.set[name]))
+		errs = append(errs, k.Check(c.set[name]))
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
@@ -201,11 +206,10 @@ func (c *BrokerConfig) refine(name, fine string, unit time.Duration) error {
 // Value returns a config's value and where it comes from. The name must be one
 // of BrokerKeys.
 func (c *BrokerConfig) Value(name string) (string, Source) {
-	if v, ok := c.set[name]; ok {
-		return v, FromBroker
+	if v, source, ok := c.lookup(name); ok {
+		return v, source
 	}
-	i := slices.IndexFunc(brokerKeys, func(k ConfigKey) bool { return k.Name == name })
-	return brokerKeys[i].Default, FromDefault
+	return BrokerKey(name).Default, FromDefault
 }
 
 // Int returns the value of a config of type Int or Long.
