@@ -55,6 +55,7 @@ type API struct {
 	meters    []meter // by key
 	producers *producerIDs
 	groups    *groups
+	sessions  *sessions
 
 	fetchMaxBytes int32 // fetch.max.bytes
 }
@@ -71,6 +72,7 @@ func New(cfg Config) (*API, error) {
 	}
 	a := &API{
 		cfg: cfg, stopping: make(chan struct{}), producers: newProducerIDs(cfg.Controller),
+		sessions:      newSessions(cfg.Broker.Int("max.incremental.fetch.session.cache.slots")),
 		fetchMaxBytes: int32(cfg.Broker.Int("fetch.max.bytes")),
 	}
 	a.routes = byKey(a.table())

@@ -69,6 +69,8 @@ var ownKeys = []ConfigKey{
 		Doc: "How often logs are checked for segments that retention lets go."},
 	{Name: "max.connections", Type: Int, Default: "10000", min: 1, max: maxInt32,
 		Doc: "Most connections at a time; further ones are closed at once."},
+	{Name: "max.incremental.fetch.session.cache.slots", Type: Int, Default: "1000", min: 0, max: maxInt32,
+		Doc: "How many fetch sessions are kept; fetches of further clients name all their partitions every time."},
 	{Name: "num.partitions", Type: Int, Default: "1", min: 1, max: MaxPartitions,
 		Doc: "Partitions of a topic that is created without saying how many."},
 	{Name: "offset.metadata.max.bytes", Type: Int, Default: "4096", min: 0, max: maxInt32,
