@@ -16,7 +16,6 @@ import (
 
 // connections are the connections of all listeners.
 type connections struct {
-	max     int
 	send    int // socket.send.buffer.bytes
 	receive int // socket.receive.buffer.bytes
 	open    atomic.Int64
@@ -32,8 +31,8 @@ func (b *Broker) accept(ctx context.Context) error {
 	hard, cut := context.WithCancel(context.WithoutCancel(ctx))
 	defer cut()
 	c := &connections{
-		max: b.broker.Int("max.connections"), handler: handler,
 		send: b.broker.Int("socket.send.buffer.bytes"), receive: b.broker.Int("socket.receive.buffer.bytes"),
+		handler: handler,
 		cfg: wire.Config{
 			MaxRequestBytes: int32(b.broker.Int("socket.request.max.bytes")),
 			IdleTimeout:     b.broker.Milliseconds("connections.max.idle.ms"),
@@ -86,7 +85,7 @@ func (c *connections) serveListener(ctx, hard context.Context, l Listener, b *Br
 		}
 		delay = 0
 		// Connections of this process do not compete with those from outside.
-		if c.open.Add(1) > int64(c.max) && l.Name != memoryListener {
+		if c.open.Add(1) > int64(b.broker.Int("max.connections")) && l.Name != memoryListener {
 			c.open.Add(-1)
 			b.refused.Add(1)
 			conn.Close() // max.connections is reached

@@ -41,22 +41,23 @@ type fetched struct {
 //
 // The reply waits, on the connection's writer, until min_bytes are there or
 // max_wait_ms have passed, and leaves the records in their files.
-//
-// Differs from Kafka: there are no sessions; a request for one is answered
-// with session id 0, which every client takes for "none".
 func (a *API) fetch(_ context.Context, _ *wire.Conn, r *wire.Request, req *kmsg.FetchRequest) (wire.Reply, error) {
 	// Nothing in the decoded request points into the frame but unknown tags.
 	r.Release()
 	return func(ctx context.Context) (wire.Response, error) {
-		if req.SessionID != 0 {
-			return encodeFetch(req, nil, kerr.FetchSessionIDNotFound.Code), nil
+		now := a.cfg.Now()
+		in, err := a.sessions.begin(now, req)
+		if err != nil {
+			return encodeFetch(req, fetchAnswer{code: a.code(keyFetch, err)}), nil
 		}
-		f := &fetcher{api: a, req: req, deadline: a.cfg.Now().Add(time.Duration(max(req.MaxWaitMillis, 0)) * time.Millisecond)}
+		f := &fetcher{api: a, req: req, topics: in.topics, deadline: now.Add(time.Duration(max(req.MaxWaitMillis, 0)) * time.Millisecond)}
 		if err := f.run(ctx); err != nil {
 			return wire.Response{}, err
 		}
 		f.settle()
-		return encodeFetch(req, f.parts, 0), nil
+		out := fetchAnswer{topics: f.topics}
+		out.session, out.parts = a.sessions.finish(&in, f.parts)
+		return encodeFetch(req, out), nil
 	}, nil
 }
 
@@ -64,8 +65,9 @@ func (a *API) fetch(_ context.Context, _ *wire.Conn, r *wire.Request, req *kmsg.
 type fetcher struct {
 	api      *API
 	req      *kmsg.FetchRequest
+	topics   []kmsg.FetchRequestTopic // the request's, or its session's
 	deadline time.Time
-	parts    [][]fetched // as the request's topics and partitions
+	parts    [][]fetched // as topics and their partitions
 
 	size  int64 // bytes found by the last look
 	ready bool  // answer whatever the size
@@ -103,9 +105,9 @@ func (f *fetcher) run(ctx context.Context) error {
 // open finds the partitions, once.
 func (f *fetcher) open() {
 	image := f.api.cfg.Controller.Image()
-	f.parts = make([][]fetched, len(f.req.Topics))
-	for i := range f.req.Topics {
-		t := &f.req.Topics[i]
+	f.parts = make([][]fetched, len(f.topics))
+	for i := range f.topics {
+		t := &f.topics[i]
 		topic, err := f.topic(image, t)
 		f.parts[i] = make([]fetched, len(t.Partitions))
 		for j := range t.Partitions {
@@ -163,7 +165,7 @@ func (f *fetcher) look() {
 		for j := range f.parts[i] {
 			out := &f.parts[i][j]
 			if out.err == nil {
-				f.read(out, &f.req.Topics[i].Partitions[j], left)
+				f.read(out, &f.topics[i].Partitions[j], left)
 			}
 			if out.err != nil || out.diverging {
 				f.ready = true

@@ -12,9 +12,9 @@ import (
 
 // offsetFetch answers API 9, versions 1 to 9. v2 lets null ask for all
 // partitions and reports errors of the whole group; v5 adds leader epochs; v6
-// is flexible; v7 asks for stable offsets, without those that a transaction has
-// yet to decide about; v8 asks for several groups; v9 brings member epochs (KIP-848), which the
-// classic protocol has none of.
+// is flexible; v7 asks for stable offsets, without those that a transaction
+// has yet to decide about; v8 asks for several groups; v9 checks the epoch of
+// a member of the consumer protocol (KIP-848).
 func (a *API) offsetFetch(_ context.Context, _ *wire.Conn, req *kmsg.OffsetFetchRequest) (kmsg.Response, error) {
 	resp := req.ResponseKind().(*kmsg.OffsetFetchResponse)
 	if req.Version >= 8 {
@@ -67,6 +67,15 @@ func failedTopics(g *kmsg.OffsetFetchRequestGroup, code int16) []kmsg.OffsetFetc
 	return out
 }
 
+// checkFetch asks whether the member that fetches is up to date, if it says
+// who it is.
+func (a *API) checkFetch(g *kmsg.OffsetFetchRequestGroup) error {
+	if g.MemberID == nil || g.MemberEpoch < 0 {
+		return nil
+	}
+	return a.groups.CheckFetch(g.Group, *g.MemberID, g.MemberEpoch)
+}
+
 func (a *API) fetchGroup(req *kmsg.OffsetFetchRequest, g *kmsg.OffsetFetchRequestGroup) kmsg.OffsetFetchResponseGroup {
 	out := kmsg.NewOffsetFetchResponseGroup()
 	out.Group = g.Group
@@ -79,7 +88,11 @@ func (a *API) fetchGroup(req *kmsg.OffsetFetchRequest, g *kmsg.OffsetFetchReques
 			tps = append(tps, group.TopicPartition{Topic: t.Topic, Partition: id})
 		}
 	}
-	offsets, err := a.groups.Fetch(g.Group, tps)
+	var offsets []group.CommittedOffset
+	err := a.checkFetch(g)
+	if err == nil {
+		offsets, err = a.groups.Fetch(g.Group, tps)
+	}
 	out.ErrorCode = a.code(req.Key(), err)
 	for i := range offsets {
 		o := &offsets[i]

@@ -10,9 +10,6 @@ import (
 	"github.com/millrace/millrace/broker/wire"
 )
 
-// classicGroup is the type of every group that is coordinated here.
-const classicGroup = "classic"
-
 // listGroups answers API 16, versions 0 to 5. v3 is flexible; v4 adds states
 // and a filter by them (KIP-518); v5 the same for types (KIP-848). Filters do
 // not mind case.
@@ -21,11 +18,11 @@ func (a *API) listGroups(_ context.Context, _ *wire.Conn, req *kmsg.ListGroupsRe
 	list, err := a.groups.List()
 	resp.ErrorCode = a.code(req.Key(), err)
 	for _, l := range list {
-		if !passes(req.StatesFilter, l.State.String()) || !passes(req.TypesFilter, classicGroup) {
+		if !passes(req.StatesFilter, l.State) || !passes(req.TypesFilter, l.Type) {
 			continue
 		}
 		rg := kmsg.NewListGroupsResponseGroup()
-		rg.Group, rg.ProtocolType, rg.GroupState, rg.GroupType = l.Group, l.ProtocolType, l.State.String(), classicGroup
+		rg.Group, rg.ProtocolType, rg.GroupState, rg.GroupType = l.Group, l.ProtocolType, l.State, l.Type
 		resp.Groups = append(resp.Groups, rg)
 	}
 	return resp, nil

@@ -12,25 +12,13 @@ import (
 
 const keyApiVersions = 18
 
-// The feature that is offered, and its level.
-const (
-	transactionFeature = "transaction.version"
-	transactionVersion = 2
-)
-
 // software is what a client may call itself (KIP-511).
 var software = regexp.MustCompile(`^[a-zA-Z0-9](?:[a-zA-Z0-9\-.]*[a-zA-Z0-9])?$`)
 
 // apiVersions answers API 18, versions 0 to 4: what is served. v1 adds the
 // throttle time; v3 is flexible, names the client's software and tells of
-// features; v4 may list those whose lowest version is 0. A version that is not
-// known is answered in version 0 with error 35 and the table, so that the
-// client can choose again (KIP-511).
-//
-// The one feature is transaction.version, at 2, by which clients know that
-// they need not add partitions to transactions (KIP-890). Its lowest version
-// is 0, which clients that send v3 cannot parse (KAFKA-17492): they hear only
-// that it is final.
+// features. A version that is not known is answered in version 0 with error 35
+// and the table, so that the client can choose again (KIP-511).
 //
 // Produce is advertised from version 0 on although 0 to 2 are refused: older
 // librdkafka compresses only if it sees version 0 (KAFKA-18659).
@@ -51,14 +39,6 @@ func (a *API) apiVersions(_ context.Context, _ *wire.Conn, r *wire.Request, req 
 		k.ApiKey, k.MinVersion, k.MaxVersion = a.routes[i].key, a.routes[i].min, a.routes[i].max
 		resp.ApiKeys = append(resp.ApiKeys, k)
 	}
-	if req.Version >= 4 {
-		s := kmsg.NewApiVersionsResponseSupportedFeature()
-		s.Name, s.MaxVersion = transactionFeature, transactionVersion
-		resp.SupportedFeatures = append(resp.SupportedFeatures, s)
-	}
-	f := kmsg.NewApiVersionsResponseFinalizedFeature()
-	f.Name, f.MinVersionLevel, f.MaxVersionLevel = transactionFeature, transactionVersion, transactionVersion
-	resp.FinalizedFeatures = append(resp.FinalizedFeatures, f)
-	resp.FinalizedFeaturesEpoch = int64(a.cfg.Controller.Image().Index)
+	addFeatures(resp, int64(a.cfg.Controller.Image().Index))
 	return wire.Ready(resp), nil
 }

@@ -14,8 +14,8 @@ import (
 )
 
 // incrementalAlterConfigs answers API 44, versions 0 to 1 (KIP-339): single
-// configs of a topic are set, reset, or, where they are lists, extended and
-// shortened. v1 is flexible.
+// configs of a topic, of this broker, of all brokers or of a group are set,
+// reset, or, where they are lists, extended and shortened. v1 is flexible.
 func (a *API) incrementalAlterConfigs(ctx context.Context, _ *wire.Conn, req *kmsg.IncrementalAlterConfigsRequest) (kmsg.Response, error) {
 	resp := req.ResponseKind().(*kmsg.IncrementalAlterConfigsResponse)
 	ctx, cancel := context.WithTimeout(ctx, adminTimeout(0))
@@ -24,11 +24,11 @@ func (a *API) incrementalAlterConfigs(ctx context.Context, _ *wire.Conn, req *km
 		r := &req.Resources[i]
 		rr := kmsg.NewIncrementalAlterConfigsResponseResource()
 		rr.ResourceType, rr.ResourceName = r.ResourceType, r.ResourceName
-		t, err := a.configured(r.ResourceType, r.ResourceName)
+		c, err := a.configured(r.ResourceType, r.ResourceName)
 		if err == nil {
-			var c *metadata.AlterTopicConfigs
-			if c, err = incrementalConfigs(t, a.cfg.Broker, r.Configs); err == nil {
-				err = a.change(ctx, c, req.ValidateOnly)
+			var cmd metadata.Command
+			if cmd, err = incrementalConfigs(c, a.cfg.Broker, r.Configs); err == nil {
+				err = a.change(ctx, cmd, req.ValidateOnly)
 			}
 		}
 		rr.ErrorCode, rr.ErrorMessage = a.code(req.Key(), err), message(err)
@@ -37,50 +37,55 @@ func (a *API) incrementalAlterConfigs(ctx context.Context, _ *wire.Conn, req *km
 	return resp, nil
 }
 
-// incrementalConfigs is what a topic's configs become by a list of
-// operations. Only what changes is committed.
-func incrementalConfigs(t *metadata.Topic, broker *metadata.BrokerConfig, ops []kmsg.IncrementalAlterConfigsRequestResourceConfig) (*metadata.AlterTopicConfigs, error) {
-	c := &metadata.AlterTopicConfigs{ID: t.ID, Set: make(map[string]string)}
+// incrementalConfigs is the command that does a list of operations. Only what
+// changes is committed.
+func incrementalConfigs(c *configured, broker *metadata.BrokerConfig, ops []kmsg.IncrementalAlterConfigsRequestResourceConfig) (metadata.Command, error) {
+	after := maps.Clone(c.set)
+	if after == nil {
+		after = make(map[string]string)
+	}
+	set := make(map[string]string)
+	var remove []string
 	seen := make(map[string]bool, len(ops))
 	for _, op := range ops {
 		if seen[op.Name] {
 			return nil, refuse(kerr.InvalidRequest, op.Name+" is altered more than once")
 		}
 		seen[op.Name] = true
-		if err := alterOne(c, t, broker, op); err != nil {
+		if op.Op == kmsg.IncrementalAlterConfigOpDelete {
+			remove = append(remove, op.Name)
+			delete(after, op.Name)
+			continue
+		}
+		v, err := alteredValue(c, broker, op)
+		if err != nil {
 			return nil, err
 		}
+		set[op.Name], after[op.Name] = v, v
 	}
-	after := maps.Clone(t.Configs)
-	if after == nil {
-		after = make(map[string]string)
+	if err := c.check(after); err != nil {
+		return nil, err
 	}
-	for _, k := range c.Remove {
-		delete(after, k)
-	}
-	maps.Copy(after, c.Set)
-	return c, metadata.CheckTopicConfigs(after)
+	return c.alter(false, set, remove), nil
 }
 
-// alterOne adds one operation to a command.
-func alterOne(c *metadata.AlterTopicConfigs, t *metadata.Topic, broker *metadata.BrokerConfig, op kmsg.IncrementalAlterConfigsRequestResourceConfig) error {
-	if op.Op == kmsg.IncrementalAlterConfigOpDelete {
-		c.Remove = append(c.Remove, op.Name)
-		return nil
-	}
+// alteredValue is what a config becomes by one operation.
+func alteredValue(c *configured, broker *metadata.BrokerConfig, op kmsg.IncrementalAlterConfigsRequestResourceConfig) (string, error) {
 	if op.Value == nil {
-		return refuse(kerr.InvalidRequest, op.Name+" has no value")
+		return "", refuse(kerr.InvalidRequest, op.Name+" has no value")
 	}
 	if op.Op == kmsg.IncrementalAlterConfigOpSet {
-		c.Set[op.Name] = *op.Value
-		return nil
+		return *op.Value, nil
 	}
-	k := metadata.TopicKey(op.Name)
+	k := c.key(op.Name)
 	if k == nil || k.Type != metadata.List {
-		return refuse(kerr.InvalidConfig, op.Name+" is not a list: it can be set, not appended to or subtracted from")
+		return "", refuse(kerr.InvalidConfig, op.Name+" is not a list: it can be set, not appended to or subtracted from")
 	}
-	value, _ := metadata.TopicValue(k, t.Configs, broker)
-	list, change := metadata.Split(value), metadata.Split(*op.Value)
+	var list []string
+	if s := c.settings(k, broker); len(s) > 0 {
+		list = metadata.Split(s[0].Value)
+	}
+	change := metadata.Split(*op.Value)
 	switch op.Op {
 	case kmsg.IncrementalAlterConfigOpAppend:
 		for _, v := range change {
@@ -91,8 +96,7 @@ func alterOne(c *metadata.AlterTopicConfigs, t *metadata.Topic, broker *metadata
 	case kmsg.IncrementalAlterConfigOpSubtract:
 		list = slices.DeleteFunc(list, func(v string) bool { return slices.Contains(change, v) })
 	default:
-		return refuse(kerr.InvalidRequest, "unknown operation on "+op.Name)
+		return "", refuse(kerr.InvalidRequest, "unknown operation on "+op.Name)
 	}
-	c.Set[op.Name] = strings.Join(list, ",")
-	return nil
+	return strings.Join(list, ","), nil
 }

@@ -56,10 +56,10 @@ type API struct {
 	producers *producerIDs
 	groups    *groups
 	txns      *transactions
+	sessions  *sessions
 
-	verifyTransactions bool // transaction.partition.verification.enable
-
-	fetchMaxBytes int32 // fetch.max.bytes
+	fetchMaxBytes      int32 // fetch.max.bytes
+	verifyTransactions bool  // transaction.partition.verification.enable
 }
 
 var _ wire.Handler = (*API)(nil)
@@ -74,6 +74,7 @@ func New(cfg Config) (*API, error) {
 	}
 	a := &API{
 		cfg: cfg, stopping: make(chan struct{}), producers: newProducerIDs(cfg.Controller),
+		sessions:           newSessions(cfg.Broker.Int("max.incremental.fetch.session.cache.slots")),
 		fetchMaxBytes:      int32(cfg.Broker.Int("fetch.max.bytes")),
 		verifyTransactions: cfg.Broker.Bool("transaction.partition.verification.enable"),
 	}
@@ -186,6 +187,8 @@ func (a *API) table() []route {
 		on(0, 0, "[ s ( 4 ) ]", a.describeProducers),
 		on(0, 0, "( s )", a.describeTransactions),
 		on(0, 1, "( s ) ( 8 ) 8@1", a.listTransactions),
+		later(0, 1, "s s 4 s s 4 ( s ) s@1 s [ 16 ( 4 ) ]", a.consumerGroupHeartbeat),
+		on(0, 1, "( s ) 1", a.consumerGroupDescribe),
 	}
 }
 

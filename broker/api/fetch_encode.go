@@ -9,6 +9,25 @@ import (
 	"github.com/millrace/millrace/broker/wire"
 )
 
+// fetchAnswer is what a Fetch response says.
+type fetchAnswer struct {
+	code    int16
+	session int32
+	topics  []kmsg.FetchRequestTopic
+	parts   [][]fetched // as topics; a session leaves out topics without any
+}
+
+// told is the number of topics that are not left out.
+func (a *fetchAnswer) told() int {
+	n := 0
+	for i := range a.parts {
+		if a.session == 0 || len(a.parts[i]) > 0 {
+			n++
+		}
+	}
+	return n
+}
+
 // encodeFetch writes a Fetch response by hand, because kmsg would copy the
 // records. The layout, of which v12 makes lengths compact and appends tagged
 // fields to every structure:
@@ -19,23 +38,26 @@ import (
 //	    log_start i64 (v5), aborted [] nullable, preferred_replica i32 (v11),
 //	    records bytes,
 //	    tags: 0 diverging_epoch, 1 current_leader ] ]
-func encodeFetch(req *kmsg.FetchRequest, parts [][]fetched, code int16) wire.Response {
+func encodeFetch(req *kmsg.FetchRequest, a fetchAnswer) wire.Response {
 	e := fetchEncoder{version: req.Version, flexible: req.Version >= 12, committed: req.IsolationLevel == 1, s: new(wire.Stream)}
 	e.i32(0)
 	if req.Version >= 7 {
-		e.i16(code)
-		e.i32(0)
+		e.i16(a.code)
+		e.i32(a.session)
 	}
-	e.array(len(parts))
-	for i := range parts {
-		if req.Version >= 13 {
-			e.s.Bytes = append(e.s.Bytes, req.Topics[i].TopicID[:]...)
-		} else {
-			e.str(req.Topics[i].Topic)
+	e.array(a.told())
+	for i := range a.parts {
+		if a.session != 0 && len(a.parts[i]) == 0 {
+			continue
 		}
-		e.array(len(parts[i]))
-		for j := range parts[i] {
-			e.partition(&parts[i][j])
+		if req.Version >= 13 {
+			e.s.Bytes = append(e.s.Bytes, a.topics[i].TopicID[:]...)
+		} else {
+			e.str(a.topics[i].Topic)
+		}
+		e.array(len(a.parts[i]))
+		for j := range a.parts[i] {
+			e.partition(&a.parts[i][j])
 		}
 		e.noTags()
 	}

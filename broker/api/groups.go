@@ -9,6 +9,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 
 	"github.com/millrace/millrace/broker/group"
+	"github.com/millrace/millrace/broker/group/consumer"
 	"github.com/millrace/millrace/broker/metadata"
 	"github.com/millrace/millrace/broker/recordbatch"
 	"github.com/millrace/millrace/broker/replica"
@@ -44,8 +45,14 @@ func newGroups(a *API) (*groups, error) {
 		MaxSize:               b.Int("group.max.size"),
 		MaxMetadataBytes:      b.Int("offset.metadata.max.bytes"),
 		OffsetsRetention:      time.Duration(b.Int("offsets.retention.minutes")) * time.Minute,
-		Store:                 g,
-		Logger:                a.cfg.Logger,
+		Topics:                func() consumer.Topics { return topicView{a.cfg.Controller.Image()} },
+		Consumer: consumer.Config{
+			MaxSize:   b.Int("group.consumer.max.size"),
+			Assignors: metadata.Split(b.String("group.consumer.assignors")),
+			Timing:    a.consumerTiming,
+		},
+		Store:  g,
+		Logger: a.cfg.Logger,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("group coordinator: %w", err)

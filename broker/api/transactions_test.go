@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"testing"
 	"time"
@@ -114,14 +115,14 @@ func (x *producer) end(v int16, commit bool) int16 {
 func (x *producer) settled() {
 	x.p.t.Helper()
 	for limit := time.Now().Add(20 * time.Second); time.Now().Before(limit); {
-		if s := x.p.described(x.id); s.State == "CompleteCommit" || s.State == "CompleteAbort" {
+		if s := x.p.transactionState(x.id); s.State == "CompleteCommit" || s.State == "CompleteAbort" {
 			return
 		}
 	}
 	x.p.t.Fatalf("transaction of %s never ends", x.id)
 }
 
-func (p *peer) described(id string) kmsg.DescribeTransactionsResponseTransactionState {
+func (p *peer) transactionState(id string) kmsg.DescribeTransactionsResponseTransactionState {
 	p.t.Helper()
 	req := as(kmsg.NewPtrDescribeTransactionsRequest(), 0)
 	req.TransactionalIDs = []string{id}
@@ -166,7 +167,7 @@ func (p *peer) readCommitted(topic string) (vs []string, lso int64) {
 func addPartitionsToTxn(p *peer, v int16) {
 	x := p.beginProducer(5, fmt.Sprint("add-", v))
 	wantCode(p.t, "add partitions", x.add(v, "t"), nil)
-	if s := p.described(x.id); s.State != "Ongoing" || len(s.Topics) != 1 || s.Topics[0].Topic != "t" {
+	if s := p.transactionState(x.id); s.State != "Ongoing" || len(s.Topics) != 1 || s.Topics[0].Topic != "t" {
 		p.t.Errorf("transaction is %+v", s)
 	}
 	wantCode(p.t, "produce", x.produce(11, "t", 0, "a"), nil)
@@ -189,7 +190,7 @@ func addOffsetsToTxn(p *peer, v int16) {
 	req := as(kmsg.NewPtrAddOffsetsToTxnRequest(), v)
 	req.TransactionalID, req.ProducerID, req.ProducerEpoch, req.Group = x.id, x.pid, x.epoch, "g"
 	wantCode(p.t, "add offsets", p.ask(req).(*kmsg.AddOffsetsToTxnResponse).ErrorCode, nil)
-	if s := p.described(x.id); len(s.Topics) != 1 || s.Topics[0].Topic != "__consumer_offsets" {
+	if s := p.transactionState(x.id); len(s.Topics) != 1 || s.Topics[0].Topic != "__consumer_offsets" {
 		p.t.Errorf("transaction is %+v", s)
 	}
 	req.ProducerID++
@@ -323,11 +324,11 @@ func describeProducers(p *peer, v int16) {
 func describeTransactions(p *peer, v int16) {
 	x := p.beginProducer(5, "described")
 	wantCode(p.t, "produce", x.produce(12, "t", 0, "a"), nil)
-	s := p.described("described")
+	s := p.transactionState("described")
 	if s.State != "Ongoing" || s.ProducerID != x.pid || s.TimeoutMillis != 60000 || s.StartTimestamp <= 0 || len(s.Topics) != 1 {
 		p.t.Errorf("transaction is %+v", s)
 	}
-	wantCode(p.t, "unknown id", p.described("no-such-id").ErrorCode, kerr.TransactionalIDNotFound)
+	wantCode(p.t, "unknown id", p.transactionState("no-such-id").ErrorCode, kerr.TransactionalIDNotFound)
 	wantCode(p.t, "abort", x.end(5, false), nil)
 	x.settled()
 }
@@ -453,21 +454,27 @@ func TestZombieIsFenced(t *testing.T) {
 	}
 }
 
-// Versions before 4 of ApiVersions cannot parse a feature whose lowest version
-// is 0 (KAFKA-17492), yet must hear that it is final.
+// No feature has 0 as its lowest version: versions before 4 of ApiVersions
+// could not parse it (KAFKA-17492).
 func TestFeatures(t *testing.T) {
 	c := brokertest.Start(t)
 	p := dial(t, c)
+	want := map[string]int16{"group.version": 1, "transaction.version": 2}
 	for v := int16(3); v <= 4; v++ {
 		req := as(kmsg.NewPtrApiVersionsRequest(), v)
 		req.ClientSoftwareName, req.ClientSoftwareVersion = "test", "1.0"
 		resp := p.ask(req).(*kmsg.ApiVersionsResponse)
-		if n := len(resp.SupportedFeatures); n != int(v-3) {
-			t.Errorf("version %d has %d supported features", v, n)
+		supported, final := map[string]int16{}, map[string]int16{}
+		for _, f := range resp.SupportedFeatures {
+			if supported[f.Name] = f.MaxVersion; f.MinVersion < 1 {
+				t.Errorf("version %d: %s begins at %d", v, f.Name, f.MinVersion)
+			}
 		}
-		f := resp.FinalizedFeatures
-		if len(f) != 1 || f[0].Name != "transaction.version" || f[0].MaxVersionLevel != 2 || resp.FinalizedFeaturesEpoch < 0 {
-			t.Errorf("version %d: final features %+v, epoch %d", v, f, resp.FinalizedFeaturesEpoch)
+		for _, f := range resp.FinalizedFeatures {
+			final[f.Name] = f.MaxVersionLevel
+		}
+		if !maps.Equal(supported, want) || !maps.Equal(final, want) || resp.FinalizedFeaturesEpoch < 0 {
+			t.Errorf("version %d: supported %v, final %v, epoch %d", v, supported, final, resp.FinalizedFeaturesEpoch)
 		}
 	}
 }

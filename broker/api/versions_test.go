@@ -333,4 +333,50 @@ var works = map[int16]func(p *peer, v int16){
 			p.t.Errorf("cluster is %+v", resp)
 		}
 	},
+	68: func(p *peer, v int16) {
+		g := fmt.Sprint("consumer-", v)
+		got := p.beat(v, g, "me", 0)
+		wantCode(p.t, "join", got.ErrorCode, nil)
+		if got.MemberEpoch != 1 || got.Assignment == nil || len(got.Assignment.Topics) != 1 || len(got.Assignment.Topics[0].Partitions) != 2 {
+			p.t.Errorf("joined with %+v", got)
+		}
+		wantCode(p.t, "heartbeat", p.beat(v, g, "me", 1).ErrorCode, nil)
+		wantCode(p.t, "heartbeat of another epoch", p.beat(v, g, "me", 7).ErrorCode, kerr.FencedMemberEpoch)
+		if got := p.beat(v, g, "me", -1); got.ErrorCode != 0 || got.MemberEpoch != -1 {
+			p.t.Errorf("left with %+v", got)
+		}
+	},
+	69: func(p *peer, v int16) {
+		g := fmt.Sprint("described-", v)
+		p.beat(1, g, "me", 0)
+		req := as(kmsg.NewPtrConsumerGroupDescribeRequest(), v)
+		req.Groups = []string{g, "no-such-group"}
+		resp := p.ask(req).(*kmsg.ConsumerGroupDescribeResponse)
+		wantCode(p.t, "unknown group", resp.Groups[1].ErrorCode, kerr.GroupIDNotFound)
+		one := resp.Groups[0]
+		wantCode(p.t, "describe", one.ErrorCode, nil)
+		if one.State != "Stable" || one.Epoch != 1 || one.AssignorName != "uniform" || len(one.Members) != 1 {
+			p.t.Fatalf("group is %+v", one)
+		}
+		m := one.Members[0]
+		if m.MemberID != "me" || m.ClientHost != "/127.0.0.1" || len(m.Assignment.TopicPartitions) != 1 || m.Assignment.TopicPartitions[0].Topic != "t" {
+			p.t.Errorf("member is %+v", m)
+		}
+		if v >= 1 && m.MemberType != 1 {
+			p.t.Errorf("member type is %d", m.MemberType)
+		}
+	},
+}
+
+// beat sends a heartbeat of the consumer protocol; epoch 0 subscribes to t.
+func (p *peer) beat(v int16, group, member string, epoch int32) *kmsg.ConsumerGroupHeartbeatResponse {
+	p.t.Helper()
+	p.coordinator(4, group) // and its groups are loaded
+	req := as(kmsg.NewPtrConsumerGroupHeartbeatRequest(), v)
+	req.Group, req.MemberID, req.MemberEpoch = group, member, epoch
+	if epoch == 0 {
+		req.RebalanceTimeoutMillis, req.SubscribedTopicNames = 1000, []string{"t"}
+		req.Topics = []kmsg.ConsumerGroupHeartbeatRequestTopic{}
+	}
+	return p.ask(req).(*kmsg.ConsumerGroupHeartbeatResponse)
 }

@@ -7,6 +7,9 @@ import (
 	"log/slog"
 	"math"
 	"time"
+
+	"github.com/millrace/millrace/broker/group/assignor"
+	"github.com/millrace/millrace/broker/group/consumer"
 )
 
 // NoDelay is a delay of nothing where the zero value means the default.
@@ -22,6 +25,12 @@ type Config struct {
 	MaxSize               int           // group.max.size, 2147483647
 	MaxMetadataBytes      int           // offset.metadata.max.bytes, 4096
 	OffsetsRetention      time.Duration // offsets.retention.minutes, 7 days
+
+	// Topics returns the cluster's topics at this moment; without it there are
+	// none. Consumer is for groups of the consumer protocol: MaxSize 2147483647,
+	// Assignors all, Timing 45 s and 5 s; NewID is the one below.
+	Topics   func() consumer.Topics
+	Consumer consumer.Config
 
 	Store  Store
 	NewID  func() string // the unique part of member ids; a random UUID
@@ -40,6 +49,7 @@ func (c Config) withDefaults() (Config, error) {
 	if c.NewID == nil {
 		c.NewID = newUUID
 	}
+	c.consumerDefaults()
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -57,6 +67,22 @@ func (c Config) withDefaults() (Config, error) {
 	check(c.MaxMetadataBytes >= 0, "offset.metadata.max.bytes is %d: must be at least 0", c.MaxMetadataBytes)
 	check(c.OffsetsRetention > 0, "offsets.retention.minutes is %v: must be positive", c.OffsetsRetention.Minutes())
 	return c, errors.Join(errs...)
+}
+
+func (c *Config) consumerDefaults() {
+	setDefault(&c.Consumer.MaxSize, math.MaxInt32)
+	c.Consumer.NewID = c.NewID
+	if c.Consumer.Assignors == nil {
+		c.Consumer.Assignors = assignor.Names()
+	}
+	if c.Consumer.Timing == nil {
+		c.Consumer.Timing = func(string) consumer.Timing {
+			return consumer.Timing{Session: 45 * time.Second, Heartbeat: 5 * time.Second}
+		}
+	}
+	if c.Topics == nil {
+		c.Topics = func() consumer.Topics { return noTopics{} }
+	}
 }
 
 func setDefault[T comparable](field *T, value T) {

@@ -129,7 +129,7 @@ func TestCoordinatorTimers(t *testing.T) {
 		if d, err := c.Describe("g"); err != nil || d.State != Empty {
 			t.Fatalf("after the session: %+v, %v", d, err)
 		}
-		if l, err := c.List(); err != nil || len(l) != 1 || l[0] != (Listing{"g", "consumer", Empty}) {
+		if l, err := c.List(); err != nil || len(l) != 1 || l[0] != (Listing{"g", "consumer", "Empty", "classic"}) {
 			t.Fatalf("List = %+v, %v", l, err)
 		}
 	})

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
+
+	"github.com/millrace/millrace/broker/group/consumer"
 )
 
 // Action is one thing for the shell to do: either call Reply, or append Append
@@ -53,7 +55,8 @@ func (m *member) offers(ps []Protocol) bool {
 	})
 }
 
-// Group is one classic group (KIP-62, KIP-345, KIP-394). It is not safe for
+// Group is one group: a classic one (KIP-62, KIP-345, KIP-394), or the offsets
+// of one whose members consumer.Group coordinates. It is not safe for
 // concurrent use. Slices and strings given to it must not change afterwards.
 type Group struct {
 	id  string
@@ -79,6 +82,10 @@ type Group struct {
 	unsynced    map[string]bool
 	assigning   bool // the leader's assignment is being appended
 	deleting    bool // tombstones are being appended
+
+	consumer *consumer.Group // nil unless the group is one of the consumer protocol
+	busy     bool            // records of the consumer protocol are being appended
+	parked   []parkedEvent   // wait for that
 
 	offsets  map[TopicPartition]committed
 	appends  int64                 // counts appends of offsets, to apply them in order
@@ -251,8 +258,11 @@ func (g *Group) Deadline() (time.Time, bool) {
 			next = t
 		}
 	}
-	if g.dead() {
+	if g.dead() || g.busy {
 		return next, false
+	}
+	if g.consumer != nil {
+		return g.consumer.Deadline()
 	}
 	switch g.state {
 	case PreparingRebalance:

@@ -17,8 +17,10 @@ func (g *Group) Join(now time.Time, r JoinRequest, done func(JoinResult)) []Acti
 		return fail(kerr.CoordinatorNotAvailable)
 	case !g.room(r.MemberID):
 		return append(g.evict(now, r.MemberID), fail(kerr.GroupMaxSizeReached)...)
-	case !g.supports(r.ProtocolType, r.Protocols):
+	case !g.supports(r.ProtocolType, r.Protocols) || g.occupied():
 		return fail(kerr.InconsistentGroupProtocol)
+	case r.MemberID == "" && g.consumer != nil:
+		return append(g.becomeClassic(now), g.Join(now, r, done)...)
 	case r.MemberID == "" && r.InstanceID != "":
 		return g.joinStatic(now, r, done)
 	case r.MemberID == "":

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
+
+	"github.com/millrace/millrace/broker/group/consumer"
 )
 
 // Load takes over a partition of __consumer_offsets, of which this broker has
@@ -54,6 +56,9 @@ func (c *Coordinator) LoadLog(id int32, records iter.Seq2[Stored, error]) error 
 	for name, g := range groups {
 		for _, m := range g.members {
 			m.touch(now)
+		}
+		if g.consumer != nil {
+			g.consumer.Restart(now)
 		}
 		e := &entry{group: g}
 		p.groups[name] = e
@@ -117,6 +122,9 @@ func (c *Coordinator) replay(records iter.Seq2[Stored, error]) (map[string]*Grou
 		g.replay(now, d)
 	}
 	for name, g := range groups {
+		if g.consumer != nil && g.consumer.Blank() {
+			g.consumer = nil // all of it is tombstones
+		}
 		if g.blank() {
 			delete(groups, name)
 		}
@@ -126,12 +134,17 @@ func (c *Coordinator) replay(records iter.Seq2[Stored, error]) (map[string]*Grou
 
 func (g *Group) replay(now time.Time, d decoded) {
 	switch {
+	case d.member != nil:
+		if g.consumer == nil {
+			g.consumer = consumer.New(g.id, &g.cfg.Consumer)
+		}
+		g.consumer.Replay(*d.member)
 	case d.isMeta && d.meta != nil:
 		g.restore(now, d.meta)
 	case d.isMeta:
-		offsets, appends, txns := g.offsets, g.appends, g.txns
+		offsets, appends, txns, modern := g.offsets, g.appends, g.txns, g.consumer
 		*g = *newGroup(g.id, g.cfg, now)
-		g.offsets, g.appends, g.txns = offsets, appends, txns
+		g.offsets, g.appends, g.txns, g.consumer = offsets, appends, txns, modern
 	case d.offset != nil:
 		g.restoreOffset(d.tp, d.offset)
 	default:
@@ -142,7 +155,7 @@ func (g *Group) replay(now time.Time, d decoded) {
 // blank reports whether the group is as if it had never been.
 func (g *Group) blank() bool {
 	return g.state == Empty && !g.deleting && g.generation == 0 && g.protocolType == "" &&
-		len(g.pending) == 0 && len(g.offsets) == 0 && len(g.txns) == 0 && g.inFlight == 0
+		len(g.pending) == 0 && len(g.offsets) == 0 && len(g.txns) == 0 && g.inFlight == 0 && g.consumer == nil
 }
 
 // kill ends the group here; another broker leads it.
@@ -155,6 +168,7 @@ func (g *Group) kill(now time.Time) []Action {
 		out = append(out, m.fail(kerr.NotCoordinator)...)
 	}
 	g.enter(Dead, now)
+	out = append(out, g.killConsumer(kerr.NotCoordinator)...)
 	return out
 }
 
@@ -164,7 +178,7 @@ func (c *Coordinator) Describe(group string) (Description, error) {
 	var d Description
 	known := true
 	err := c.existing(group, func(g *Group, _ time.Time) []Action {
-		if known = g != nil && !g.dead(); known {
+		if known = g != nil && !g.dead() && g.consumer == nil; known {
 			d = g.describe()
 		}
 		return nil
@@ -201,12 +215,20 @@ func (c *Coordinator) List() ([]Listing, error) {
 			err = kerr.CoordinatorLoadInProgress
 		}
 		for _, e := range p.groups {
-			out = append(out, Listing{e.group.id, e.group.protocolType, e.group.state})
+			out = append(out, e.group.listing())
 		}
 		p.mu.Unlock()
 	}
 	slices.SortFunc(out, func(a, b Listing) int { return cmp.Compare(a.Group, b.Group) })
 	return out, err
+}
+
+func (g *Group) listing() Listing {
+	l := Listing{Group: g.id, ProtocolType: g.protocolType, State: g.state.String(), Type: "classic"}
+	if g.consumer != nil && !g.dead() {
+		l.ProtocolType, l.State, l.Type = "consumer", g.consumer.State().String(), "consumer"
+	}
+	return l
 }
 
 // ExpireOffsets drops the offsets that offsets.retention.minutes no longer

@@ -140,5 +140,6 @@ type MemberDescription struct {
 type Listing struct {
 	Group        string
 	ProtocolType string
-	State        State
+	State        string // of a State or a consumer.State
+	Type         string // "classic" or "consumer"
 }

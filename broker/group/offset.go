@@ -7,6 +7,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/millrace/millrace/broker/group/consumer"
 )
 
 // committed is one durable offset.
@@ -84,6 +86,9 @@ func (g *Group) apply(values map[TopicPartition]committed) {
 func (g *Group) checkCommit(now time.Time, r CommitRequest) error {
 	if g.dead() {
 		return kerr.CoordinatorNotAvailable
+	}
+	if g.consumer != nil {
+		return g.checkConsumerCommit(r)
 	}
 	if r.Generation < 0 && g.state == Empty {
 		return nil
@@ -188,6 +193,9 @@ func (g *Group) dropOffsets(gone []TopicPartition, extra []Record, then func(err
 // subscribed reports whether an active consumer group reads the topic; if its
 // members do not say what they subscribe to, it may be any.
 func (g *Group) subscribed(topic string) bool {
+	if g.consumer != nil {
+		return g.consumer.Subscribed(topic)
+	}
 	if g.state == Empty || g.protocolType != "consumer" {
 		return false
 	}
@@ -216,7 +224,7 @@ func (g *Group) Expire(now time.Time) []Action {
 		}
 	}
 	slices.SortFunc(gone, compareTopicPartition)
-	if g.state == Empty && len(g.pending) == 0 && len(g.txns) == 0 && len(gone) == len(g.offsets) {
+	if g.vacant() && len(g.txns) == 0 && len(gone) == len(g.offsets) {
 		return g.destroy(gone, func(error) []Action { return nil })
 	}
 	return g.dropOffsets(gone, nil, g.logDrop)
@@ -234,7 +242,11 @@ func (g *Group) expired(tp TopicPartition, c committed, now time.Time) bool {
 	switch {
 	case !c.expireAt.IsZero():
 		return !now.Before(c.expireAt)
-	case g.protocolType == "":
+	case g.occupied():
+		if g.subscribed(tp.Topic) {
+			return false
+		}
+	case g.protocolType == "" && g.consumer == nil:
 	case g.state == Empty:
 		if g.since.After(since) {
 			since = g.since
@@ -270,7 +282,9 @@ func (g *Group) Delete(done func(error)) []Action {
 	switch {
 	case g.dead():
 		return fail(kerr.GroupIDNotFound)
-	case g.state != Empty || len(g.txns) > 0:
+	case g.busy:
+		return fail(kerr.CoordinatorLoadInProgress) // a member comes or goes
+	case g.state != Empty || g.occupied() || len(g.txns) > 0:
 		return fail(kerr.NonEmptyGroup)
 	case g.inFlight > 0:
 		return fail(kerr.CoordinatorLoadInProgress) // its commits would outlive it
@@ -286,8 +300,19 @@ func (g *Group) Delete(done func(error)) []Action {
 // destroy appends the tombstones of the group and the offsets it has left.
 func (g *Group) destroy(gone []TopicPartition, then func(error) []Action) []Action {
 	g.deleting = true
-	return g.dropOffsets(gone, []Record{{Key: metadataKey(g.id)}}, func(err error) []Action {
+	extra := []Record{{Key: metadataKey(g.id)}}
+	var change consumer.Change
+	if g.consumer != nil {
+		change, extra = g.consumer.Destroy(), nil
+	}
+	for _, r := range change.Records {
+		extra = append(extra, Record(r))
+	}
+	return g.dropOffsets(gone, extra, func(err error) []Action {
 		g.deleting = false
+		if err != nil && g.consumer != nil {
+			g.consumer.Undo(g.since, change)
+		}
 		switch {
 		case err != nil:
 			g.log.Warn("group not deleted", "group", g.id, "err", err)

@@ -148,6 +148,9 @@ func (g *Group) Tick(now time.Time) []Action {
 	if g.dead() {
 		return nil
 	}
+	if g.consumer != nil {
+		return g.tickConsumer(now)
+	}
 	var out []Action
 	for id, until := range g.pending {
 		if !until.After(now) {

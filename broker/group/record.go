@@ -8,6 +8,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/millrace/millrace/broker/group/consumer"
 )
 
 // Record is one record of __consumer_offsets. A nil Value is a tombstone.
@@ -81,13 +83,14 @@ func required(s *string) string {
 	return *s
 }
 
-// decoded is one record of the kinds that a classic group has.
+// decoded is one record of the kinds that a group has.
 type decoded struct {
 	group  string
 	tp     TopicPartition
 	offset *kmsg.OffsetCommitValue // nil for a tombstone, or for metadata
 	meta   *kmsg.GroupMetadataValue
 	isMeta bool
+	member *consumer.Decoded // of the consumer protocol; nothing else is set then
 }
 
 var errRecord = errors.New("malformed record")
@@ -104,7 +107,14 @@ func decodeRecord(r Record) (d decoded, ok bool, err error) {
 	case metadataV2:
 		return decodeMetadata(r)
 	}
-	return d, false, nil
+	if !consumer.Mine(r.Key) {
+		return d, false, nil
+	}
+	m, err := consumer.Decode(consumer.Record(r))
+	if err != nil {
+		return d, false, fmt.Errorf("%v: %w", err, errRecord)
+	}
+	return decoded{group: m.Group, member: &m}, true, nil
 }
 
 func decodeOffset(r Record) (d decoded, ok bool, err error) {

@@ -72,7 +72,7 @@ func TestReload(t *testing.T) {
 func TestReloadSkipsOtherKinds(t *testing.T) {
 	h := newHarness(t)
 	h.commit(CommitRequest{Generation: -1, Offsets: commitOf(orders0, 7)})
-	h.log = append(h.log, Record{Key: []byte{0, 3, 0, 1, 'g'}, Value: []byte{0, 0}}, Record{Key: []byte{0, 99}})
+	h.log = append(h.log, Record{Key: []byte{0, 11, 0, 1, 'g'}, Value: []byte{0, 0}}, Record{Key: []byte{0, 99}})
 	if g := h.reload(); g == nil || len(g.offsets) != 1 {
 		t.Error("offset is not loaded past records of other kinds")
 	}

@@ -104,14 +104,7 @@ func (c *AlterTopicConfigs) apply(m *Image, _ uint64) (any, error) {
 		return nil, fmt.Errorf("topic id %s: %w", c.ID, ErrUnknownTopic)
 	}
 	next := *t
-	next.Configs = make(map[string]string, len(t.Configs)+len(c.Set))
-	if !c.Replace {
-		maps.Copy(next.Configs, t.Configs)
-	}
-	for _, k := range c.Remove {
-		delete(next.Configs, k)
-	}
-	maps.Copy(next.Configs, c.Set)
+	next.Configs = changed(t.Configs, c.Replace, c.Set, c.Remove)
 	m.put(&next)
 	return nil, nil
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -24,6 +25,26 @@ var ownKeys = []ConfigKey{
 	{Name: "delete.topic.enable", Type: Boolean, Default: "true", Doc: "Whether topics can be deleted."},
 	{Name: "fetch.max.bytes", Type: Int, Default: "57671680", min: 1024, max: maxInt32,
 		Doc: "Size of the largest fetch response."},
+	{Name: "group.consumer.assignors", Type: List, Default: "uniform,range", oneOf: []string{"uniform", "range"},
+		Doc: "How partitions of groups of the consumer protocol may be assigned; the first is for members that have no wish."},
+	{Name: "group.consumer.heartbeat.interval.ms", Type: Int, Default: "5000", min: 1, max: maxInt32,
+		Doc: "How often members of the consumer protocol show themselves, unless the group's consumer.heartbeat.interval.ms says otherwise."},
+	{Name: "group.consumer.max.heartbeat.interval.ms", Type: Int, Default: "15000", min: 1, max: maxInt32,
+		Doc: "Longest consumer.heartbeat.interval.ms of a group."},
+	{Name: "group.consumer.max.session.timeout.ms", Type: Int, Default: "60000", min: 1, max: maxInt32,
+		Doc: "Longest consumer.session.timeout.ms of a group."},
+	{Name: "group.consumer.max.size", Type: Int, Default: "2147483647", min: 1, max: maxInt32,
+		Doc: "Most members that a group of the consumer protocol may have."},
+	{Name: "group.consumer.migration.policy", Type: String, Default: "disabled", fixed: "a group with members does not change its protocol",
+		Doc: "Whether groups with members may change between the classic and the consumer protocol."},
+	{Name: "group.consumer.min.heartbeat.interval.ms", Type: Int, Default: "5000", min: 1, max: maxInt32,
+		Doc: "Shortest consumer.heartbeat.interval.ms of a group."},
+	{Name: "group.consumer.min.session.timeout.ms", Type: Int, Default: "45000", min: 1, max: maxInt32,
+		Doc: "Shortest consumer.session.timeout.ms of a group."},
+	{Name: "group.consumer.session.timeout.ms", Type: Int, Default: "45000", min: 1, max: maxInt32,
+		Doc: "After how long without a heartbeat a member of the consumer protocol is removed, unless the group's consumer.session.timeout.ms says otherwise."},
+	{Name: "group.coordinator.rebalance.protocols", Type: List, Default: "classic,consumer", oneOf: []string{"classic", "consumer"},
+		Doc: "Protocols that groups may use. The classic one cannot be left out."},
 	{Name: "group.initial.rebalance.delay.ms", Type: Int, Default: "3000", min: 0, max: maxInt32,
 		Doc: "How long an empty group waits for more members before its first generation."},
 	{Name: "group.max.session.timeout.ms", Type: Int, Default: "1800000", min: 1, max: maxInt32,
@@ -48,6 +69,8 @@ var ownKeys = []ConfigKey{
 		Doc: "How often logs are checked for segments that retention lets go."},
 	{Name: "max.connections", Type: Int, Default: "10000", min: 1, max: maxInt32,
 		Doc: "Most connections at a time; further ones are closed at once."},
+	{Name: "max.incremental.fetch.session.cache.slots", Type: Int, Default: "1000", min: 0, max: maxInt32,
+		Doc: "How many fetch sessions are kept; fetches of further clients name all their partitions every time."},
 	{Name: "num.partitions", Type: Int, Default: "1", min: 1, max: MaxPartitions,
 		Doc: "Partitions of a topic that is created without saying how many."},
 	{Name: "offset.metadata.max.bytes", Type: Int, Default: "4096", min: 0, max: maxInt32,
@@ -121,8 +144,12 @@ func allBrokerKeys() []ConfigKey {
 // shared.
 func BrokerKeys() []ConfigKey { return brokerKeys }
 
-// BrokerConfig is a broker's static configuration under Kafka's names.
-type BrokerConfig struct{ set map[string]string }
+// BrokerConfig is a broker's configuration under Kafka's names: what it was
+// started with, and over that what was altered since.
+type BrokerConfig struct {
+	set     map[string]string
+	dynamic atomic.Pointer[layers]
+}
 
 // NewBrokerConfig checks a broker's configuration and returns it, or every
 // problem at once; the error wraps ErrConfig.
@@ -136,12 +163,12 @@ func NewBrokerConfig(set map[string]string) (*BrokerConfig, error) {
 		errs = append(errs, c.refine(k.name, k.fine, k.unit))
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.set)) {
-		i := slices.IndexFunc(brokerKeys, func(k ConfigKey) bool { return k.Name == name })
-		if i < 0 {
+		k := BrokerKey(name)
+		if k == nil {
 			errs = append(errs, fmt.Errorf("unknown broker config %s: %w", name, ErrConfig))
 			continue
 		}
-		errs = append(errs, brokerKeys[i].Check(c.set[name]))
+		errs = append(errs, k.Check(c.set[name]))
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
@@ -149,11 +176,34 @@ func NewBrokerConfig(set map[string]string) (*BrokerConfig, error) {
 	if err := checkLags(c.set, "log.cleaner.min.compaction.lag.ms", "log.cleaner.max.compaction.lag.ms"); err != nil {
 		return nil, err
 	}
-	low, high := c.Int("group.min.session.timeout.ms"), c.Int("group.max.session.timeout.ms")
-	if low > high {
-		return nil, fmt.Errorf("group.min.session.timeout.ms is %d: must not be above group.max.session.timeout.ms, which is %d: %w", low, high, ErrConfig)
+	if err := c.checkGroups(); err != nil {
+		return nil, err
 	}
 	return c, nil
+}
+
+// checkGroups compares the configs of groups with each other.
+func (c *BrokerConfig) checkGroups() error {
+	var errs []error
+	for _, names := range [][]string{
+		{"group.min.session.timeout.ms", "group.max.session.timeout.ms"},
+		{"group.consumer.min.session.timeout.ms", "group.consumer.session.timeout.ms", "group.consumer.max.session.timeout.ms"},
+		{"group.consumer.min.heartbeat.interval.ms", "group.consumer.heartbeat.interval.ms", "group.consumer.max.heartbeat.interval.ms"},
+		{"group.consumer.heartbeat.interval.ms", "group.consumer.session.timeout.ms"},
+	} {
+		for i, high := range names[1:] {
+			if low := names[i]; c.Int(low) > c.Int(high) {
+				errs = append(errs, fmt.Errorf("%s is %d: must not be above %s, which is %d: %w", low, c.Int(low), high, c.Int(high), ErrConfig))
+			}
+		}
+	}
+	if !slices.Contains(Split(c.String("group.coordinator.rebalance.protocols")), "classic") {
+		errs = append(errs, fmt.Errorf("group.coordinator.rebalance.protocols is %q: must have classic: %w", c.String("group.coordinator.rebalance.protocols"), ErrConfig))
+	}
+	if len(Split(c.String("group.consumer.assignors"))) == 0 {
+		errs = append(errs, fmt.Errorf("group.consumer.assignors is empty: must have uniform, range or both: %w", ErrConfig))
+	}
+	return errors.Join(errs...)
 }
 
 // refine replaces a config in minutes or hours by the one in milliseconds.
@@ -180,11 +230,10 @@ func (c *BrokerConfig) refine(name, fine string, unit time.Duration) error {
 // Value returns a config's value and where it comes from. The name must be one
 // of BrokerKeys.
 func (c *BrokerConfig) Value(name string) (string, Source) {
-	if v, ok := c.set[name]; ok {
-		return v, FromBroker
+	if v, source, ok := c.lookup(name); ok {
+		return v, source
 	}
-	i := slices.IndexFunc(brokerKeys, func(k ConfigKey) bool { return k.Name == name })
-	return brokerKeys[i].Default, FromDefault
+	return BrokerKey(name).Default, FromDefault
 }
 
 // Int returns the value of a config of type Int or Long.

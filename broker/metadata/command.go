@@ -26,6 +26,8 @@ const (
 	kindCreatePartitions    = 4
 	kindAlterTopicConfigs   = 5
 	kindAllocateProducerIDs = 6
+	kindAlterConfigs        = 7
+	kindAlterQuota          = 8
 )
 
 // newCommand makes an empty command of a kind.
@@ -43,6 +45,10 @@ func newCommand(kind byte) Command {
 		return new(AlterTopicConfigs)
 	case kindAllocateProducerIDs:
 		return new(AllocateProducerIDs)
+	case kindAlterConfigs:
+		return new(AlterConfigs)
+	case kindAlterQuota:
+		return new(AlterQuota)
 	}
 	return nil
 }

@@ -10,7 +10,7 @@ import (
 
 // Every key's default is a value it accepts, and no name appears twice.
 func TestConfigTables(t *testing.T) {
-	for _, table := range [][]ConfigKey{TopicKeys(), BrokerKeys()} {
+	for _, table := range [][]ConfigKey{TopicKeys(), BrokerKeys(), GroupKeys()} {
 		seen := map[string]bool{}
 		for _, k := range table {
 			if err := k.Check(k.Default); err != nil {

@@ -26,6 +26,9 @@ var (
 	ErrAssignment = errors.New("invalid replica assignment")
 	// ErrConfig means a config that does not exist or has an invalid value.
 	ErrConfig = errors.New("invalid config")
+	// ErrQuota means a quota that does not exist, cannot be for that entity or
+	// has an invalid value.
+	ErrQuota = errors.New("invalid quota")
 	// ErrProducerIDs means that no producer ids are left or none was asked for.
 	ErrProducerIDs = errors.New("invalid producer id block")
 )

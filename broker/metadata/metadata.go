@@ -1,5 +1,5 @@
 // Package metadata is what a cluster agrees on: its brokers, topics,
-// partitions, topic configs and producer id blocks. It is pure: commands go
+// partitions, configs, client quotas and producer id blocks. It is pure: commands go
 // in, one after the other, and each gives a new immutable Image. Equal
 // commands in equal order give equal images on every node, so applying one
 // reads no clock, draws no random number and looks at no node's own
@@ -86,6 +86,9 @@ type Image struct {
 	byName  shards[*Topic]
 	byID    shards[*Topic]
 	folded  shards[string] // topic name by its name with '.' as '_'
+
+	resources shards[*Resource]
+	quotas    shards[*Quota]
 }
 
 // Topic returns the topic of that name, nil if there is none.

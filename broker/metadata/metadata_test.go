@@ -2,7 +2,9 @@ package metadata
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
+	"hash/crc32"
 	"maps"
 	"reflect"
 	"slices"
@@ -169,7 +171,7 @@ func drawCommand(t *rapid.T) Command {
 	topicID := id(byte(rapid.IntRange(0, 6).Draw(t, "id")))
 	replicas := rapid.SliceOfN(rapid.SliceOfN(rapid.Int32Range(0, 3), 0, 3), 0, 4)
 	configs := rapid.MapOfN(rapid.SampledFrom([]string{"retention.ms", "segment.bytes", "x"}), rapid.StringN(0, 4, 8), 0, 3)
-	switch rapid.IntRange(0, 5).Draw(t, "kind") {
+	switch rapid.IntRange(0, 7).Draw(t, "kind") {
 	case 0:
 		r := broker(rapid.Int32Range(0, 3).Draw(t, "broker"))
 		r.Unclean = rapid.Bool().Draw(t, "unclean")
@@ -182,6 +184,15 @@ func drawCommand(t *rapid.T) Command {
 		return &CreatePartitions{topicID, rapid.Int32Range(0, 5).Draw(t, "from"), replicas.Draw(t, "replicas")}
 	case 4:
 		return &AlterTopicConfigs{topicID, rapid.Bool().Draw(t, "replace"), configs.Draw(t, "set"), rapid.SliceOfN(rapid.SampledFrom([]string{"x", "y"}), 0, 2).Draw(t, "remove")}
+	case 5:
+		names := rapid.SampledFrom([]string{"", "1", "g"})
+		return &AlterConfigs{rapid.SampledFrom([]ResourceType{BrokerResource, GroupResource, 9}).Draw(t, "type"), names.Draw(t, "name"),
+			rapid.Bool().Draw(t, "replace"), configs.Draw(t, "set"), rapid.SliceOfN(rapid.SampledFrom([]string{"x", "y"}), 0, 2).Draw(t, "remove")}
+	case 6:
+		part := rapid.SampledFrom([]QuotaName{{}, {}, {Given: true, Default: true}, {Given: true, Name: "a"}})
+		keys := rapid.SampledFrom([]string{"producer_byte_rate", "request_percentage", "connection_creation_rate"})
+		return &AlterQuota{QuotaEntity{part.Draw(t, "user"), part.Draw(t, "client"), part.Draw(t, "ip")},
+			rapid.MapOfN(keys, rapid.Float64Range(-1, 100), 0, 2).Draw(t, "set"), rapid.SliceOfN(keys, 0, 2).Draw(t, "remove")}
 	}
 	return &AllocateProducerIDs{rapid.Int64Range(-1, 1000).Draw(t, "count")}
 }
@@ -268,6 +279,59 @@ func TestPlace(t *testing.T) {
 	}
 }
 
+var (
+	aGroup = &AlterConfigs{Type: GroupResource, Name: "g", Set: map[string]string{"consumer.session.timeout.ms": "50000"}}
+	aQuota = &AlterQuota{Entity: QuotaEntity{ClientID: QuotaName{Given: true, Name: "c"}}, Set: map[string]float64{"producer_byte_rate": 1000}}
+)
+
+func TestResourcesAndQuotas(t *testing.T) {
+	m := apply(t, new(Image), aGroup, aQuota)
+	if got := m.ResourceConfigs(GroupResource, "g"); got["consumer.session.timeout.ms"] != "50000" {
+		t.Errorf("group has configs %v", got)
+	}
+	if q := m.Quota(aQuota.Entity); q == nil || q.Limits["producer_byte_rate"] != 1000 || len(m.Quotas()) != 1 {
+		t.Errorf("quotas are %+v", m.Quotas())
+	}
+	again := apply(t, m, &AllocateProducerIDs{Count: 1})
+	if !SameQuotas(m, again) {
+		t.Error("another command changed the quotas")
+	}
+	gone := apply(t, m, &AlterConfigs{Type: GroupResource, Name: "g", Replace: true}, &AlterQuota{Entity: aQuota.Entity, Remove: []string{"producer_byte_rate"}})
+	if len(gone.Resources(GroupResource)) != 0 || len(gone.Quotas()) != 0 || SameQuotas(m, gone) {
+		t.Errorf("what has nothing set is kept: %v, %v", gone.Resources(GroupResource), gone.Quotas())
+	}
+	named := func(n string) QuotaName { return QuotaName{Given: true, Name: n} }
+	for _, c := range []*AlterQuota{
+		{Set: aQuota.Set},
+		{Entity: QuotaEntity{IP: named("::1"), User: named("u")}, Set: map[string]float64{"connection_creation_rate": 1}},
+		{Entity: QuotaEntity{IP: named("::1")}, Set: aQuota.Set},
+		{Entity: QuotaEntity{User: named("u")}, Set: map[string]float64{"connection_creation_rate": 1}},
+		{Entity: QuotaEntity{User: named("u")}, Set: map[string]float64{"producer_byte_rate": 0}},
+		{Entity: QuotaEntity{User: named("u")}, Set: map[string]float64{"speed": 1}},
+	} {
+		err := c.Entity.Check()
+		for name, limit := range c.Set {
+			err = errors.Join(err, CheckQuota(c.Entity, name, limit))
+		}
+		if !errors.Is(err, ErrQuota) {
+			t.Errorf("checks of %+v give %v, want ErrQuota", c, err)
+		}
+	}
+}
+
+// Snapshots of version 1, which end with the topics, are read.
+func TestRestoreVersion1(t *testing.T) {
+	m := oneTopic(t)
+	b := m.Snapshot()
+	b = b[:len(b)-6] // two empty lists and the checksum
+	b[0] = 1
+	b = binary.BigEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
+	got, err := Restore(b)
+	if err != nil || !bytes.Equal(got.Snapshot(), m.Snapshot()) {
+		t.Errorf("Restore = %+v, %v", got, err)
+	}
+}
+
 func FuzzDecode(f *testing.F) {
 	f.Add(Encode(broker(1)))
 	f.Add(Encode(&CreateTopic{ID: id(1), Name: "t", Replicas: [][]int32{{1, 2}}, Configs: map[string]string{"a": "b"}}))
@@ -275,6 +339,8 @@ func FuzzDecode(f *testing.F) {
 	f.Add(Encode(&CreatePartitions{ID: id(1), From: 3, Replicas: [][]int32{{1}}}))
 	f.Add(Encode(&AlterTopicConfigs{ID: id(1), Set: map[string]string{"a": "b"}, Remove: []string{"c"}}))
 	f.Add(Encode(&AllocateProducerIDs{Count: 1000}))
+	f.Add(Encode(&AlterConfigs{Type: GroupResource, Name: "g", Set: map[string]string{"a": "b"}, Remove: []string{"c"}}))
+	f.Add(Encode(&AlterQuota{Entity: QuotaEntity{IP: QuotaName{Given: true, Name: "::1"}}, Set: map[string]float64{"a": 1.5}, Remove: []string{"c"}}))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		c, err := Decode(b)
 		if err != nil {
@@ -292,7 +358,7 @@ func FuzzDecode(f *testing.F) {
 }
 
 func FuzzRestore(f *testing.F) {
-	f.Add(oneTopic(f).Snapshot())
+	f.Add(apply(f, oneTopic(f), aGroup, aQuota).Snapshot())
 	f.Add(new(Image).Snapshot())
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if m, err := Restore(b); err == nil {
@@ -304,5 +370,6 @@ func FuzzRestore(f *testing.F) {
 		d := &decoder{b: b}
 		readTopic(d)
 		readBroker(d)
+		new(Image).readResources(d)
 	})
 }

@@ -6,8 +6,9 @@ import (
 	"hash/crc32"
 )
 
-// snapshotVersion is the first byte of a snapshot.
-const snapshotVersion = 1
+// snapshotVersion is the first byte of a snapshot. Version 1 ends with the
+// topics.
+const snapshotVersion = 2
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
@@ -33,6 +34,16 @@ func (m *Image) Snapshot() []byte {
 			b = appendPartition(b, &t.Partitions[i])
 		}
 	}
+	resources := m.sortedResources()
+	b = binary.AppendUvarint(b, uint64(len(resources)))
+	for _, r := range resources {
+		b = appendStringMap(appendString(append(b, byte(r.Type)), r.Name), r.Configs)
+	}
+	quotas := m.Quotas()
+	b = binary.AppendUvarint(b, uint64(len(quotas)))
+	for _, q := range quotas {
+		b = appendLimits(appendEntity(b, &q.Entity), q.Limits)
+	}
 	return binary.BigEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
 }
 
@@ -54,8 +65,9 @@ func Restore(b []byte) (*Image, error) {
 		return nil, fmt.Errorf("snapshot checksum is %08x, file says %08x: %w", got, want, ErrDecode)
 	}
 	d := &decoder{b: body}
-	if v := d.byte(); v != snapshotVersion {
-		return nil, fmt.Errorf("snapshot version %d, this program knows %d: %w", v, snapshotVersion, ErrDecode)
+	version := d.byte()
+	if version < 1 || version > snapshotVersion {
+		return nil, fmt.Errorf("snapshot version %d, this program knows 1 to %d: %w", version, snapshotVersion, ErrDecode)
 	}
 	m := &Image{Index: d.uvarint(), NextProducerID: d.varint()}
 	for range d.count() {
@@ -70,10 +82,24 @@ func Restore(b []byte) (*Image, error) {
 		}
 		m.put(readTopic(d))
 	}
+	if version >= 2 {
+		m.readResources(d)
+	}
 	if err := d.done(); err != nil {
 		return nil, fmt.Errorf("snapshot: %w", err)
 	}
 	return m, nil
+}
+
+func (m *Image) readResources(d *decoder) {
+	for range d.count() {
+		r := &Resource{Type: ResourceType(d.byte()), Name: d.string(), Configs: d.stringMap()}
+		m.resources = m.resources.with(resourceKey(r.Type, r.Name), r)
+	}
+	for range d.count() {
+		q := &Quota{Entity: readEntity(d), Limits: readLimits(d)}
+		m.quotas = m.quotas.with(q.Entity.key(), q)
+	}
 }
 
 func readTopic(d *decoder) *Topic {

@@ -69,20 +69,12 @@ func (*AlterTopicConfigs) kind() byte { return kindAlterTopicConfigs }
 
 func (c *AlterTopicConfigs) appendTo(b []byte) []byte {
 	b = append(b, c.ID[:]...)
-	b = append(b, boolByte(c.Replace))
-	b = appendStringMap(b, c.Set)
-	b = binary.AppendUvarint(b, uint64(len(c.Remove)))
-	for _, k := range c.Remove {
-		b = appendString(b, k)
-	}
-	return b
+	return appendChanges(b, c.Replace, c.Set, c.Remove)
 }
 
 func (c *AlterTopicConfigs) readFrom(d *decoder) {
-	c.ID, c.Replace, c.Set = d.id(), d.bool(), d.stringMap()
-	for range d.count() {
-		c.Remove = append(c.Remove, d.string())
-	}
+	c.ID = d.id()
+	c.Replace, c.Set, c.Remove = readChanges(d)
 }
 
 func appendAssignment(b []byte, replicas [][]int32) []byte {

@@ -88,11 +88,7 @@ func TopicKeys() []ConfigKey { return topicKeys }
 
 // TopicKey returns the description of a topic config, nil if there is none.
 func TopicKey(name string) *ConfigKey {
-	i := slices.IndexFunc(topicKeys, func(k ConfigKey) bool { return k.Name == name })
-	if i < 0 {
-		return nil
-	}
-	return &topicKeys[i]
+	return find(topicKeys, name)
 }
 
 // TopicConfig is what a topic's configs and their defaults add up to.
@@ -191,18 +187,27 @@ type Source int8
 
 // The sources in use.
 const (
-	FromTopic   Source = 1
-	FromBroker  Source = 4 // the broker's static configuration
-	FromDefault Source = 5
+	FromTopic      Source = 1
+	FromThisBroker Source = 2 // altered for one broker
+	FromAllBrokers Source = 3 // altered for all brokers
+	FromBroker     Source = 4 // the broker's static configuration
+	FromDefault    Source = 5
+	FromGroup      Source = 8
 )
 
 // TopicValue returns the value of a topic config and where it comes from.
 func TopicValue(k *ConfigKey, set map[string]string, broker *BrokerConfig) (string, Source) {
+	return Value(k, set, FromTopic, broker)
+}
+
+// Value returns the value of a config of a resource, on which some are set,
+// and where it comes from.
+func Value(k *ConfigKey, set map[string]string, own Source, broker *BrokerConfig) (string, Source) {
 	if v, ok := set[k.Name]; ok {
-		return v, FromTopic
+		return v, own
 	}
-	if v, ok := broker.set[k.Broker]; ok {
-		return v, FromBroker
+	if v, source, ok := broker.lookup(k.Broker); ok {
+		return v, source
 	}
 	return k.Default, FromDefault
 }

@@ -90,6 +90,9 @@ func (s *Set) Apply(ctx context.Context, before, after *metadata.Image) {
 	var g errgroup.Group
 	g.SetLimit(2 * runtime.GOMAXPROCS(0))
 	changes := metadata.Diff(before, after)
+	if s.cfg.Broker.Follow(after, s.cfg.NodeID) {
+		changes = everyTopic(before, after) // their defaults are others
+	}
 	for _, c := range changes {
 		if c.After == nil {
 			s.drop(c.Before) // first: a new topic may have its name
@@ -105,6 +108,20 @@ func (s *Set) Apply(ctx context.Context, before, after *metadata.Image) {
 	case s.changed <- struct{}{}:
 	default:
 	}
+}
+
+// everyTopic is what Diff would return if all topics had changed.
+func everyTopic(before, after *metadata.Image) []metadata.Change {
+	var out []metadata.Change
+	for t := range before.Topics() {
+		if after.TopicByID(t.ID) == nil {
+			out = append(out, metadata.Change{Before: t})
+		}
+	}
+	for t := range after.Topics() {
+		out = append(out, metadata.Change{Before: before.TopicByID(t.ID), After: t})
+	}
+	return out
 }
 
 // drop deletes the partitions of a deleted topic.

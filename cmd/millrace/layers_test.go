@@ -42,10 +42,14 @@ var layers = map[string]string{
 	"schema-registry/protobuf":   "",
 	"schema-registry/store":      "",
 
-	"broker":             "broker/*",
-	"broker/api":         "broker/wire broker/group broker/txn broker/replica broker/metadata broker/auth broker/quota broker/recordbatch",
-	"broker/wire":        "",
-	"broker/group":       "",
+	"broker":       "broker/*",
+	"broker/api":   "broker/wire broker/group broker/group/consumer broker/txn broker/replica broker/metadata broker/auth broker/quota broker/recordbatch",
+	"broker/wire":  "",
+	"broker/group": "",
+
+	"broker/group/consumer": "broker/group/assignor",
+	"broker/group/assignor": "",
+
 	"broker/txn":         "",
 	"broker/replica":     "broker/commitlog broker/metadata broker/recordbatch",
 	"broker/quorum":      "broker/metadata",
