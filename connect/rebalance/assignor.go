@@ -2,6 +2,7 @@ package rebalance
 
 import (
 	"maps"
+	"net/url"
 	"time"
 
 	"github.com/millrace/millrace/connect/connector"
@@ -27,27 +28,37 @@ type Round struct {
 	Completed  int32 // the last generation in which the leader got its assignment, -1 for none
 	Members    []Peer
 	Configured Work // all there is to run
+	// Last says at which worker, as host:port, each item was last known to be.
+	// A leader that is new goes by it.
+	Last map[connector.TaskID]string
 }
 
 // Plan is what the leader decides.
 type Plan struct {
-	Changes map[string]Change // by member id
-	Delay   time.Duration     // after which all members should rejoin, 0 for not
+	Changes map[string]Change           // by member id
+	Owners  map[connector.TaskID]string // URL of the member that runs each item
+	Delay   time.Duration               // after which all members should rejoin, 0 for not
 }
 
 // Assignor is the leader's side of incremental cooperative rebalancing
-// (KIP-415). What runs well stays where it is: work moves only off a member
-// that has more than its share, and in two rounds, so that it stops on one
-// member before it starts on another. The work of a member that left waits for
-// the delay, in case the member comes back.
+// (KIP-415). What runs well stays where it is: work moves only when a worker
+// has joined, off members that have more than their share, and in two rounds,
+// so that it stops on one member before it starts on another. The work of a
+// member that left waits for the delay, in case the member comes back.
 //
-// Differs from Kafka: a member that comes back within the delay, known by its
-// URL, gets its own work at once; in Kafka Connect it waits for the delay to
-// run out. And a round whose assignments never arrived is forgotten as if it
-// had not been, where Kafka Connect forgets everything, and with it the delay.
+// Differs from Kafka in what it spares:
+//   - A worker that comes back within the delay, known by its address, gets its
+//     own work at once; in Kafka Connect it waits for the delay to run out.
+//   - Connectors that come, go or change their number of tasks move no work of
+//     others. Kafka Connect balances anew when some are deleted.
+//   - A leader that is new to a group that runs goes by what is said of where
+//     work last was, so that the work of the leader before it waits as well. In
+//     Kafka Connect a new leader deals it out at once.
+//   - A round whose assignments never arrived is forgotten as if it had not
+//     been. Kafka Connect forgets everything, and with it the delay.
 //
-// An Assignor belongs to one leader and is not safe for concurrent use. A
-// leader that is new starts with a new one.
+// An Assignor belongs to one leader and is not safe for concurrent use. Who
+// leads anew starts with a new one.
 type Assignor struct {
 	// MaxDelay is scheduled.rebalance.max.delay.ms: how long the work of a
 	// member that left waits for it. 0 reassigns at once.
@@ -62,12 +73,13 @@ type memory struct {
 	generation int32 // 0 before the first round
 	assigned   Work  // what members should run after the round, and what is lost
 	revoked    Work
-	owners     map[connector.TaskID]string // URL of the member that has or last had it
+	owners     map[connector.TaskID]string // address of the worker that has or last had it
 	members    map[string]bool
 	candidates map[string]bool // members that joined empty while work waits
 
 	waiting  bool // lost work waits until due
 	due      time.Time
+	owed     bool // a worker has joined and the work is not balanced since
 	moved    bool // the last round took work off members to balance them
 	moves    int  // how many rounds in a row would have
 	throttle time.Time
@@ -75,8 +87,15 @@ type memory struct {
 
 func (m memory) clone() memory {
 	m.assigned, m.revoked = m.assigned.Clone(), m.revoked.Clone()
-	m.owners, m.members, m.candidates = maps.Clone(m.owners), maps.Clone(m.members), maps.Clone(m.candidates)
+	m.owners, m.members, m.candidates = cloned(m.owners), cloned(m.members), cloned(m.candidates)
 	return m
+}
+
+// cloned returns a copy that can be written to.
+func cloned[K comparable, V any](m map[K]V) map[K]V {
+	out := make(map[K]V, len(m))
+	maps.Copy(out, m)
+	return out
 }
 
 // Assign divides the work. It is called once for each round that this member
@@ -106,8 +125,9 @@ func (d *division) divide() Plan {
 	for _, l := range d.loads {
 		active.add(l.work)
 	}
-	if m.revoked.overlaps(active) { // a revocation did not take effect
-		m.assigned = active
+	m.assigned.add(m.revoked.and(active)) // revocations that did not take effect
+	if m.generation == 0 {
+		d.recall(active)
 	}
 	deleted := m.assigned.minus(d.Configured)
 	lost := m.assigned.minus(active, deleted)
@@ -115,11 +135,11 @@ func (d *division) divide() Plan {
 	d.revokeWhatMustGo(active.minus(d.Configured))
 	// What is given away now is the base for balancing; what is new is not.
 	delay := d.settleLost(lost, created)
-	if !m.waiting {
+	if !m.waiting && m.owed {
 		if throttled := d.balance(created); throttled > 0 {
 			delay = throttled
 		}
-	} else {
+	} else if m.waiting {
 		m.moved = false
 	}
 	spread(created, d.loads)
@@ -168,8 +188,7 @@ func (d *division) settleLost(lost, created Work) time.Duration {
 	case len(lost) == 0:
 		m.waiting, m.candidates = false, map[string]bool{}
 		return 0
-	case d.MaxDelay <= 0 || !m.waiting && d.allStayed():
-		// Without a member missing, some member only missed its assignment.
+	case d.MaxDelay <= 0:
 		created.add(lost)
 		clear(lost)
 		return 0
@@ -188,35 +207,49 @@ func (d *division) settleLost(lost, created Work) time.Duration {
 	return m.due.Sub(d.Now)
 }
 
-// giveBack returns lost work to the member that had it, if one with its URL is
-// there.
-func (d *division) giveBack(lost Work) {
-	byURL := map[string]*load{}
-	for _, l := range d.loads {
-		if byURL[l.member.URL] == nil {
-			byURL[l.member.URL] = l
-		}
+// recall makes a new leader's memory of what is not running from where it was
+// last. A group that runs nothing at all starts afresh.
+func (d *division) recall(active Work) {
+	if len(active) == 0 {
+		return
 	}
-	for id := range lost {
-		if l := byURL[d.memory.owners[id]]; l != nil {
-			l.work[id] = true
-			delete(lost, id)
+	for id := range d.Configured.minus(active) {
+		if at := d.Last[id]; at != "" {
+			d.memory.assigned[id], d.memory.owners[id] = true, at
 		}
 	}
 }
 
-// allStayed reports whether every member of the last round is in this one.
-func (d *division) allStayed() bool {
-	here := map[string]bool{}
+// giveBack returns lost work to the worker that had it, if it is there, and
+// notes whether one has come that had none.
+func (d *division) giveBack(lost Work) {
+	byAddress, back := map[string]*load{}, map[*load]bool{}
 	for _, l := range d.loads {
-		here[l.member.ID] = true
-	}
-	for id := range d.memory.members {
-		if !here[id] {
-			return false
+		if a := address(l.member.URL); byAddress[a] == nil {
+			byAddress[a] = l
 		}
 	}
-	return true
+	for id := range lost {
+		if l := byAddress[d.memory.owners[id]]; l != nil {
+			l.work[id] = true
+			back[l] = true
+			delete(lost, id)
+		}
+	}
+	for _, l := range d.loads {
+		if !d.memory.members[l.member.ID] && len(l.member.Running) == 0 && !back[l] {
+			d.memory.owed = true
+		}
+	}
+}
+
+// address returns the host and port of a worker's URL, which statuses name it
+// by.
+func address(rawURL string) string {
+	if u, err := url.Parse(rawURL); err == nil && u.Host != "" {
+		return u.Host
+	}
+	return rawURL
 }
 
 // giveAway hands out work whose delay has run out: to members that joined
@@ -258,7 +291,7 @@ func (d *division) balance(created Work) time.Duration {
 		}
 	}
 	if len(over) == 0 {
-		m.moved, m.moves, m.throttle = false, 0, time.Time{}
+		m.owed, m.moved, m.moves, m.throttle = false, false, 0, time.Time{}
 		return 0
 	}
 	if m.moved && d.MaxDelay > 0 {
@@ -291,7 +324,7 @@ func (d *division) pause() time.Duration {
 
 // conclude says what changes for each member and remembers the outcome.
 func (d *division) conclude(lost Work, delay time.Duration) Plan {
-	plan := Plan{Changes: map[string]Change{}, Delay: delay}
+	plan := Plan{Changes: map[string]Change{}, Owners: map[connector.TaskID]string{}, Delay: delay}
 	m := &d.memory
 	owners := map[connector.TaskID]string{}
 	for id := range lost {
@@ -302,7 +335,7 @@ func (d *division) conclude(lost Work, delay time.Duration) Plan {
 		revoked := d.revoke[l.member.ID]
 		plan.Changes[l.member.ID] = Change{Assigned: l.work.minus(l.member.Running), Revoked: revoked}
 		for id := range l.work {
-			owners[id] = l.member.URL
+			owners[id], plan.Owners[id] = address(l.member.URL), l.member.URL
 		}
 		m.assigned.add(l.work)
 		m.revoked.add(revoked)

@@ -5,6 +5,8 @@ import (
 	"reflect"
 	"testing"
 	"time"
+
+	"github.com/millrace/millrace/connect/connector"
 )
 
 // leader drives an Assignor with members that do what they are told.
@@ -294,4 +296,88 @@ func TestThrottleOfSuccessiveRevocations(t *testing.T) {
 func ExampleWork_Sorted() {
 	fmt.Println(Work{ObjectOf("b"): true, ObjectOf("a"): true, {Connector: "a", Task: 1}: true}.Sorted())
 	// Output: [a--1 a-1 b--1]
+}
+
+// Connectors that go, or come, or change their tasks, move nothing of others.
+func TestChangesOfConnectorsMoveNothing(t *testing.T) {
+	l := newLeader(t, delay)
+	l.join("a", "http://a:1/")
+	l.join("b", "http://b:1/")
+	all := workOf("c", "c-0", "c-1", "c-2", "d", "d-0", "d-1", "d-2")
+	l.settle(all)
+	gone := l.members["a"].Running.and(workOf("c", "c-0", "c-1", "c-2", "d", "d-0", "d-1", "d-2"))
+	all = all.minus(gone) // whatever a runs is deleted
+	keeps := l.members["b"].Running.Clone()
+	l.settle(all)
+	l.want("b", keeps)
+	l.want("a", Work{})
+	all.add(workOf("e", "e-0"))
+	l.settle(all)
+	l.want("b", keeps)
+	l.want("a", workOf("e", "e-0"))
+}
+
+// Workers that are restarted one after the other, the leader first, come back
+// to their own work, and nobody else is disturbed.
+func TestRollingRestartLeavesOthersAlone(t *testing.T) {
+	l := newLeader(t, delay)
+	all := workOf("a", "a-0", "a-1", "a-2", "b", "b-0", "b-1", "c", "c-0", "c-1", "c-2", "c-3", "c-4")
+	last := map[connector.TaskID]string{}
+	urls := []string{"http://w0:8083/", "http://w1:8083/", "http://w2:8083/"}
+	settle := func() {
+		l.t.Helper()
+		for range 5 {
+			l.gen++
+			r := Round{Now: l.now, Generation: l.gen, Completed: l.complete, Configured: all, Last: last}
+			for _, m := range l.members {
+				r.Members = append(r.Members, m)
+			}
+			plan := l.a.Assign(r)
+			l.complete = l.gen
+			for id, m := range l.members {
+				m.Running = m.Running.minus(plan.Changes[id].Revoked)
+				m.Running.add(plan.Changes[id].Assigned)
+				l.members[id] = m
+				for item := range m.Running {
+					last[item] = address(m.URL)
+				}
+			}
+		}
+	}
+	for i, u := range urls {
+		l.join(fmt.Sprint(i), u)
+	}
+	settle()
+	before := map[string]Work{}
+	for _, m := range l.members {
+		before[m.URL] = m.Running.Clone()
+	}
+	for i, u := range urls {
+		delete(l.members, fmt.Sprint(i))
+		if i == 0 { // the leader: another takes over, with no memory
+			l.a, l.complete = &Assignor{MaxDelay: delay}, -1
+		}
+		l.now = l.now.Add(time.Second)
+		settle()
+		for id, m := range l.members {
+			l.want(id, before[m.URL])
+		}
+		l.now = l.now.Add(20 * time.Second)
+		l.join(fmt.Sprint(i+10), u)
+		settle()
+		for id, m := range l.members {
+			l.want(id, before[m.URL])
+		}
+	}
+}
+
+// The first worker of a cluster that was down does not wait for the others.
+func TestColdStartWaitsForNobody(t *testing.T) {
+	a := &Assignor{MaxDelay: delay}
+	all := workOf("a", "a-0")
+	plan := a.Assign(Round{Generation: 1, Completed: -1, Configured: all, Members: []Peer{{ID: "m", URL: "http://w0:1/", Running: Work{}}},
+		Last: map[connector.TaskID]string{{Connector: "a", Task: 0}: "w9:1"}})
+	if got := plan.Changes["m"].Assigned; !reflect.DeepEqual(got, all) || plan.Delay != 0 {
+		t.Errorf("assigned %v with delay %v, want everything at once", got.Sorted(), plan.Delay)
+	}
 }

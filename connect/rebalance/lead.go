@@ -3,7 +3,6 @@ package rebalance
 import (
 	"context"
 	"fmt"
-	"maps"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -48,7 +47,7 @@ func (m *Member) lead(ctx context.Context, join *kmsg.JoinGroupResponse) ([]kmsg
 		}
 		return m.parts(answers), nil
 	}
-	changes, delay := m.divide(p, join.Generation, peers, c.Work)
+	changes, delay := m.divide(p, join.Generation, peers, c)
 	for id, a := range answers {
 		a.Offset, a.Assigned, a.Revoked, a.Delay = c.Offset, changes[id].Assigned, changes[id].Revoked, delay
 		answers[id] = a
@@ -71,10 +70,13 @@ func (m *Member) configured(ctx context.Context, upTo int64) (Configured, error)
 
 // divide divides the work as the group's protocol does, and remembers who runs
 // what.
-func (m *Member) divide(p Protocol, generation int32, peers []Peer, configured Work) (map[string]Change, time.Duration) {
-	m.owners = map[connector.TaskID]string{}
+func (m *Member) divide(p Protocol, generation int32, peers []Peer, c Configured) (map[string]Change, time.Duration) {
+	m.owners, m.active = map[connector.TaskID]string{}, Work{}
+	for _, peer := range peers {
+		m.active.add(peer.Running)
+	}
 	if p == Eager {
-		changes := AssignEagerly(peers, configured)
+		changes := AssignEagerly(peers, c.Work)
 		for _, peer := range peers {
 			for id := range changes[peer.ID].Assigned {
 				m.owners[id] = peer.URL
@@ -82,8 +84,8 @@ func (m *Member) divide(p Protocol, generation int32, peers []Peer, configured W
 		}
 		return changes, 0
 	}
-	plan := m.assignor.Assign(Round{Now: time.Now(), Generation: generation, Completed: m.complete, Members: peers, Configured: configured})
-	maps.Copy(m.owners, m.assignor.pending.owners)
+	plan := m.assignor.Assign(Round{Now: time.Now(), Generation: generation, Completed: m.complete, Members: peers, Configured: c.Work, Last: c.Last})
+	m.owners = plan.Owners
 	return plan.Changes, plan.Delay
 }
 

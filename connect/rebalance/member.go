@@ -21,12 +21,12 @@ type Client interface {
 
 // Owner is the worker that a Member speaks for.
 type Owner interface {
-	// Configured returns all there is to run, the offset of the config topic
-	// that this is from, and the offset behind the last record that changed
-	// what there is. fresh reads the topic to its end before.
+	// Configured returns all there is to run. fresh reads the config topic to
+	// its end before.
 	Configured(ctx context.Context, fresh bool) (c Configured, err error)
-	// Revoke stops what w names and returns when it has stopped.
-	Revoke(ctx context.Context, w Work) error
+	// Revoke stops what w names and returns what has stopped: all of it, or what
+	// has after a while that the owner sets. It calls Rejoin when more has.
+	Revoke(ctx context.Context, w Work) (stopped Work, err error)
 	// Lost says that the membership is no more, or may not be: everything must
 	// stop without writing anything, now. It does not wait and must not block.
 	Lost()
@@ -39,6 +39,8 @@ type Owner interface {
 type Configured struct {
 	Work   Work
 	Offset int64
+	// Last says at which worker, as host:port, each item was last known to be.
+	Last map[connector.TaskID]string
 }
 
 // View is a worker's place in the group after a round.
@@ -53,6 +55,9 @@ type View struct {
 	// Owners are the URLs of the workers that run each item. Only the leader
 	// knows them.
 	Owners map[connector.TaskID]string
+	// Running is what the members said they ran when the round began. Only the
+	// leader knows it.
+	Running Work
 	// Due is when work that waits for its worker is given to others, zero if
 	// none waits.
 	Due time.Time
@@ -85,15 +90,17 @@ type Member struct {
 	cfg      Config
 	owner    Owner
 	log      *slog.Logger
-	again    chan struct{} // cap 1: rejoin
-	assignor *Assignor     // of Run's goroutine
-	running  Work          // of Run's goroutine
-	last     Protocol      // of the last round
-	complete int32         // the last generation that got its assignment
-	lost     int           // the last epoch whose work is known to have stopped
-	view     place         // of the last round
-	owners   map[connector.TaskID]string
-	delayed  *time.Timer // nil, or the next round that is due by itself
+	again    chan struct{}               // cap 1: rejoin
+	assignor *Assignor                   // of Run's goroutine
+	running  Work                        // of Run's goroutine
+	stopping Work                        // the part of running that is revoked and still stops
+	last     Protocol                    // of the last round
+	complete int32                       // the last generation that got its assignment
+	lost     int                         // the last epoch whose work is known to have stopped
+	view     place                       // of the last round
+	owners   map[connector.TaskID]string // of the last round, if this member led it
+	active   Work                        // likewise
+	delayed  *time.Timer                 // nil, or the next round that is due by itself
 
 	mu         sync.Mutex // guards below, and is held while Lost and Take are called
 	id         string
@@ -116,7 +123,7 @@ func New(cfg Config, owner Owner) *Member {
 	}
 	return &Member{
 		cfg: cfg, owner: owner, log: cfg.Logger, again: make(chan struct{}, 1),
-		assignor: &Assignor{MaxDelay: cfg.MaxDelay}, running: Work{}, generation: -1, complete: -1,
+		assignor: &Assignor{MaxDelay: cfg.MaxDelay}, running: Work{}, stopping: Work{}, generation: -1, complete: -1,
 	}
 }
 
@@ -232,13 +239,17 @@ func (m *Member) withdraw(ctx context.Context) {
 
 // stopAll stops what runs and returns when it has stopped, or ctx ends.
 func (m *Member) stopAll(ctx context.Context) {
-	if len(m.running) == 0 {
-		return
+	for len(m.running) > 0 && ctx.Err() == nil {
+		stopped, err := m.owner.Revoke(ctx, m.running)
+		m.running = m.running.minus(stopped)
+		if err == nil && len(m.running) == 0 {
+			break
+		}
+		if ctx.Err() == nil {
+			m.log.Warn("work does not stop; the group is not joined before it has", "work", m.running.Sorted(), "err", err)
+		}
 	}
-	if err := m.owner.Revoke(ctx, m.running); err != nil && ctx.Err() == nil {
-		m.log.Error("work not stopped", "err", err)
-	}
-	m.running = Work{}
+	m.running, m.stopping = Work{}, Work{}
 }
 
 // leave takes a member out of the group. That it could not is no failure: its

@@ -24,6 +24,9 @@ func (m *Member) round(ctx context.Context) error {
 		m.stopAll(ctx)
 	}
 	m.drainSignal()
+	if _, err := m.revoke(ctx, m.stopping); err != nil {
+		return err
+	}
 	join, err := m.join(ctx)
 	if err != nil {
 		return err
@@ -126,7 +129,7 @@ func (m *Member) sync(ctx context.Context, join *kmsg.JoinGroupResponse) (Assign
 	req.Group, req.MemberID, req.Generation = m.cfg.Group, join.MemberID, join.Generation
 	protocolType := "connect"
 	req.ProtocolType, req.Protocol = &protocolType, join.Protocol
-	m.owners = nil
+	m.owners, m.active = nil, nil
 	if join.LeaderID == join.MemberID {
 		parts, err := m.lead(ctx, join)
 		if err != nil {
@@ -182,19 +185,17 @@ func (m *Member) settle(ctx context.Context, join *kmsg.JoinGroupResponse, a Ass
 	if m.last == Eager { // which assigns everything anew
 		revoked = m.running.minus(a.Assigned)
 	}
-	if len(revoked) > 0 {
-		if err := m.owner.Revoke(ctx, revoked); err != nil {
-			return err
-		}
+	freed, err := m.revoke(ctx, revoked)
+	if err != nil {
+		return err
 	}
-	m.running = m.running.minus(revoked)
 	m.running.add(a.Assigned)
 	if err := m.catchUp(ctx, a); err != nil {
 		return err
 	}
 	v := View{
 		Member: join.MemberID, Generation: join.Generation, Protocol: m.last, Leader: a.Leader == join.MemberID, LeaderURL: a.LeaderURL,
-		Offset: a.Offset, Assigned: m.running.Clone(), Owners: m.owners,
+		Offset: a.Offset, Assigned: m.running.minus(m.stopping), Owners: m.owners, Running: m.active,
 	}
 	if a.Delay > 0 {
 		v.Due = time.Now().Add(a.Delay)
@@ -208,10 +209,22 @@ func (m *Member) settle(ctx context.Context, join *kmsg.JoinGroupResponse, a Ass
 	m.owner.Take(v)
 	m.log.Info("group settled", "group", m.cfg.Group, "generation", v.Generation, "protocol", v.Protocol, "leader", v.LeaderURL,
 		"assigned", len(v.Assigned), "revoked", len(revoked), "delay", a.Delay)
-	if len(revoked) > 0 {
+	if freed {
 		return errAgain // what was revoked can go to others now
 	}
 	return nil
+}
+
+// revoke has work stopped, and reports whether some of it has. What has not is
+// still said to run, so that nobody else is given it.
+func (m *Member) revoke(ctx context.Context, w Work) (freed bool, err error) {
+	m.stopping = Work{}
+	if len(w) == 0 {
+		return false, nil
+	}
+	stopped, err := m.owner.Revoke(ctx, w)
+	m.running, m.stopping = m.running.minus(stopped), w.minus(stopped)
+	return len(stopped) > 0, err
 }
 
 // mismatchPause is the wait before a round that follows one whose leader was

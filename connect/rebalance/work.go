@@ -69,16 +69,6 @@ func (w Work) and(o Work) Work {
 	return out
 }
 
-// overlaps reports whether an item is in both.
-func (w Work) overlaps(o Work) bool {
-	for i := range w {
-		if o[i] {
-			return true
-		}
-	}
-	return false
-}
-
 // kind tells connector objects from tasks: the two are balanced apart.
 type kind bool
 
