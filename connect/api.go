@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/millrace/millrace/connect/connector"
+	"github.com/millrace/millrace/connect/signature"
 )
 
 // The methods below answer the REST API. They are the herder's, and refuse
@@ -134,4 +135,19 @@ func (c *Connect) PluginConfig(ctx context.Context, plugin string) (any, error) 
 // The class of the config must be the plugin's.
 func (c *Connect) Validate(ctx context.Context, plugin string, cfg connector.Config) (any, error) {
 	return ask(c, func(p *parts) (any, error) { return p.Herder.ValidateFor(ctx, plugin, cfg) })
+}
+
+// StoreTasks takes in task configs from the worker of a connector.
+func (c *Connect) StoreTasks(ctx context.Context, name string, tasks []connector.Config, r signature.Request) error {
+	return do(c, func(p *parts) error { return p.Herder.StoreTasks(ctx, name, tasks, r) })
+}
+
+// ServeFence ends the producers of a connector's former tasks for a worker.
+func (c *Connect) ServeFence(ctx context.Context, name string, r signature.Request) error {
+	return do(c, func(p *parts) error { return p.Herder.ServeFence(ctx, name, r) })
+}
+
+// CatchUp waits until this worker has read all that is in the config topic.
+func (c *Connect) CatchUp(ctx context.Context) error {
+	return do(c, func(p *parts) error { return p.Herder.CatchUp(ctx) })
 }

@@ -2,8 +2,10 @@ package connect
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 	"maps"
+	"slices"
 	"strings"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -30,6 +32,10 @@ type Config struct {
 	PluginPath []string
 	// CacheFile keeps the descriptions of plugins between runs, "" for none.
 	CacheFile string
+	// MemberFile keeps the worker's id in its group between runs, so that one
+	// whose process was killed need not wait for its own session to end. "" for
+	// none.
+	MemberFile string
 	// RegistryURL is the schema registry of converters that name none, "" for
 	// none.
 	RegistryURL string
@@ -60,7 +66,32 @@ func parseSettings(props map[string]string) (settings, error) {
 	for _, p := range problems {
 		errs = append(errs, &KeyError{Key: p.Key, Err: p})
 	}
+	if len(errs) == 0 {
+		errs = append(errs, checkGroup(cfg))
+	}
 	return settings{cfg, props, providers}, errors.Join(errs...)
+}
+
+// checkGroup holds what keys of the group say against each other.
+func checkGroup(cfg configdef.Config) error {
+	var errs []error
+	if beat, session := cfg.Int("heartbeat.interval.ms"), cfg.Int("session.timeout.ms"); 3*beat > session {
+		errs = append(errs, &KeyError{Key: "heartbeat.interval.ms", Err: fmt.Errorf(
+			"heartbeat.interval.ms is %d and session.timeout.ms %d: the first must be at most a third of the second", beat, session)})
+	}
+	if sign, verify := cfg.String("inter.worker.signature.algorithm"), cfg.List("inter.worker.verification.algorithms"); !slices.Contains(verify, sign) {
+		errs = append(errs, &KeyError{Key: "inter.worker.signature.algorithm", Err: fmt.Errorf(
+			"inter.worker.signature.algorithm is %s, which inter.worker.verification.algorithms (%s) does not hold: workers could not verify each other",
+			sign, strings.Join(verify, ","))})
+	}
+	topics := map[string]string{}
+	for _, k := range []string{"config.storage.topic", "offset.storage.topic", "status.storage.topic"} {
+		if other, ok := topics[cfg.String(k)]; ok {
+			errs = append(errs, &KeyError{Key: k, Err: fmt.Errorf("%s and %s are both %s: each needs a topic of its own", other, k, cfg.String(k))})
+		}
+		topics[cfg.String(k)] = k
+	}
+	return errors.Join(errs...)
 }
 
 // KeyError is a worker setting that cannot be taken as it is.

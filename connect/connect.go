@@ -7,10 +7,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -84,6 +82,11 @@ func (c *Connect) Run(ctx context.Context, ready func()) (err error) {
 		return err
 	}
 	defer client.Close()
+	joiner, err := kgo.NewClient(c.groupClientOpts()...)
+	if err != nil {
+		return err
+	}
+	defer joiner.Close()
 	topics := newTouches(c.settings.Bool("topic.tracking.enable"))
 	var h *herder.Herder
 	w := worker.New(worker.Config{
@@ -97,7 +100,7 @@ func (c *Connect) Run(ctx context.Context, ready func()) (err error) {
 		StopTimeout: stopGrace, Logger: c.cfg.Logger,
 	})
 	h = herder.New(herder.Config{
-		WorkerID: c.workerID(), Worker: w, Logger: c.cfg.Logger,
+		WorkerID: c.workerID(), Worker: w, Group: c.groupConfig(joiner), Signing: c.settings.signing(), Logger: c.cfg.Logger,
 		Configs:  c.settings.storeConfig(c.cfg, "config", 1),
 		Offsets:  c.settings.storeConfig(c.cfg, "offset", c.settings.Int("offset.storage.partitions")),
 		Statuses: c.settings.storeConfig(c.cfg, "status", c.settings.Int("status.storage.partitions")),
@@ -122,21 +125,6 @@ func (c *Connect) Run(ctx context.Context, ready func()) (err error) {
 	err = g.Wait()
 	c.parts.Store(nil)
 	return err
-}
-
-// workerID is the address by which statuses name this worker.
-func (c *Connect) workerID() string {
-	h, p, err := net.SplitHostPort(c.cfg.Address)
-	if err != nil {
-		h = c.cfg.Address
-	}
-	if name := c.settings.String("rest.advertised.host.name"); name != "" {
-		h = name
-	}
-	if port := c.settings.Int("rest.advertised.port"); port != 0 {
-		p = strconv.Itoa(port)
-	}
-	return net.JoinHostPort(h, p)
 }
 
 // CacheFile is where a data directory keeps descriptions of plugins.

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/millrace/millrace/connect/signature"
 	"github.com/millrace/millrace/plugins/configdef"
 )
 
@@ -48,9 +49,36 @@ var workerKeys = configdef.Def{
 		Doc: "How long a stopping source waits for the log to acknowledge what was sent, in milliseconds."},
 	{Name: "task.shutdown.graceful.timeout.ms", Type: configdef.Long, Default: 5000, Rules: []configdef.Rule{configdef.AtLeast(1)}, Importance: configdef.Low,
 		Doc: "How long a stopping task may take before its process is killed, in milliseconds."},
-	{Name: "rest.advertised.host.name", Type: configdef.String, Importance: configdef.Low, Doc: "Host by which statuses name this worker, if not that of its address."},
+	{Name: "session.timeout.ms", Type: configdef.Int, Default: 10000, Rules: []configdef.Rule{configdef.AtLeast(100)}, Importance: configdef.High,
+		Doc: "How long the group waits for a sign of life of a worker before others may have its work, in milliseconds. A worker that has had no answer for four fifths of it stops its work by itself."},
+	{Name: "heartbeat.interval.ms", Type: configdef.Int, Default: 3000, Rules: []configdef.Rule{configdef.AtLeast(10)}, Importance: configdef.High,
+		Doc: "Time between a worker's signs of life, in milliseconds. At most a third of session.timeout.ms."},
+	{Name: "rebalance.timeout.ms", Type: configdef.Int, Default: 60000, Rules: []configdef.Rule{configdef.AtLeast(100)}, Importance: configdef.High,
+		Doc: "How long the group waits for its workers to take part in a new division of the work, in milliseconds."},
+	{Name: "scheduled.rebalance.max.delay.ms", Type: configdef.Int, Default: 30000, Rules: []configdef.Rule{configdef.AtLeast(0)}, Importance: configdef.Low,
+		Doc: "How long the work of a worker that is gone waits for it to come back, in milliseconds. A worker that does gets its own work at once. 0 gives the work to others at once. Kafka Connect's default is 300000."},
+	{Name: "connect.protocol", Type: configdef.String, Default: "sessioned", Rules: []configdef.Rule{configdef.OneOfFold("eager", "compatible", "sessioned")}, Importance: configdef.Low,
+		Doc: "How workers share the work: sessioned moves only what it must and signs what workers tell each other, compatible does not sign, eager stops everything for each division. The group uses what all of its workers know."},
+	{Name: "worker.sync.timeout.ms", Type: configdef.Int, Default: 3000, Rules: []configdef.Rule{configdef.AtLeast(1)}, Importance: configdef.Medium,
+		Doc: "How long a worker that is behind may take to read the config topic, in milliseconds, before it tries again."},
+	{Name: "worker.unsync.backoff.ms", Type: configdef.Int, Default: 300000, Rules: []configdef.Rule{configdef.AtLeast(1)}, Importance: configdef.Medium,
+		Doc: "How long a worker that could not read the config topic as far as the others stays out of the group, in milliseconds."},
+	{Name: "inter.worker.key.generation.algorithm", Type: configdef.String, Default: "HmacSHA256", Check: checkAlgorithm, Importance: configdef.Low,
+		Doc: "Algorithm of the key by which workers sign requests to each other."},
+	{Name: "inter.worker.key.size", Type: configdef.Int, Rules: []configdef.Rule{configdef.AtLeast(40), configdef.AtMost(8192)}, Importance: configdef.Low,
+		Doc: "Size of that key in bits. The algorithm's own if not given."},
+	{Name: "inter.worker.key.ttl.ms", Type: configdef.Int, Default: 3600000, Rules: []configdef.Rule{configdef.AtLeast(0)}, Importance: configdef.Low,
+		Doc: "How long such a key is used, in milliseconds. 0 is for ever."},
+	{Name: "inter.worker.signature.algorithm", Type: configdef.String, Default: "HmacSHA256", Check: checkAlgorithm, Importance: configdef.Low,
+		Doc: "Algorithm by which this worker signs. It must be among inter.worker.verification.algorithms."},
+	{Name: "inter.worker.verification.algorithms", Type: configdef.List, Default: "HmacSHA256", Check: checkAlgorithms, Importance: configdef.Low,
+		Doc: "Algorithms that this worker accepts."},
+	{Name: "rest.advertised.host.name", Type: configdef.String, Importance: configdef.Low,
+		Doc: "Host by which statuses name this worker and other workers reach it, if not that of its address. An address of all interfaces is advertised as the machine's name."},
 	{Name: "rest.advertised.port", Type: configdef.Int, Rules: []configdef.Rule{configdef.AtLeast(1), configdef.AtMost(65535)}, Importance: configdef.Low,
-		Doc: "Port by which statuses name this worker, if not that of its address."},
+		Doc: "Port by which statuses name this worker and other workers reach it, if not that of its address."},
+	{Name: "rest.advertised.listener", Type: configdef.String, Default: "http", Rules: []configdef.Rule{configdef.OneOfFold("http", "https")}, Importance: configdef.Low,
+		Doc: "Scheme by which other workers reach this one; https where something before it speaks TLS."},
 	{Name: "topic.creation.enable", Type: configdef.Boolean, Default: true, Importance: configdef.Low,
 		Doc: "Whether the topic.creation keys of source connectors are heeded."},
 	{Name: "topic.tracking.enable", Type: configdef.Boolean, Default: true, Importance: configdef.Low,
@@ -64,6 +92,22 @@ var workerKeys = configdef.Def{
 	{Name: "security.protocol", Type: configdef.String, Default: "PLAINTEXT", Unsupported: noSecurity, Importance: configdef.Medium, Doc: "Protocol to the log."},
 	{Name: "listeners", Type: configdef.List, Unsupported: noHTTPS, Importance: configdef.Low, Doc: "Addresses of the REST API."},
 	{Name: "rest.extension.classes", Type: configdef.List, Default: "", Unsupported: noHTTPS, Importance: configdef.Low, Doc: "REST extensions."},
+}
+
+func checkAlgorithm(v any) error {
+	s, _ := v.(string)
+	_, err := signature.KeyBytes(s, 0)
+	return err
+}
+
+func checkAlgorithms(v any) error {
+	names, _ := v.([]string)
+	for _, n := range names {
+		if err := checkAlgorithm(n); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // WorkerKeys returns the definition of a worker's settings, for documentation.

@@ -118,7 +118,7 @@ func (n *node) newWorker(clients []kgo.Opt) (*connect.Connect, error) {
 	info := readBuildInfo()
 	w, err := connect.New(connect.Config{
 		Properties: n.settings.section("connect"), ClientOpts: clients, Address: n.addrs.Connect,
-		BuiltIn: builtinPlugins(), PluginPath: n.pluginPath, CacheFile: connect.CacheFile(n.dataDir),
+		BuiltIn: builtinPlugins(), PluginPath: n.pluginPath, CacheFile: connect.CacheFile(n.dataDir), MemberFile: connect.MemberFile(n.dataDir),
 		RegistryURL: n.registryURL(), Version: info.Version, Commit: info.Commit, Logger: n.log.With("role", "connect"),
 	})
 	if err != nil {

@@ -19,7 +19,7 @@ var layers = map[string]string{
 
 	"rest":             "rest/*",
 	"rest/reply":       "",
-	"rest/connectapi":  "rest/reply connect connect/connector",
+	"rest/connectapi":  "rest/reply connect connect/connector connect/signature",
 	"rest/registryapi": "rest/reply schema-registry",
 	"rest/adminapi":    "rest/reply broker",
 	"rest/metrics":     "broker connect schema-registry",
@@ -27,8 +27,9 @@ var layers = map[string]string{
 
 	"connect":           "connect/* plugins/*",
 	"connect/connector": "",
-	"connect/herder":    "connect/connector connect/store connect/rebalance connect/worker plugins/configdef",
+	"connect/herder":    "connect/connector connect/store connect/rebalance connect/signature connect/worker plugins/configdef",
 	"connect/rebalance": "connect/connector",
+	"connect/signature": "",
 	"connect/store":     "connect/connector",
 	"connect/provider":  "",
 	"connect/worker":    "connect/connector connect/provider connect/task connect/converter connect/transform plugins/host plugins/catalog plugins/configdef plugins/data",

@@ -1,20 +1,24 @@
 // Package herder is the brain of a Connect cluster: it takes in what people
 // want through its methods, keeps that in the config topic, and makes the
-// worker run it.
+// worker run its part of it.
 //
 // It is level-triggered. Every connector has one keeper, a goroutine that
-// compares what the config topic says with what runs and mends the difference,
-// each time it is woken. Keepers share nothing, so a plugin that hangs holds up
-// its own connector and no other; reads answer from the stores and wait for no
-// keeper at all.
+// compares what the config topic says, and what the group has assigned to this
+// worker, with what runs, and mends the difference, each time it is woken.
+// Keepers share nothing, so a plugin that hangs holds up its own connector and
+// no other; reads answer from the stores and wait for no keeper at all.
 package herder
 
 import (
 	"context"
 	"log/slog"
+	"net/http"
 	"sync"
 
+	"golang.org/x/sync/singleflight"
+
 	"github.com/millrace/millrace/connect/connector"
+	"github.com/millrace/millrace/connect/rebalance"
 	"github.com/millrace/millrace/connect/store"
 	"github.com/millrace/millrace/connect/worker"
 )
@@ -38,6 +42,10 @@ type Worker interface {
 	Validate(ctx context.Context, cfg connector.Config) (worker.Infos, error)
 	// Kind returns which way a class moves records, Unknown if it is unknown.
 	Kind(cfg connector.Config) connector.Kind
+	// FenceProducers ends the producers of a connector's first so many tasks
+	// (KIP-618): what they have not committed is aborted, and they can write no
+	// more.
+	FenceProducers(ctx context.Context, name string, cfg connector.Config, tasks int) error
 	SinkGroups
 }
 
@@ -51,7 +59,17 @@ type Config struct {
 	// Configs, Offsets and Statuses reach the three internal topics.
 	Configs, Offsets, Statuses store.Config
 	Worker                     Worker
-	Logger                     *slog.Logger
+	// Group is how this worker joins the others. Without a Client it is alone
+	// and runs everything.
+	Group rebalance.Config
+	// HTTP reaches other workers. Nil is a client with defaults.
+	HTTP *http.Client
+	// Signing is how requests between workers are signed.
+	Signing Signing
+	// SetLevel sets the level of loggers on this worker when it is asked of the
+	// whole cluster (KIP-976). Nil ignores it.
+	SetLevel func(namespace, level string)
+	Logger   *slog.Logger
 }
 
 // Herder keeps a cluster's connectors as they are wanted. Its methods are safe
@@ -64,12 +82,19 @@ type Herder struct {
 	offsets  *store.Offsets
 	statuses *store.Statuses
 
-	writing sync.Mutex    // one change of the config topic at a time
-	wake    chan struct{} // cap 1: dirty is not empty
+	member  *rebalance.Member // nil if alone
+	fences  singleflight.Group
+	late    sync.WaitGroup // for what takes long to stop
+	writing sync.Mutex     // one change of the config topic at a time
+	wake    chan struct{}  // cap 1: dirty is not empty
 
 	mu      sync.Mutex // guards below
 	dirty   map[string]bool
 	keepers map[string]*keeper
+	seat    seat
+	moved   chan struct{} // closed and replaced whenever seat changes
+	run     context.Context
+	fence   context.CancelCauseFunc // of seat.ctx
 }
 
 // New returns a herder that does nothing until Run.
@@ -77,34 +102,77 @@ func New(cfg Config) *Herder {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Herder{
-		cfg: cfg, log: cfg.Logger, wake: make(chan struct{}, 1),
+	if cfg.HTTP == nil {
+		cfg.HTTP = &http.Client{Timeout: remoteTimeout}
+	}
+	h := &Herder{
+		cfg: cfg, log: cfg.Logger, wake: make(chan struct{}, 1), moved: make(chan struct{}),
 		dirty: map[string]bool{}, keepers: map[string]*keeper{},
 	}
+	if cfg.Group.Client != nil {
+		h.member = rebalance.New(cfg.Group, h)
+	}
+	return h
 }
 
-// Run replays the topics, starts what they want and keeps it running until ctx
-// ends. Then it stops everything, says so in the status topic, and returns.
-// ready is called once, when the herder answers requests.
+// Run replays the topics, joins the group and runs what that assigns until ctx
+// ends. Then it stops everything, says so in the status topic, leaves the group
+// and returns. ready is called once, when the worker has its place. An error is
+// one that starting again would meet again.
 func (h *Herder) Run(ctx context.Context, ready func()) error {
 	if err := h.open(ctx); err != nil {
 		return err
 	}
 	defer h.closeStores()
-	if err := h.sweep(ctx); err != nil {
-		return err
-	}
-	for _, name := range h.configs.Snapshot().Connectors() {
-		h.touch(name)
-	}
-	ready()
+	// Keepers stop before the group is left, so that others start what ran here
+	// when it has stopped here.
+	kctx, stop := context.WithCancel(ctx)
+	defer stop()
+	h.sitDown(kctx)
+	mctx, leave := context.WithCancel(context.WithoutCancel(ctx))
+	defer leave()
+	left := make(chan struct{})
+	var err error
+	go func() {
+		defer close(left)
+		if h.member == nil {
+			h.Take(rebalance.View{Leader: true})
+			<-mctx.Done()
+			return
+		}
+		err = h.member.Run(mctx)
+	}()
+	var tending sync.WaitGroup
+	tending.Go(func() { h.tend(kctx) })
+	h.serve(kctx, stop, left, ready)
+	tending.Wait()
+	leave()
+	<-left
+	h.late.Wait()
+	return err
+}
+
+// serve wakes keepers until ctx ends or the group is left, and waits for them.
+func (h *Herder) serve(ctx context.Context, stop func(), left <-chan struct{}, ready func()) {
 	var keepers sync.WaitGroup
 	defer keepers.Wait() // they stop when ctx ends, and still need the stores for it
-	for {
+	defer stop()
+	for waiting := true; ; {
+		s, moved := h.here()
+		if waiting && s.joined {
+			waiting = false
+			ready()
+		}
+		if !waiting {
+			moved = nil
+		}
 		select {
 		case <-ctx.Done():
 			h.log.Info("connectors stopping")
-			return nil
+			return
+		case <-left:
+			return
+		case <-moved:
 		case <-h.wake:
 		}
 		for _, k := range h.awaken() {
@@ -148,24 +216,38 @@ func (h *Herder) closeStores() {
 // called ready.
 func (h *Herder) Offsets() *store.Offsets { return h.offsets }
 
-// sweep removes the statuses of connectors and tasks that no longer exist:
-// their deletion may have been cut short.
-func (h *Herder) sweep(ctx context.Context) error {
+// sweep removes the statuses of connectors that no longer exist: their deletion
+// may have been cut short.
+func (h *Herder) sweep(ctx context.Context) {
+	names := h.statuses.Connectors() // before the snapshot, which then knows them all
 	snap := h.configs.Snapshot()
-	for _, name := range h.statuses.Connectors() {
-		if _, ok := snap.Connector(name); !ok {
-			if err := h.statuses.DeleteConnector(ctx, name); err != nil {
-				return err
-			}
+	for _, name := range names {
+		if _, ok := snap.Connector(name); ok || h.keeper(name) != nil {
+			continue
+		}
+		if err := h.statuses.DeleteConnector(ctx, name); err != nil && ctx.Err() == nil {
+			h.log.Error("statuses of a deleted connector remain", "connector", name, "err", err)
 		}
 	}
-	return nil
 }
 
 // onEvent runs on the config store's goroutine and only leaves word.
 func (h *Herder) onEvent(e store.Event) {
-	if e.Kind == store.EventLogger {
-		return // a level for all loggers of a cluster is a worker's business
+	switch e.Kind {
+	case store.EventLogger:
+		if h.cfg.SetLevel != nil {
+			h.cfg.SetLevel(e.Logger, e.Level)
+		}
+		return
+	case store.EventSession:
+		h.stir() // the leader waits for the time to replace it
+		return
+	}
+	if e.Structure && h.member != nil {
+		// Rounds that began before this are too old; Take asks for another.
+		if s, _ := h.here(); s.joined {
+			h.member.Rejoin()
+		}
 	}
 	h.touch(e.Connector)
 	if e.Kind == store.EventRestart {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/millrace/millrace/broker/brokertest"
 	"github.com/millrace/millrace/connect/connector"
+	"github.com/millrace/millrace/connect/rebalance"
 	"github.com/millrace/millrace/connect/store"
 	"github.com/millrace/millrace/connect/worker"
 	"github.com/millrace/millrace/plugins/configdef"
@@ -24,6 +25,7 @@ type fakeWorker struct {
 	starts  map[string]int // of connectors by name and tasks by id
 	running map[string]bool
 	changed chan struct{}
+	fenced  []string
 	hang    chan struct{} // tasks of connector "hung" stop only when it is closed
 }
 
@@ -108,6 +110,13 @@ func (w *fakeWorker) Validate(_ context.Context, cfg connector.Config) (worker.I
 	return infos, nil
 }
 
+func (w *fakeWorker) FenceProducers(_ context.Context, name string, _ connector.Config, tasks int) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.fenced = append(w.fenced, fmt.Sprintf("%s: %d", name, tasks))
+	return nil
+}
+
 func (w *fakeWorker) Kind(connector.Config) connector.Kind { return connector.Source }
 
 func (w *fakeWorker) SinkOffsets(context.Context, string, connector.Config) ([]connector.OffsetEntry, error) {
@@ -127,7 +136,19 @@ func startHerder(t *testing.T, c *brokertest.Cluster, w Worker) (h *Herder, stop
 	sc := func(topic string, partitions int32) store.Config {
 		return store.Config{Topic: topic, Partitions: partitions, ReplicationFactor: -1, ClientID: topic, ClientOpts: []kgo.Opt{kgo.SeedBrokers(c.Addr())}}
 	}
-	h = New(Config{WorkerID: "127.0.0.1:8083", Worker: w, Configs: sc("configs", 1), Offsets: sc("offsets", 1), Statuses: sc("status", 1)})
+	client, err := kgo.NewClient(kgo.SeedBrokers(c.Addr()), kgo.ClientID("worker"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	h = New(Config{
+		WorkerID: "127.0.0.1:8083", Worker: w, Configs: sc("configs", 1), Offsets: sc("offsets", 1), Statuses: sc("status", 1),
+		Group: rebalance.Config{
+			Client: client, Group: "workers", URL: "http://127.0.0.1:8083/", Storage: "these topics", Protocols: rebalance.Offered("sessioned"),
+			Session: 6 * time.Second, Heartbeat: 100 * time.Millisecond, Rebalance: 10 * time.Second, MaxDelay: time.Minute,
+			SyncTimeout: 3 * time.Second, UnsyncBackoff: time.Second,
+		},
+		Signing: Signing{KeyAlgorithm: "HmacSHA256", Algorithm: "HmacSHA256", Verify: []string{"HmacSHA256"}},
+	})
 	ctx, cancel := context.WithCancel(context.Background())
 	ready, done := make(chan struct{}), make(chan error, 1)
 	go func() { done <- h.Run(ctx, func() { close(ready) }) }()
@@ -143,6 +164,7 @@ func startHerder(t *testing.T, c *brokertest.Cluster, w Worker) (h *Herder, stop
 			if err := <-done; err != nil {
 				t.Errorf("herder: %v", err)
 			}
+			client.Close()
 		})
 	}
 	t.Cleanup(stop)

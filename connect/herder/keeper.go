@@ -4,12 +4,14 @@ import (
 	"context"
 	"log/slog"
 	"maps"
+	"math"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/millrace/millrace/connect/connector"
+	"github.com/millrace/millrace/connect/rebalance"
 	"github.com/millrace/millrace/connect/store"
 )
 
@@ -26,8 +28,10 @@ type keeper struct {
 
 	mu       sync.Mutex // guards below
 	restart  *connector.RestartRequest
-	restarts map[int]bool // tasks to restart whatever their state
-	waiting  []chan error // told when the requests above are carried out
+	restarts map[int]bool  // tasks to restart whatever their state
+	waiting  []chan error  // told when the requests above are carried out
+	reached  int           // version of the seat that everything here agrees with
+	moved    chan struct{} // closed and replaced whenever the keeper has mended what it found
 }
 
 // instance is a running connector object or task: what it was started with,
@@ -36,6 +40,7 @@ type instance struct {
 	settings connector.Config
 	config   connector.Config
 	pause    *connector.Switch // tasks only
+	ctx      context.Context
 	stop     context.CancelFunc
 	done     chan struct{}
 }
@@ -45,10 +50,14 @@ func (i *instance) halt() {
 	<-i.done
 }
 
+// ended reports whether the instance was told to stop, as all are when the
+// membership is lost.
+func (i *instance) ended() bool { return i.ctx.Err() != nil }
+
 func newKeeper(h *Herder, name string) *keeper {
 	return &keeper{
 		h: h, name: name, log: h.log.With("connector", name),
-		wake: make(chan struct{}, 1), tasks: map[int]*instance{}, restarts: map[int]bool{},
+		wake: make(chan struct{}, 1), tasks: map[int]*instance{}, restarts: map[int]bool{}, moved: make(chan struct{}),
 	}
 }
 
@@ -93,16 +102,19 @@ func (k *keeper) requestConnector() <-chan error {
 
 // run keeps the connector until it is deleted or ctx ends.
 func (k *keeper) run(ctx context.Context) {
+	defer k.reach(math.MaxInt)
 	for {
+		s, _ := k.h.here()
 		snap := k.h.configs.Snapshot()
 		cfg, wanted := snap.Connector(k.name)
 		if !wanted {
-			k.remove(ctx)
+			k.remove(ctx, s)
 			return
 		}
 		k.carryOutRequests(ctx)
-		k.reconcile(ctx, snap, cfg)
+		k.reconcile(ctx, s, snap, cfg)
 		k.busy.Store(k.conn != nil || len(k.tasks) > 0)
+		k.reach(s.version)
 		select {
 		case <-ctx.Done():
 			k.haltAll()
@@ -115,11 +127,43 @@ func (k *keeper) run(ctx context.Context) {
 
 var errStopping = connector.Errorf(connector.Unavailable, "the worker is stopping")
 
-// remove stops the connector and takes its statuses away.
-func (k *keeper) remove(ctx context.Context) {
+// reach notes that what runs agrees with a version of the seat.
+func (k *keeper) reach(version int) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.reached = version
+	close(k.moved)
+	k.moved = make(chan struct{})
+}
+
+// await waits until what runs agrees with a version of the seat, or a later
+// one.
+func (k *keeper) await(ctx context.Context, version int) error {
+	for {
+		k.mu.Lock()
+		reached, moved := k.reached, k.moved
+		k.mu.Unlock()
+		if reached >= version {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-moved:
+		}
+	}
+}
+
+// remove stops the connector and takes its statuses away. All workers that ran
+// a part of it do so, each after its part has stopped, and the leader.
+func (k *keeper) remove(ctx context.Context, s seat) {
+	ran := k.conn != nil || len(k.tasks) > 0
 	k.haltAll()
 	k.answer(connector.NotFoundError(k.name))
-	if err := k.h.statuses.DeleteConnector(ctx, k.name); err != nil {
+	if !ran && !s.Leader {
+		return
+	}
+	if err := k.h.statuses.DeleteConnector(ctx, k.name); err != nil && ctx.Err() == nil {
 		k.log.Error("statuses of a deleted connector remain", "err", err)
 	}
 	k.log.Info("connector removed")
@@ -188,18 +232,25 @@ func (k *keeper) taskID(n int) connector.TaskID {
 	return connector.TaskID{Connector: k.name, Task: n}
 }
 
-// reconcile starts and stops what differs from what is wanted.
-func (k *keeper) reconcile(ctx context.Context, snap store.Snapshot, cfg connector.Config) {
+// reconcile starts and stops what differs from what is wanted here.
+func (k *keeper) reconcile(ctx context.Context, s seat, snap store.Snapshot, cfg connector.Config) {
 	target := snap.Target(k.name)
-	if k.conn != nil && (target != connector.TargetStarted || !k.conn.config.Equal(cfg)) {
+	mine := s.has(rebalance.ObjectOf(k.name))
+	if k.conn != nil && (!mine || k.conn.ended() || target != connector.TargetStarted || !k.conn.config.Equal(cfg)) {
 		k.conn.halt()
 		k.conn = nil
 	}
-	k.reconcileTasks(ctx, snap, target)
+	k.reconcileTasks(ctx, s, snap, target)
+	if s.Leader {
+		k.sweep(ctx)
+	}
+	if !mine {
+		return
+	}
 	switch target {
 	case connector.TargetStarted:
 		if k.conn == nil {
-			k.conn = k.startConnector(ctx, cfg)
+			k.conn = k.startConnector(s.ctx, cfg)
 		}
 	case connector.TargetPaused:
 		k.say(ctx, connector.Paused)
@@ -215,26 +266,47 @@ func (k *keeper) say(ctx context.Context, state connector.State) {
 	}
 }
 
-func (k *keeper) reconcileTasks(ctx context.Context, snap store.Snapshot, target connector.TargetState) {
+// sweep removes the statuses of tasks that no longer exist.
+func (k *keeper) sweep(ctx context.Context) {
+	known := k.h.statuses.Tasks(k.name) // before the snapshot, which then knows them all
+	tasks := len(k.h.configs.Snapshot().Tasks(k.name))
+	for _, id := range known {
+		if id.Task >= tasks {
+			k.forget(ctx, id)
+		}
+	}
+}
+
+func (k *keeper) forget(ctx context.Context, id connector.TaskID) {
+	if err := k.h.statuses.DeleteTask(ctx, id); err != nil && ctx.Err() == nil {
+		k.log.Error("status of a former task remains", "task", id.Task, "err", err)
+	}
+}
+
+func (k *keeper) reconcileTasks(ctx context.Context, s seat, snap store.Snapshot, target connector.TargetState) {
 	want := snap.Tasks(k.name)
 	settings := k.h.cfg.Worker.Settings(snap.Applied(k.name))
+	over := map[int]*instance{}
 	for n, i := range k.tasks {
-		if n < len(want) && i.config.Equal(want[n]) && i.settings.Equal(settings) {
+		if n < len(want) && s.has(k.taskID(n)) && !i.ended() && i.config.Equal(want[n]) && i.settings.Equal(settings) {
 			continue
 		}
-		i.halt()
-		delete(k.tasks, n)
+		over[n] = i
+		i.stop()
 	}
-	for _, id := range k.h.statuses.Tasks(k.name) {
-		if id.Task >= len(want) {
-			if err := k.h.statuses.DeleteTask(ctx, id); err != nil {
-				k.log.Error("status of a former task remains", "task", id.Task, "err", err)
-			}
+	for n, i := range over {
+		<-i.done
+		delete(k.tasks, n)
+		if n >= len(want) {
+			k.forget(ctx, k.taskID(n))
 		}
 	}
 	for n, cfg := range want {
+		if !s.has(k.taskID(n)) {
+			continue
+		}
 		if k.tasks[n] == nil {
-			k.tasks[n] = k.startTask(ctx, n, settings, cfg, target == connector.TargetPaused)
+			k.tasks[n] = k.startTask(s.ctx, n, settings, cfg, target == connector.TargetPaused)
 		}
 		k.tasks[n].pause.Set(target == connector.TargetPaused)
 	}
@@ -242,7 +314,7 @@ func (k *keeper) reconcileTasks(ctx context.Context, snap store.Snapshot, target
 
 func (k *keeper) startConnector(ctx context.Context, cfg connector.Config) *instance {
 	ctx, stop := context.WithCancel(ctx)
-	i := &instance{config: cfg, stop: stop, done: make(chan struct{})}
+	i := &instance{config: cfg, ctx: ctx, stop: stop, done: make(chan struct{})}
 	go func() {
 		defer close(i.done)
 		plan := func(ctx context.Context, tasks []connector.Config) error { return k.h.publish(ctx, k.name, cfg, tasks) }
@@ -253,7 +325,7 @@ func (k *keeper) startConnector(ctx context.Context, cfg connector.Config) *inst
 
 func (k *keeper) startTask(ctx context.Context, n int, settings, cfg connector.Config, paused bool) *instance {
 	ctx, stop := context.WithCancel(ctx)
-	i := &instance{settings: settings, config: cfg, stop: stop, done: make(chan struct{}), pause: &connector.Switch{}}
+	i := &instance{settings: settings, config: cfg, ctx: ctx, stop: stop, done: make(chan struct{}), pause: &connector.Switch{}}
 	i.pause.Set(paused)
 	id := k.taskID(n)
 	go func() {
@@ -291,15 +363,26 @@ func (k *keeper) reportTask(ctx context.Context, id connector.TaskID) Report {
 }
 
 // write stores a status. Last words, of failure and of stopping, come when ctx
-// has often ended, and must not overwrite those of a later owner.
+// has often ended, and must not overwrite those of a later owner. One whose
+// membership is lost says nothing.
 func (k *keeper) write(ctx context.Context, state connector.State, trace string,
 	put func(context.Context, connector.Status, bool) error,
 ) {
-	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), lastWords)
+	task := ctx
+	ctx, stop := context.WithTimeout(context.WithoutCancel(task), lastWords)
 	defer stop()
+	defer context.AfterFunc(task, func() {
+		if connector.Fenced(task) {
+			stop()
+		}
+	})()
+	if connector.Fenced(task) {
+		return
+	}
+	s, _ := k.h.here()
 	last := state == connector.Failed || state == connector.Unassigned
-	st := connector.Status{State: state, Trace: trace, WorkerID: k.h.cfg.WorkerID}
-	if err := put(ctx, st, last); err != nil {
+	st := connector.Status{State: state, Trace: trace, WorkerID: k.h.cfg.WorkerID, Generation: int64(s.Generation)}
+	if err := put(ctx, st, last); err != nil && !connector.Fenced(task) {
 		k.log.Error("status not stored", "state", state, "err", err)
 	}
 }

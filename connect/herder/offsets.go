@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"time"
 
 	"github.com/millrace/millrace/connect/connector"
 	"github.com/millrace/millrace/connect/store"
@@ -72,6 +73,9 @@ func (h *Herder) ResetOffsets(ctx context.Context, name string) (connector.Messa
 func (h *Herder) changeOffsets(ctx context.Context, name, done string,
 	entries func(connector.Config) ([]connector.OffsetEntry, error), sink func(connector.Config) error,
 ) (connector.Message, error) {
+	if err := h.leading(ctx); err != nil {
+		return connector.Message{}, err
+	}
 	h.writing.Lock()
 	defer h.writing.Unlock()
 	cfg, err := h.stopped(ctx, name)
@@ -112,12 +116,42 @@ func (h *Herder) stopped(ctx context.Context, name string) (connector.Config, er
 	if !ok {
 		return nil, connector.NotFoundError(name)
 	}
-	k := h.keeper(name)
-	if snap.Target(name) != connector.TargetStopped || len(snap.Tasks(name)) > 0 || k != nil && k.busy.Load() {
+	if snap.Target(name) != connector.TargetStopped || len(snap.Tasks(name)) > 0 {
 		return nil, connector.Errorf(connector.BadRequest, "Connectors must be in the STOPPED state before their offsets can be modified. "+
 			"This can be done for the specified connector by issuing a 'PUT' request to the '/connectors/%s/stop' endpoint", name)
 	}
-	return cfg, nil
+	return cfg, h.quiet(ctx, name)
+}
+
+// quietTimeout is how long a change of offsets waits for tasks that are just
+// stopping.
+const quietTimeout = 15 * time.Second
+
+// quiet waits until nothing of a connector runs on any worker.
+func (h *Herder) quiet(ctx context.Context, name string) error {
+	timer := time.NewTimer(quietTimeout)
+	defer timer.Stop()
+	for {
+		s, moved := h.here()
+		var halted <-chan struct{}
+		k := h.keeper(name)
+		if k != nil {
+			k.mu.Lock()
+			halted = k.moved
+			k.mu.Unlock()
+		}
+		if s.joined && !s.runs(name) && h.configs.Snapshot().Structure <= s.Offset && (k == nil || !k.busy.Load()) {
+			return nil
+		}
+		select {
+		case <-moved:
+		case <-halted:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-timer.C:
+			return connector.Errorf(connector.Conflict, "the tasks of connector %s haven't stopped completely yet; try again in a while", name)
+		}
+	}
 }
 
 func (h *Herder) putSourceOffsets(ctx context.Context, name string, entries []connector.OffsetEntry) error {

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/millrace/millrace/connect/connector"
+	"github.com/millrace/millrace/connect/rebalance"
 	"github.com/millrace/millrace/connect/store"
 	"github.com/millrace/millrace/connect/worker"
 )
@@ -18,6 +19,9 @@ func (h *Herder) Connectors(context.Context) ([]string, error) {
 // Create adds a connector. It answers before the connector has started: its
 // status tells how that went. An empty initial state is Started.
 func (h *Herder) Create(ctx context.Context, name string, cfg connector.Config, initial connector.TargetState) (connector.Info, error) {
+	if err := h.leading(ctx); err != nil {
+		return connector.Info{}, err
+	}
 	if err := h.check(ctx, name, cfg); err != nil {
 		return connector.Info{}, err
 	}
@@ -34,6 +38,9 @@ func (h *Herder) Create(ctx context.Context, name string, cfg connector.Config, 
 
 // Put creates a connector or replaces its config, and says which.
 func (h *Herder) Put(ctx context.Context, name string, cfg connector.Config) (info connector.Info, created bool, err error) {
+	if err := h.leading(ctx); err != nil {
+		return connector.Info{}, false, err
+	}
 	if err := h.check(ctx, name, cfg); err != nil {
 		return connector.Info{}, false, err
 	}
@@ -49,6 +56,9 @@ func (h *Herder) Put(ctx context.Context, name string, cfg connector.Config) (in
 
 // Patch sets and removes single keys of a connector's config (KIP-477).
 func (h *Herder) Patch(ctx context.Context, name string, set connector.Config, remove []string) (connector.Info, error) {
+	if err := h.leading(ctx); err != nil {
+		return connector.Info{}, err
+	}
 	old, ok := h.configs.Snapshot().Connector(name)
 	if !ok {
 		return connector.Info{}, connector.NotFoundError(name)
@@ -102,6 +112,9 @@ func (h *Herder) Validate(ctx context.Context, name string, cfg connector.Config
 // Delete removes a connector. Its source offsets and consumer group stay, so
 // that one made anew under the name goes on where it was.
 func (h *Herder) Delete(ctx context.Context, name string) error {
+	if err := h.leading(ctx); err != nil {
+		return err
+	}
 	h.writing.Lock()
 	defer h.writing.Unlock()
 	if _, ok := h.configs.Snapshot().Connector(name); !ok {
@@ -110,8 +123,14 @@ func (h *Herder) Delete(ctx context.Context, name string) error {
 	return h.configs.DeleteConnector(ctx, name)
 }
 
-// SetTarget pauses, resumes or stops a connector.
+// SetTarget pauses, resumes or stops a connector. Stopping is the leader's,
+// because it takes the tasks away; the others any worker stores.
 func (h *Herder) SetTarget(ctx context.Context, name string, state connector.TargetState) error {
+	if state == connector.TargetStopped {
+		if err := h.leading(ctx); err != nil {
+			return err
+		}
+	}
 	h.writing.Lock()
 	defer h.writing.Unlock()
 	if _, ok := h.configs.Snapshot().Connector(name); !ok {
@@ -124,22 +143,6 @@ func (h *Herder) SetTarget(ctx context.Context, name string, state connector.Tar
 		return h.configs.PutTasks(ctx, name, nil)
 	}
 	return nil
-}
-
-// publish stores the task configs that a connector asked for, made from the
-// connector config cfg, unless they stand already.
-func (h *Herder) publish(ctx context.Context, name string, cfg connector.Config, tasks []connector.Config) error {
-	h.writing.Lock()
-	defer h.writing.Unlock()
-	snap := h.configs.Snapshot()
-	now, ok := snap.Connector(name)
-	if !ok || !now.Equal(cfg) || snap.Target(name) != connector.TargetStarted {
-		return nil // overtaken: the connector was changed, stopped or deleted meanwhile
-	}
-	if sameTasks(snap.Tasks(name), tasks) && snap.Applied(name).Equal(cfg) && !snap.Inconsistent(name) {
-		return nil
-	}
-	return h.configs.PutTasks(ctx, name, tasks)
 }
 
 func sameTasks(a, b []connector.Config) bool {
@@ -163,11 +166,17 @@ func (h *Herder) Restart(ctx context.Context, req connector.RestartRequest) (con
 		return connector.StateInfo{}, connector.Errorf(connector.NotFound, "Unknown connector: %s", req.Connector)
 	}
 	if !req.IncludeTasks && !req.OnlyFailed {
+		if err := h.owning(ctx, rebalance.ObjectOf(req.Connector)); err != nil {
+			return connector.StateInfo{}, err
+		}
 		k := h.keeper(req.Connector)
 		if k == nil {
 			return connector.StateInfo{}, connector.Errorf(connector.Conflict, "connector %s is only just starting; try again", req.Connector)
 		}
 		return connector.StateInfo{}, wait(ctx, k.requestConnector())
+	}
+	if err := h.leading(ctx); err != nil {
+		return connector.StateInfo{}, err
 	}
 	plan, err := h.Status(ctx, req.Connector)
 	if err != nil {
@@ -192,9 +201,15 @@ func (h *Herder) RestartTask(ctx context.Context, id connector.TaskID) error {
 	if _, ok := snap.Connector(id.Connector); !ok {
 		return connector.Errorf(connector.NotFound, "Unknown connector: %s", id.Connector)
 	}
-	k := h.keeper(id.Connector)
-	if id.Task >= len(snap.Tasks(id.Connector)) || k == nil {
+	if id.Task >= len(snap.Tasks(id.Connector)) {
 		return connector.Errorf(connector.NotFound, "Unknown task: %s", id)
+	}
+	if err := h.owning(ctx, id); err != nil {
+		return err
+	}
+	k := h.keeper(id.Connector)
+	if k == nil {
+		return connector.Errorf(connector.Conflict, "task %s is only just starting; try again", id)
 	}
 	return wait(ctx, k.requestTask(id.Task))
 }
@@ -318,3 +333,6 @@ func (h *Herder) ValidateFor(ctx context.Context, plugin string, cfg connector.C
 func (h *Herder) PutTopic(ctx context.Context, id connector.TaskID, topic string, sinceMillis int64) error {
 	return h.statuses.PutTopic(ctx, id, topic, sinceMillis)
 }
+
+// CatchUp waits until this worker has read all that is in the config topic.
+func (h *Herder) CatchUp(ctx context.Context) error { return h.configs.ReadToEnd(ctx) }

@@ -75,9 +75,14 @@ func (c *Configs) ReadToEnd(ctx context.Context) error { return c.topic.readToEn
 func (c *Configs) Snapshot() Snapshot {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	s := Snapshot{Offset: c.state.offset, connectors: make(map[string]entry, len(c.state.connectors))}
+	s := Snapshot{
+		Offset: c.state.offset, Structure: c.state.structure, Session: c.state.session,
+		connectors: make(map[string]entry, len(c.state.connectors)),
+	}
 	for name, cfg := range c.state.connectors {
 		e := entry{config: cfg, target: c.state.target(name), applied: c.state.applied[name], broken: c.state.broken[name]}
+		e.generation, e.unfenced = c.state.generation[name], c.state.unfenced[name]
+		e.fencing, e.fenced = c.state.fencing[name]
 		for n := range len(c.state.tasks[name]) {
 			e.tasks = append(e.tasks, c.state.tasks[name][n])
 		}
@@ -146,6 +151,36 @@ func (c *Configs) PutRestart(ctx context.Context, req connector.RestartRequest) 
 	return c.topic.writeAndRead(ctx, &kgo.Record{Key: []byte(prefixRestart + req.Connector), Value: value})
 }
 
+// PutSession stores the key by which workers sign requests to each other.
+func (c *Configs) PutSession(ctx context.Context, k SessionKey) error {
+	value, err := encode(struct {
+		Key       []byte `json:"key"`
+		Algorithm string `json:"algorithm"`
+		Created   int64  `json:"creation-timestamp"`
+	}{k.Key, k.Algorithm, k.Created.UnixMilli()})
+	if err != nil {
+		return err
+	}
+	return c.topic.writeAndRead(ctx, &kgo.Record{Key: []byte(keySession), Value: value})
+}
+
+// PutFencing notes that the producers of a connector's former tasks are fenced,
+// and that it has so many tasks now (KIP-618).
+func (c *Configs) PutFencing(ctx context.Context, name string, tasks int) error {
+	value := fmt.Appendf(nil, `{"task-count":%d}`, tasks)
+	return c.topic.writeAndRead(ctx, &kgo.Record{Key: []byte(prefixFencing + name), Value: value})
+}
+
+// PutLogger sets the level of a namespace of loggers on every worker of the
+// cluster (KIP-976).
+func (c *Configs) PutLogger(ctx context.Context, namespace, level string) error {
+	value, err := encode(map[string]string{"level": level})
+	if err != nil {
+		return err
+	}
+	return c.topic.writeAndRead(ctx, &kgo.Record{Key: []byte(prefixLogger + namespace), Value: value})
+}
+
 // targetRecord writes both forms of a target state: readers from before
 // Kafka 3.5 know no STOPPED and are told PAUSED.
 func targetRecord(name string, state connector.TargetState) *kgo.Record {
@@ -163,7 +198,13 @@ func targetRecord(name string, state connector.TargetState) *kgo.Record {
 type Snapshot struct {
 	// Offset is the offset after the last record read, -1 before any: the
 	// number that workers compare when they rebalance.
-	Offset     int64
+	Offset int64
+	// Structure is the offset after the last record that changed which
+	// connectors and tasks there are, -1 before any: work that was divided at
+	// an earlier offset must be divided again.
+	Structure int64
+	// Session is the key of internal requests, nil before the first.
+	Session    *SessionKey
 	connectors map[string]entry
 }
 
@@ -172,6 +213,10 @@ type entry struct {
 	target          connector.TargetState
 	tasks           []connector.Config
 	broken          bool
+	generation      int
+	fencing         int
+	fenced          bool
+	unfenced        bool
 }
 
 // Connectors returns all names, sorted.
@@ -210,6 +255,17 @@ func (s Snapshot) Applied(name string) connector.Config { return s.connectors[na
 // Inconsistent reports whether some of a connector's committed task records
 // are missing, as after compaction met an interrupted write.
 func (s Snapshot) Inconsistent(name string) bool { return s.connectors[name].broken }
+
+// Generation counts the sets of task configs that a connector has had, from 0.
+func (s Snapshot) Generation(name string) int { return s.connectors[name].generation }
+
+// Fencing returns how many tasks the last fencing record of a connector counts,
+// whether there is one, and whether a set of tasks was committed since
+// (KIP-618).
+func (s Snapshot) Fencing(name string) (count int, recorded, pending bool) {
+	e := s.connectors[name]
+	return e.fencing, e.fenced, e.unfenced
+}
 
 // encode writes compact JSON without escaping <, > and &: Kafka Connect does
 // not, and keys are compared as bytes.

@@ -1,11 +1,11 @@
 package store
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/millrace/millrace/connect/connector"
 )
@@ -31,6 +31,7 @@ type Event struct {
 	Restart   connector.RestartRequest // EventRestart
 	Logger    string                   // EventLogger: namespace
 	Level     string                   // EventLogger: level
+	Structure bool                     // which connectors and tasks there are has changed
 }
 
 // EventKind says what happened.
@@ -44,6 +45,7 @@ const (
 	EventTarget  EventKind = "target"  // the target state of a known connector changed
 	EventRestart EventKind = "restart"
 	EventLogger  EventKind = "logger"
+	EventSession EventKind = "session" // the key of internal requests was replaced
 )
 
 // configState is what the config topic's records add up to: a pure state
@@ -58,7 +60,18 @@ type configState struct {
 	applied    map[string]connector.Config // connector config when its tasks were last committed
 	generation map[string]int              // of task configs; absent until tasks were seen
 	broken     map[string]bool             // committed with task records missing
-	sessionKey []byte                      // JSON as read
+	fencing    map[string]int              // tasks whose transactional ids may be alive
+	unfenced   map[string]bool             // committed since the last fencing record
+	session    *SessionKey                 // nil before any
+	structure  int64                       // after the last record that changed which connectors and tasks there are
+}
+
+// SessionKey is the key by which workers sign requests to each other
+// (KIP-507). It must not be changed.
+type SessionKey struct {
+	Key       []byte
+	Algorithm string // Java's name, HmacSHA256
+	Created   time.Time
 }
 
 func newConfigState() *configState {
@@ -72,6 +85,9 @@ func newConfigState() *configState {
 		applied:    map[string]connector.Config{},
 		generation: map[string]int{},
 		broken:     map[string]bool{},
+		fencing:    map[string]int{},
+		unfenced:   map[string]bool{},
+		structure:  -1,
 	}
 }
 
@@ -84,6 +100,11 @@ func (s *configState) apply(key string, value []byte, offset int64) ([]Event, er
 		return nil, fmt.Errorf("config record %q at offset %d: %w", key, offset, err)
 	}
 	s.offset = offset + 1
+	for _, e := range events {
+		if e.Structure {
+			s.structure = s.offset
+		}
+	}
 	return events, nil
 }
 
@@ -102,10 +123,9 @@ func (s *configState) dispatch(key string, value []byte) ([]Event, error) {
 	case strings.HasPrefix(key, prefixLogger):
 		return applyLogger(key[len(prefixLogger):], value)
 	case key == keySession:
-		s.sessionKey = bytes.Clone(value)
-		return nil, nil
+		return s.applySession(value)
 	case strings.HasPrefix(key, prefixFencing):
-		return nil, nil // bookkeeping of exactly-once sources, which count for the offset only
+		return nil, s.applyFencing(key[len(prefixFencing):], value)
 	}
 	return nil, errors.New("unknown kind of key")
 }
@@ -145,14 +165,15 @@ func (s *configState) applyConnector(name string, value []byte) ([]Event, error)
 		if !known {
 			return nil, nil
 		}
-		return []Event{{Kind: EventRemoved, Connector: name}}, nil
+		return []Event{{Kind: EventRemoved, Connector: name, Structure: true}}, nil
 	}
 	cfg, err := parseProperties(value)
 	if err != nil {
 		return nil, err
 	}
+	_, known := s.connectors[name]
 	s.connectors[name] = cfg
-	return []Event{{Kind: EventConfig, Connector: name}}, nil
+	return []Event{{Kind: EventConfig, Connector: name, Structure: !known}}, nil
 }
 
 func (s *configState) applyTarget(name string, value []byte) ([]Event, error) {
@@ -227,10 +248,12 @@ func (s *configState) applyCommit(name string, value []byte) ([]Event, error) {
 		}
 	}
 	s.counts[name] = *v.Tasks
+	s.unfenced[name] = true
+	before := len(s.tasks[name])
 	if len(set) < *v.Tasks {
 		s.broken[name] = true
 		delete(s.tasks, name)
-		return []Event{{Kind: EventTasks, Connector: name}}, nil
+		return []Event{{Kind: EventTasks, Connector: name, Structure: before != 0}}, nil
 	}
 	delete(s.broken, name)
 	s.tasks[name] = set
@@ -240,7 +263,49 @@ func (s *configState) applyCommit(name string, value []byte) ([]Event, error) {
 	} else if len(deferred) > 0 {
 		s.generation[name] = 0
 	}
-	return []Event{{Kind: EventTasks, Connector: name}}, nil
+	return []Event{{Kind: EventTasks, Connector: name, Structure: before != len(set)}}, nil
+}
+
+func (s *configState) applySession(value []byte) ([]Event, error) {
+	if value == nil {
+		s.session = nil
+		return nil, nil
+	}
+	var v struct {
+		Key       []byte `json:"key"` // base64
+		Algorithm string `json:"algorithm"`
+		Created   int64  `json:"creation-timestamp"`
+	}
+	if err := json.Unmarshal(value, &v); err != nil {
+		return nil, errors.New("not a session key") // the cause might quote it
+	}
+	if len(v.Key) == 0 || v.Algorithm == "" {
+		return nil, errors.New("not a session key")
+	}
+	s.session = &SessionKey{Key: v.Key, Algorithm: v.Algorithm, Created: time.UnixMilli(v.Created)}
+	return []Event{{Kind: EventSession}}, nil
+}
+
+// applyFencing notes that the producers of all tasks but so many are fenced
+// (KIP-618).
+func (s *configState) applyFencing(name string, value []byte) error {
+	if value == nil {
+		delete(s.fencing, name)
+		delete(s.unfenced, name)
+		return nil
+	}
+	var v struct {
+		Count *int `json:"task-count"`
+	}
+	if err := json.Unmarshal(value, &v); err != nil {
+		return err
+	}
+	if v.Count == nil || *v.Count < 0 {
+		return errors.New("no task count")
+	}
+	s.fencing[name] = *v.Count
+	delete(s.unfenced, name)
+	return nil
 }
 
 func applyRestart(name string, value []byte) ([]Event, error) {

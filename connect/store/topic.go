@@ -255,14 +255,30 @@ func (t *topicLog) behind(ends map[int32]int64) bool {
 }
 
 // write produces the records in order and returns when all are acknowledged.
+// One that gives up because ctx has ended does not know whether they are
+// written.
 func (t *topicLog) write(ctx context.Context, recs ...*kgo.Record) error {
 	ctx, stop := context.WithTimeout(ctx, operationTimeout)
 	defer stop()
 	for _, r := range recs {
 		r.Topic = t.cfg.Topic
 	}
-	if err := t.client.ProduceSync(ctx, recs...).FirstErr(); err != nil {
-		return fmt.Errorf("write to topic %s: %w", t.cfg.Topic, err)
+	// The client gives up records that are on their way only when it knows what
+	// became of them. Whoever asked may not want to wait for that.
+	done := make(chan error, len(recs))
+	for _, r := range recs {
+		t.client.Produce(ctx, r, func(_ *kgo.Record, err error) { done <- err })
+	}
+	for range recs {
+		var err error
+		select {
+		case err = <-done:
+		case <-ctx.Done():
+			err = context.Cause(ctx)
+		}
+		if err != nil {
+			return fmt.Errorf("write to topic %s: %w", t.cfg.Topic, err)
+		}
 	}
 	return nil
 }

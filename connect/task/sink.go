@@ -135,7 +135,7 @@ type sinkLoop struct {
 
 // RunSink moves records from the log into the task's process until ctx ends or
 // the task fails. Before it returns it asks the task once more what may be
-// committed, and commits that.
+// committed, and commits that, unless ctx ends with connector.ErrFenced.
 func RunSink(ctx context.Context, cfg SinkConfig) error {
 	l := &sinkLoop{
 		SinkConfig: cfg,
@@ -150,7 +150,9 @@ func RunSink(ctx context.Context, cfg SinkConfig) error {
 		kgo.DisableAutoCommit(),
 		kgo.BlockRebalanceOnPoll(),
 		kgo.OnPartitionsAssigned(func(_ context.Context, _ *kgo.Client, m map[string][]int32) { l.onAssigned(cctx, m) }),
-		kgo.OnPartitionsRevoked(func(_ context.Context, _ *kgo.Client, m map[string][]int32) { l.onRevoked(cctx, m, false) }),
+		kgo.OnPartitionsRevoked(func(_ context.Context, _ *kgo.Client, m map[string][]int32) {
+			l.onRevoked(cctx, m, connector.Fenced(ctx))
+		}),
 		kgo.OnPartitionsLost(func(_ context.Context, _ *kgo.Client, m map[string][]int32) { l.onRevoked(cctx, m, true) }),
 	)...)
 	l.client = client

@@ -77,7 +77,9 @@ type sourceLoop struct {
 
 // RunSource moves records from the task's process into the log until ctx ends
 // or the task fails. When it returns, nothing is on its way any more, and the
-// offsets of everything acknowledged have been stored if that was possible.
+// offsets of everything acknowledged have been stored if that was possible. A
+// task whose ctx ends with connector.ErrFenced writes nothing more, and stores
+// no offsets: they would take its successor back.
 func RunSource(ctx context.Context, cfg SourceConfig) error {
 	l := &sourceLoop{SourceConfig: cfg, progress: newProgress(), known: map[string]bool{}}
 	pctx, fail := context.WithCancelCause(ctx)
@@ -85,7 +87,13 @@ func RunSource(ctx context.Context, cfg SourceConfig) error {
 	// What is on its way when the task is stopped still gets its time.
 	sctx, giveUp := context.WithCancel(context.WithoutCancel(ctx))
 	defer giveUp()
-	stopTimer := context.AfterFunc(pctx, func() { time.AfterFunc(cfg.DrainTimeout, giveUp) })
+	stopTimer := context.AfterFunc(pctx, func() {
+		if connector.Fenced(ctx) {
+			giveUp() // another worker may run the task already
+			return
+		}
+		time.AfterFunc(cfg.DrainTimeout, giveUp)
+	})
 	defer stopTimer()
 
 	var wg sync.WaitGroup
@@ -93,7 +101,7 @@ func RunSource(ctx context.Context, cfg SourceConfig) error {
 	defer stopCommits()
 	commits := make(chan error, 1)
 	wg.Go(func() {
-		err := l.commitLoop(cctx)
+		err := l.commitLoop(cctx, ctx)
 		if err != nil {
 			fail(err)
 		}
@@ -282,13 +290,20 @@ func (l *sourceLoop) logFailure(e *RecordError) {
 }
 
 // commitLoop stores offsets as the acknowledged prefix grows. When ctx ends it
-// stores the last ones and returns.
-func (l *sourceLoop) commitLoop(ctx context.Context) error {
+// stores the last ones and returns. task is the context of the task.
+func (l *sourceLoop) commitLoop(ctx, task context.Context) error {
 	for {
 		select {
 		case <-ctx.Done():
+			if connector.Fenced(task) {
+				return nil
+			}
 			return l.commit(context.WithoutCancel(ctx))
 		case <-l.progress.changed:
+		}
+		if connector.Fenced(task) {
+			<-ctx.Done()
+			return nil
 		}
 		if err := l.commit(ctx); err != nil {
 			return err

@@ -19,8 +19,16 @@ import (
 	"github.com/millrace/millrace/plugins/host"
 )
 
-// admin returns a client with the connector's own settings.
+// admin returns an admin client with the connector's own settings.
 func (w *Worker) admin(name string, cfg connector.Config) (*kadm.Client, error) {
+	client, err := w.adminClient(name, cfg)
+	if err != nil {
+		return nil, err
+	}
+	return kadm.NewClient(client), nil
+}
+
+func (w *Worker) adminClient(name string, cfg connector.Config) (*kgo.Client, error) {
 	props := under(w.cfg.Defaults, "admin.")
 	for k, v := range under(cfg, prefixAdmin) {
 		props[k] = v
@@ -30,11 +38,7 @@ func (w *Worker) admin(name string, cfg connector.Config) (*kadm.Client, error) 
 		return nil, problems[0]
 	}
 	opts := append([]kgo.Opt{kgo.ClientID("connector-adminclient-" + name)}, w.cfg.ClientOpts...)
-	client, err := kgo.NewClient(append(opts, s.opts...)...)
-	if err != nil {
-		return nil, err
-	}
-	return kadm.NewClient(client), nil
+	return kgo.NewClient(append(opts, s.opts...)...)
 }
 
 // SinkOffsets returns what a sink's group has committed, in order.

@@ -267,9 +267,15 @@ func (o sourceOffsets) PutOffsets(ctx context.Context, offsets map[string][]byte
 	return o.store.Put(ctx, o.name, offsets)
 }
 
-// closeProcess ends a task's process and decides what its life ended with.
+// closeProcess ends a task's process and decides what its life ended with. The
+// process of a task that is fenced is killed: it may be writing to the system
+// that it is connected to.
 func (t *taskRun) closeProcess(ctx context.Context, runErr error, closeTask func(context.Context) error) error {
-	cctx, stop := context.WithTimeoutCause(context.WithoutCancel(ctx), t.cfg.StopTimeout,
+	grace := t.cfg.StopTimeout
+	if connector.Fenced(ctx) {
+		grace = 0
+	}
+	cctx, stop := context.WithTimeoutCause(context.WithoutCancel(ctx), grace,
 		fmt.Errorf("it did not end within %s (task.shutdown.graceful.timeout.ms)", t.cfg.StopTimeout))
 	defer stop()
 	if err := closeTask(cctx); runErr == nil {

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/millrace/millrace/connect/connector"
 	"github.com/millrace/millrace/connect/task"
 	"github.com/millrace/millrace/plugins/data"
 	"github.com/millrace/millrace/plugins/host"
@@ -42,6 +43,10 @@ func (s *sinkProcess) call(ctx context.Context, limit time.Duration) (context.Co
 	ctx, stop := context.WithTimeoutCause(context.WithoutCancel(ctx), limit, fmt.Errorf("no answer within %s", limit))
 	ctx, cut := context.WithCancelCause(ctx)
 	unhook := context.AfterFunc(s.stopped, func() {
+		if connector.Fenced(s.stopped) {
+			cut(connector.ErrFenced)
+			return
+		}
 		timer := time.AfterFunc(s.grace, func() {
 			cut(fmt.Errorf("no answer within %s of being stopped (task.shutdown.graceful.timeout.ms)", s.grace))
 		})

@@ -14,6 +14,7 @@ import (
 	"github.com/go-chi/chi/v5/middleware"
 
 	"github.com/millrace/millrace/connect/connector"
+	"github.com/millrace/millrace/connect/signature"
 	"github.com/millrace/millrace/rest/reply"
 )
 
@@ -47,41 +48,51 @@ type Worker interface {
 	PluginConfig(ctx context.Context, plugin string) (any, error)
 	// Validate answers with Kafka Connect's ConfigInfos.
 	Validate(ctx context.Context, plugin string, cfg connector.Config) (any, error)
+	// StoreTasks and ServeFence are what workers ask of their leader. They
+	// check the signature.
+	StoreTasks(ctx context.Context, name string, tasks []connector.Config, r signature.Request) error
+	ServeFence(ctx context.Context, name string, r signature.Request) error
+	// CatchUp waits until the worker has read all that is in the config topic.
+	CatchUp(ctx context.Context) error
 }
 
 type api struct {
 	worker Worker
+	client *http.Client // reaches other workers
 	log    *slog.Logger
 }
 
 // Routes is the API's whole surface: the router serves it and tests hold the
 // documentation against it.
 func Routes(w Worker, log *slog.Logger) chi.Router {
-	a := &api{worker: w, log: log}
+	a := &api{worker: w, client: newForwardClient(), log: log}
 	r := chi.NewRouter()
 	r.Use(middleware.StripSlashes) // /connectors/ is /connectors
+	r.Use(a.media)
 	r.NotFound(a.handle(func(*http.Request) (any, error) { return nil, errNoRoute }))
 	r.MethodNotAllowed(a.handle(func(*http.Request) (any, error) { return nil, errNoMethod }))
 	r.Get("/", a.handle(a.server))
 	r.Get("/connectors", a.handle(a.list))
-	r.Post("/connectors", a.handle(a.create))
+	r.Post("/connectors", a.anywhere(a.create))
 	r.Get("/connectors/{connector}", a.handle(a.info))
-	r.Delete("/connectors/{connector}", a.handle(a.delete))
+	r.Delete("/connectors/{connector}", a.anywhere(a.delete))
 	r.Get("/connectors/{connector}/config", a.handle(a.config))
-	r.Put("/connectors/{connector}/config", a.handle(a.putConfig))
-	r.Patch("/connectors/{connector}/config", a.handle(a.patchConfig))
+	r.Put("/connectors/{connector}/config", a.anywhere(a.putConfig))
+	r.Patch("/connectors/{connector}/config", a.anywhere(a.patchConfig))
 	r.Get("/connectors/{connector}/status", a.handle(a.status))
 	r.Get("/connectors/{connector}/tasks", a.handle(a.tasks))
+	r.Post("/connectors/{connector}/tasks", a.handle(a.putTasks))
+	r.Put("/connectors/{connector}/fence", a.handle(a.fence))
 	r.Get("/connectors/{connector}/tasks/{task}/status", a.handle(a.taskStatus))
-	r.Post("/connectors/{connector}/tasks/{task}/restart", a.handle(a.restartTask))
-	r.Post("/connectors/{connector}/restart", a.handle(a.restart))
+	r.Post("/connectors/{connector}/tasks/{task}/restart", a.anywhere(a.restartTask))
+	r.Post("/connectors/{connector}/restart", a.anywhere(a.restart))
 	r.Put("/connectors/{connector}/pause", a.handle(a.target(connector.TargetPaused, http.StatusAccepted)))
 	r.Put("/connectors/{connector}/resume", a.handle(a.target(connector.TargetStarted, http.StatusAccepted)))
-	r.Put("/connectors/{connector}/stop", a.handle(a.target(connector.TargetStopped, http.StatusNoContent)))
+	r.Put("/connectors/{connector}/stop", a.anywhere(a.target(connector.TargetStopped, http.StatusNoContent)))
 	r.Get("/connectors/{connector}/topics", a.handle(a.topics))
 	r.Get("/connectors/{connector}/offsets", a.handle(a.offsets))
-	r.Patch("/connectors/{connector}/offsets", a.handle(a.alterOffsets))
-	r.Delete("/connectors/{connector}/offsets", a.handle(a.resetOffsets))
+	r.Patch("/connectors/{connector}/offsets", a.anywhere(a.alterOffsets))
+	r.Delete("/connectors/{connector}/offsets", a.anywhere(a.resetOffsets))
 	r.Get("/connector-plugins", a.handle(a.plugins))
 	r.Get("/connector-plugins/{plugin}/config", a.handle(a.pluginConfig))
 	r.Put("/connector-plugins/{plugin}/config/validate", a.handle(a.validate))
@@ -95,6 +106,8 @@ func (a *api) handle(h reply.Func) http.HandlerFunc {
 var (
 	errNoRoute  = errors.New("HTTP 404 Not Found")
 	errNoMethod = errors.New("HTTP 405 Method Not Allowed")
+	errAccept   = errors.New("HTTP 406 Not Acceptable")
+	errMedia    = errors.New("HTTP 415 Unsupported Media Type")
 )
 
 var statuses = map[connector.Fault]int{
@@ -117,6 +130,7 @@ func (a *api) errorReply(r *http.Request, err error) (int, any) {
 	status := http.StatusInternalServerError
 	var refusal *connector.Error
 	var body *reply.BodyError
+	var elsewhere *connector.Elsewhere
 	switch {
 	case errors.As(err, &refusal):
 		status = statuses[refusal.Fault]
@@ -126,6 +140,12 @@ func (a *api) errorReply(r *http.Request, err error) (int, any) {
 		status = http.StatusNotFound
 	case errors.Is(err, errNoMethod):
 		status = http.StatusMethodNotAllowed
+	case errors.Is(err, errAccept):
+		status = http.StatusNotAcceptable
+	case errors.Is(err, errMedia):
+		status = http.StatusUnsupportedMediaType
+	case errors.As(err, &elsewhere): // of an internal request, which is not sent on
+		status = http.StatusConflict
 	default:
 		a.log.Error("request failed", "method", r.Method, "path", r.URL.Path, "err", err)
 	}

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/millrace/millrace/connect/connector"
+	"github.com/millrace/millrace/connect/signature"
 )
 
 // fakeWorker answers with what it was asked, so that tests see what arrived.
@@ -22,6 +23,7 @@ type fakeWorker struct {
 	target  connector.TargetState
 	restart connector.RestartRequest
 	path    string
+	signed  signature.Request
 }
 
 func (w *fakeWorker) find(name string) error {
@@ -115,6 +117,16 @@ func (w *fakeWorker) Validate(_ context.Context, plugin string, cfg connector.Co
 	return map[string]int{"error_count": 1}, w.find(plugin)
 }
 
+func (w *fakeWorker) StoreTasks(_ context.Context, name string, tasks []connector.Config, r signature.Request) error {
+	w.created, w.signed = tasks[0], r
+	return w.find(name)
+}
+func (w *fakeWorker) ServeFence(_ context.Context, name string, r signature.Request) error {
+	w.signed = r
+	return w.find(name)
+}
+func (w *fakeWorker) CatchUp(context.Context) error { return nil }
+
 // call sends a request and returns the worker that was asked, and the answer.
 func call(t *testing.T, method, path, body string) (*fakeWorker, *http.Response, string) {
 	t.Helper()
@@ -201,7 +213,7 @@ func TestAnswers(t *testing.T) {
 
 func TestCreatedHasLocation(t *testing.T) {
 	_, resp, _ := call(t, "POST", "/connectors", `{"name":" a/b c ","config":{}}`)
-	if got, want := resp.Header.Get("Location"), "/connectors/a%2Fb%20c"; got != want {
+	if got, want := resp.Header.Get("Location"), "http://"+resp.Request.Host+"/connectors/a%2Fb%20c"; got != want {
 		t.Errorf("Location %q, want %q", got, want)
 	}
 }

@@ -49,7 +49,7 @@ func (a *api) create(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return created(info), nil
+	return created(r, info), nil
 }
 
 func initialState(s string) (connector.TargetState, error) {
@@ -82,10 +82,10 @@ func named(cfg connector.Config, name string) (connector.Config, error) {
 	return cfg, nil
 }
 
-func created(info connector.Info) reply.Response {
+func created(r *http.Request, info connector.Info) reply.Response {
 	return reply.Response{
 		Status:  http.StatusCreated,
-		Headers: map[string]string{"Location": "/connectors/" + url.PathEscape(info.Name)},
+		Headers: map[string]string{"Location": location(r, "/connectors/"+url.PathEscape(info.Name))},
 		Body:    info,
 	}
 }
@@ -137,7 +137,7 @@ func (a *api) putConfig(r *http.Request) (any, error) {
 		return nil, err
 	}
 	if isNew {
-		return created(info), nil
+		return created(r, info), nil
 	}
 	return info, nil
 }
