@@ -132,25 +132,24 @@ func (r *Registry) checkOne(c *candidate, e *entry, backward, forward bool) ([]s
 	}
 	var out []string
 	if forward {
-		out = append(out, explain(old, c.parsed, "old", "new")...)
+		out = append(out, explain(c.typ, old, c.parsed, false, "old", "new")...)
 	}
 	if backward {
-		out = append(out, explain(c.parsed, old, "new", "old")...)
+		out = append(out, explain(c.typ, c.parsed, old, false, "new", "old")...)
 	}
 	return out, nil
 }
 
 // explain says in the registry's form why reader cannot read what writer
 // writes.
-func explain(reader, writer parsed, readerName, writerName string) []string {
-	found, err := reader.differences(writer)
+func explain(typ string, reader, writer parsed, tolerant bool, readerName, writerName string) []string {
+	found, err := reader.differences(writer, tolerant)
 	if err != nil {
 		return []string{err.Error()}
 	}
 	out := make([]string, len(found))
 	for i, d := range found {
-		out[i] = fmt.Sprintf("{errorType:'%s', description:'%s', additionalInfo:'%s'}",
-			d.kind, fmt.Sprintf(d.format, d.path, readerName, writerName), d.info)
+		out[i] = languages[typ].message(d, readerName, writerName)
 	}
 	return out
 }

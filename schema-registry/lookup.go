@@ -47,7 +47,6 @@ func (r *Registry) lookup(name string, c *candidate, deleted bool) *entry {
 			return e
 		}
 	}
-	want := ""
 	for _, e := range slices.Backward(all) {
 		if e.Type != c.typ || given(e.Metadata) || given(e.RuleSet) || !sameReferences(c.refs, e.References) {
 			continue
@@ -56,10 +55,7 @@ func (r *Registry) lookup(name string, c *candidate, deleted bool) *entry {
 		if err != nil { // an old version that cannot be read is not this one
 			continue
 		}
-		if want == "" {
-			want = c.parsed.normalized()
-		}
-		if p.normalized() == want {
+		if p.identity() == c.same {
 			return e
 		}
 	}

@@ -6,6 +6,7 @@ import "cmp"
 type candidate struct {
 	typ    string
 	parsed parsed
+	same   string      // what a schema that it is looked up as has for identity
 	text   string      // to be stored
 	refs   []Reference // with versions filled in
 	hash   hash
@@ -32,12 +33,13 @@ func (r *Registry) read(name string, d Draft, normalize, strict bool) (*candidat
 		return nil, err
 	}
 	c := &candidate{typ: cmp.Or(d.Type, Avro), refs: refs}
-	if c.parsed, err = r.parse(lang, c.typ, d.Text, texts, strict); err != nil {
+	if c.parsed, err = r.parse(lang, c.typ, d.Text, texts, strictness{isNew: strict}); err != nil {
 		return nil, err
 	}
-	c.text = c.parsed.canonical()
+	c.text, c.same = c.parsed.canonical(), c.parsed.identity()
 	if normalize {
 		c.text = c.parsed.normalized()
+		c.same = c.text
 	}
 	c.hash = contentHash(c.text, refs)
 	return c, nil
@@ -58,15 +60,15 @@ func (r *Registry) parsedEntry(e *entry) (parsed, error) {
 	if err != nil {
 		return nil, err
 	}
-	return r.parse(lang, e.Type, e.Text, texts, false)
+	return r.parse(lang, e.Type, e.Text, texts, strictness{})
 }
 
-func (r *Registry) parse(lang language, typ, text string, refs []referenced, strict bool) (parsed, error) {
-	key := keyOf(typ, text, refs, strict)
+func (r *Registry) parse(lang language, typ, text string, refs []referenced, rules strictness) (parsed, error) {
+	key := keyOf(typ, text, refs, rules)
 	if p, ok := r.cache.get(key); ok {
 		return p, nil
 	}
-	p, err := lang.parse(text, refs, strict)
+	p, err := lang.parse(text, refs, rules)
 	if err != nil {
 		return nil, err
 	}

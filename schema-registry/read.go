@@ -248,8 +248,8 @@ func (r *Registry) Format(s *Schema, format string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if text, ok := p.formatted(format); ok {
-		return text, nil
+	if text, ok, err := p.formatted(format); ok || err != nil {
+		return text, err
 	}
 	r.log.Debug("unknown schema format", "format", format)
 	return s.Text, nil

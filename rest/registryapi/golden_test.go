@@ -58,7 +58,7 @@ func play(t *testing.T, url, script string) string {
 		}
 		path, body, _ := strings.Cut(rest, " ")
 		status, answer := call(t, method, url+path, body)
-		fmt.Fprintf(&out, "%s\n%d %s\n", line, status, answer)
+		fmt.Fprintf(&out, "%s\n%d %s\n", line, status, strings.ReplaceAll(answer, "\n", `\n`))
 	}
 	return out.String()
 }
