@@ -150,9 +150,6 @@ var rules = limitRules(map[Kind]rule{
 	"SUM_TYPE_NARROWED":                {refused, textFewer},
 	"NOT_TYPE_NARROWED":                {accepted, textSilent},
 	"NOT_TYPE_EXTENDED":                {refused, textDemands},
-
-	"RESERVED_PROPERTY_REMOVED":                 {refused, "the %[2]s schema no longer reserves the property '%[1]s', which the %[3]s schema does"},
-	"RESERVED_PROPERTY_CONFLICTS_WITH_PROPERTY": {refused, "the %[2]s schema has the property '%[1]s', which its metadata reserves; the %[3]s schema does not have it"},
 })
 
 // limitRules adds the rules of limits: to loosen one is accepted, to tighten

@@ -44,7 +44,4 @@ var rules = map[Kind]rule{
 	"ONEOF_FIELD_MOVED_TO_TOP_LEVEL": {true, textSilent},
 	"MULTIPLE_FIELDS_MOVED_TO_ONEOF": {false, "the oneof at path '%[1]s' in the %[2]s schema unites fields that could be set together in the %[3]s schema"},
 	"FIELD_MOVED_TO_EXISTING_ONEOF":  {false, "the oneof at path '%[1]s' in the %[2]s schema has a member that could be set beside it in the %[3]s schema"},
-
-	"RESERVED_FIELD_REMOVED":              {false, "the %[2]s schema no longer reserves the field '%[1]s', which the %[3]s schema does"},
-	"RESERVED_FIELD_CONFLICTS_WITH_FIELD": {false, "the %[2]s schema has the field '%[1]s', which its metadata reserves; the %[3]s schema does not have it"},
 }
