@@ -3,6 +3,7 @@ package registry
 import (
 	"container/list"
 	"crypto/sha256"
+	"fmt"
 	"sync"
 )
 
@@ -62,7 +63,7 @@ func (c *cache) put(k cacheKey, s parsed, bytes int) {
 
 // keyOf digests a schema's type, text and references. Each part is ended by
 // its length, so that no two lists look the same.
-func keyOf(typ, text string, refs []referenced, strict bool) cacheKey {
+func keyOf(typ, text string, refs []referenced, rules strictness) cacheKey {
 	h := sha256.New()
 	part := func(s string) {
 		var n [8]byte
@@ -74,12 +75,11 @@ func keyOf(typ, text string, refs []referenced, strict bool) cacheKey {
 	}
 	part(typ)
 	part(text)
-	if strict {
-		part("strict")
-	}
+	part(fmt.Sprint(rules))
 	for _, r := range refs {
 		part(r.name)
 		part(r.text)
+		part(r.origin)
 	}
 	return cacheKey(h.Sum(nil))
 }

@@ -78,11 +78,16 @@ func (r *Registry) Compatible(subject string, version int, d Draft, normalize bo
 	if strings.TrimSpace(d.Text) == "" {
 		return Verdict{}, errEmptySchema()
 	}
-	c, err := r.read(name, d, normalize || set.normalize, set.validate)
+	c, err := r.read(name, d, normalize || set.normalize, strictness{isNew: set.validate, fields: set.fields})
 	if err != nil {
 		return Verdict{}, err
 	}
-	messages, err := r.check(c, older, set.level)
+	if set.rules {
+		if err := checkRules(d.RuleSet); err != nil {
+			return Verdict{}, err
+		}
+	}
+	messages, err := r.check(c, older, set)
 	return Verdict{len(messages) == 0, messages}, err
 }
 
@@ -97,23 +102,22 @@ func pick(versions []*entry, version int) *entry {
 
 // check holds a candidate against versions, the newest last, and returns what
 // is wrong with the first that it does not get along with.
-func (r *Registry) check(c *candidate, older []*entry, level Level) ([]string, error) {
-	rule := levels[level]
+func (r *Registry) check(c *candidate, older []*entry, set settings) ([]string, error) {
+	rule := levels[set.level]
 	if !rule.backward && !rule.forward {
 		return nil, nil
 	}
 	r.counters.checks.Add(1)
 	for _, e := range slices.Backward(older) {
-		messages, err := r.checkOne(c, e, rule.backward, rule.forward)
-		if err != nil {
-			return nil, err
+		if set.group != "" && property(e.Metadata, set.group) != property(c.metadata, set.group) {
+			continue
 		}
-		if len(messages) > 0 {
+		if messages := r.checkOne(c, e, set); len(messages) > 0 {
 			r.counters.refusals.Add(1)
 			return append(messages,
 				fmt.Sprintf("{oldSchemaVersion: %d}", e.Version),
 				fmt.Sprintf("{oldSchema: '%s'}", shorten(e.Text)),
-				fmt.Sprintf("{validateFields: 'false', compatibility: '%s'}", level)), nil
+				fmt.Sprintf("{validateFields: '%t', compatibility: '%s'}", set.fields, set.level)), nil
 		}
 		if !rule.all {
 			break
@@ -122,35 +126,58 @@ func (r *Registry) check(c *candidate, older []*entry, level Level) ([]string, e
 	return nil, nil
 }
 
-func (r *Registry) checkOne(c *candidate, e *entry, backward, forward bool) ([]string, error) {
+func (r *Registry) checkOne(c *candidate, e *entry, set settings) []string {
 	if e.Type != c.typ {
-		return []string{errOtherLanguage.Error()}, nil
+		return []string{errOtherLanguage.Error()}
 	}
 	old, err := r.parsedEntry(e)
 	if err != nil {
-		return []string{fmt.Sprintf("version %d cannot be read: %s", e.Version, err)}, nil
+		return []string{fmt.Sprintf("version %d cannot be read: %s", e.Version, err)}
 	}
 	var out []string
-	if forward {
-		out = append(out, explain(old, c.parsed, "old", "new")...)
+	if levels[set.level].forward {
+		out = append(out, explain(c.typ, old, c.parsed, set.tolerant, "old", "new")...)
 	}
-	if backward {
-		out = append(out, explain(c.parsed, old, "new", "old")...)
+	if levels[set.level].backward {
+		out = append(out, explain(c.typ, c.parsed, old, set.tolerant, "new", "old")...)
 	}
-	return out, nil
+	if set.fields {
+		out = append(out, c.reserved(e)...)
+	}
+	return out
+}
+
+// reserved says which names that the metadata reserves, or reserved before,
+// are in the way.
+func (c *candidate) reserved(old *entry) []string {
+	var out []string
+	tell := func(kind, format, name string) {
+		out = append(out, languages[c.typ].message(difference{kind: kind, format: format, path: name}, "new", "old"))
+	}
+	names := reservedNames(c.metadata)
+	for _, name := range reservedNames(old.Metadata) {
+		if !slices.Contains(names, name) {
+			tell("RESERVED_FIELD_REMOVED", "the %[2]s schema no longer reserves the field '%[1]s', which the %[3]s schema does", name)
+		}
+	}
+	for _, name := range c.parsed.fields() {
+		if slices.Contains(names, name) {
+			tell("RESERVED_FIELD_CONFLICTS_WITH_FIELD", "the %[2]s schema has the field '%[1]s', which its metadata reserves; the %[3]s schema does not have it", name)
+		}
+	}
+	return out
 }
 
 // explain says in the registry's form why reader cannot read what writer
 // writes.
-func explain(reader, writer parsed, readerName, writerName string) []string {
-	found, err := reader.differences(writer)
+func explain(typ string, reader, writer parsed, tolerant bool, readerName, writerName string) []string {
+	found, err := reader.differences(writer, tolerant)
 	if err != nil {
 		return []string{err.Error()}
 	}
 	out := make([]string, len(found))
 	for i, d := range found {
-		out[i] = fmt.Sprintf("{errorType:'%s', description:'%s', additionalInfo:'%s'}",
-			d.kind, fmt.Sprintf(d.format, d.path, readerName, writerName), d.info)
+		out[i] = languages[typ].message(d, readerName, writerName)
 	}
 	return out
 }

@@ -1,22 +1,20 @@
 package registry
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"maps"
+	"slices"
 	"strings"
 
 	"github.com/millrace/millrace/schema-registry/store"
 )
 
-// SubjectConfig is what is set for a subject, for a context, or for all. What
-// is nil is not set.
+// SubjectConfig is what is set for a subject, for a context, or for all.
 type SubjectConfig struct {
-	Compatibility      *Level
-	Normalize          *bool // store texts normalised
-	ValidateNewSchemas *bool // hold new schemas to the rules for names and defaults
-	// Others are settings found on the topic that this registry has no use
-	// for.
+	store.Settings
+	// Others are settings found on the topic that this registry does not know.
 	Others map[string]json.RawMessage
 }
 
@@ -24,12 +22,24 @@ type SubjectConfig struct {
 // one that is null is unset.
 type ConfigChange map[string]json.RawMessage
 
-// settings are what holds for a subject.
+// settings are what holds for a subject. They can be compared: equal ones are
+// the same.
 type settings struct {
 	level     Level
 	normalize bool
-	validate  bool
+	validate  bool // hold new schemas to their language's rules
+	fields    bool // and to more; see strictness
+	rules     bool // refuse rules that no client could carry out
+	tolerant  bool // the policy LENIENT
+	group     string
 	mode      Mode
+	own       *store.Settings // of the nearest config, nil without any
+}
+
+// addsContract reports whether the config makes more of a schema than what it
+// is registered with.
+func (s settings) addsContract() bool {
+	return s.own != nil && (s.own.DefaultMetadata != nil || s.own.OverrideMetadata != nil || s.own.DefaultRuleSet != nil || s.own.OverrideRuleSet != nil)
 }
 
 // scopes are where to look for a subject's config or mode, nearest first.
@@ -43,37 +53,77 @@ func scopes(name string) []scope {
 	return append(out, scope{subject: globalContext})
 }
 
-// settings resolves what holds for a subject. A config that is set hides the
-// levels further out even if it has none itself, as in Confluent's registry.
+// settings resolves what holds for a subject.
 func (r *Registry) settings(name string) settings {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	out := settings{level: r.cfg.Compatibility, validate: true, mode: r.state.mode(name)}
-	var normalize, validate *bool
-	levelFound := false
+	return r.settingsIn(r.state, name)
+}
+
+// settingsIn resolves what holds for a subject. A config that is set hides the
+// levels further out even if it has none itself, as in Confluent's registry.
+func (r *Registry) settingsIn(s *state, name string) settings {
+	out := settings{level: r.cfg.Compatibility, mode: s.mode(name)}
+	var normalize, validate, fields, rules *bool
+	var policy, group *string
 	for _, at := range scopes(name) {
-		c := r.state.configs[at]
+		c := s.configs[at]
 		if c == nil {
 			continue
 		}
-		if !levelFound && c.Compatibility != nil {
-			if l, err := ParseLevel(*c.Compatibility); err == nil { // else from a registry that knows more levels
-				out.level = l
+		if out.own == nil {
+			out.own = &c.Settings
+			if c.Compatibility != nil {
+				if l, err := ParseLevel(*c.Compatibility); err == nil { // else from a registry that knows more levels
+					out.level = l
+				}
 			}
 		}
-		levelFound = true
-		if normalize == nil {
-			normalize = c.Normalize
-		}
-		if validate == nil {
-			validate = c.ValidateNewSchemas
+		normalize, validate = cmp.Or(normalize, c.Normalize), cmp.Or(validate, c.ValidateNewSchemas)
+		fields, rules = cmp.Or(fields, c.ValidateFields), cmp.Or(rules, c.ValidateRules)
+		policy, group = cmp.Or(policy, c.CompatibilityPolicy), cmp.Or(group, c.CompatibilityGroup)
+	}
+	out.normalize, out.validate = isSet(normalize, false), isSet(validate, true)
+	out.fields, out.rules = isSet(fields, false), isSet(rules, true)
+	out.tolerant = policy != nil && *policy == "LENIENT"
+	if group != nil {
+		out.group = *group
+	}
+	return out
+}
+
+func isSet(p *bool, otherwise bool) bool {
+	if p == nil {
+		return otherwise
+	}
+	return *p
+}
+
+// Alias returns the subject that a subject's config makes it another name of,
+// or the subject itself. An alias of an alias is not followed.
+func (r *Registry) Alias(subject string) string {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	name := canonical(subject)
+	if c := r.state.configs[scope{subject: name}]; c != nil && c.Alias != nil && *c.Alias != "" && !isContext(name) {
+		return qualifyIn(contextOf(name), *c.Alias)
+	}
+	return subject
+}
+
+// Aliases returns the subjects that are other names of subjects, sorted.
+func (r *Registry) Aliases() map[string][]string {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	out := map[string][]string{}
+	for at, c := range r.state.configs {
+		if c.Alias != nil && *c.Alias != "" && !at.global && !isContext(at.subject) {
+			to := qualifyIn(contextOf(at.subject), *c.Alias)
+			out[to] = append(out[to], at.subject)
 		}
 	}
-	if normalize != nil {
-		out.normalize = *normalize
-	}
-	if validate != nil {
-		out.validate = *validate
+	for _, names := range out {
+		slices.Sort(names)
 	}
 	return out
 }
@@ -112,7 +162,7 @@ func (r *Registry) Config(subject string, orGlobal bool) (SubjectConfig, error) 
 // withLevel fills in the level that holds where none is set.
 func (r *Registry) withLevel(c SubjectConfig) SubjectConfig {
 	if c.Compatibility == nil {
-		level := r.cfg.Compatibility
+		level := string(r.cfg.Compatibility)
 		c.Compatibility = &level
 	}
 	return c
@@ -122,7 +172,7 @@ func publicConfig(c *store.Config) SubjectConfig {
 	if c == nil {
 		return SubjectConfig{}
 	}
-	return SubjectConfig{Compatibility: (*Level)(c.Compatibility), Normalize: c.Normalize, ValidateNewSchemas: c.ValidateNewSchemas, Others: c.Others}
+	return SubjectConfig{c.Settings, c.Others}
 }
 
 // SetGlobalConfig changes what holds for all subjects without a config, and
@@ -172,54 +222,63 @@ func (r *Registry) setConfig(ctx context.Context, key store.Key, at scope, ch Co
 	return out, err
 }
 
-// harmless are values of settings not supported here that ask for what is so
-// anyway.
-var harmless = map[string]string{
-	"validateFields": "false", "validateRules": "true", "compatibilityPolicy": `"STRICT"`,
-}
-
-// unsupported are the settings of Confluent's registry that this one refuses
-// rather than ignores.
-var unsupported = []string{
-	"alias", "aliasForDeks", "validateFields", "validateRules", "compatibilityPolicy", "compatibilityGroup",
-	"defaultMetadata", "overrideMetadata", "defaultRuleSet", "overrideRuleSet",
-}
-
+// apply changes a config as asked. Members that are not known are ignored, as
+// everywhere in the API.
 func (ch ConfigChange) apply(c *store.Config) error {
-	if raw, ok := ch["compatibility"]; ok {
-		var text *string
-		if err := json.Unmarshal(raw, &text); err != nil {
-			return errorf(InvalidLevel, "Invalid compatibility level: %s is not a string", raw)
+	into := map[string]func(json.RawMessage) error{
+		"alias": setting(&c.Alias), "aliasForDeks": setting(&c.AliasForDeks), "normalize": setting(&c.Normalize), "validateFields": setting(&c.ValidateFields),
+		"validateNewSchemas": setting(&c.ValidateNewSchemas), "validateRules": setting(&c.ValidateRules), "compatibility": setting(&c.Compatibility),
+		"compatibilityPolicy": setting(&c.CompatibilityPolicy), "compatibilityGroup": setting(&c.CompatibilityGroup),
+		"defaultMetadata": setting(&c.DefaultMetadata), "overrideMetadata": setting(&c.OverrideMetadata),
+		"defaultRuleSet": setting(&c.DefaultRuleSet), "overrideRuleSet": setting(&c.OverrideRuleSet),
+	}
+	for _, key := range slices.Sorted(maps.Keys(ch)) {
+		set, known := into[key]
+		if !known {
+			continue
 		}
-		c.Compatibility = nil
-		if text != nil {
-			level, err := ParseLevel(*text)
-			if err != nil {
-				return err
+		if err := set(ch[key]); err != nil {
+			kind := InvalidRuleSet
+			if key == "compatibility" {
+				kind = InvalidLevel
 			}
-			c.Compatibility = (*string)(&level)
+			return errorf(kind, "Invalid config: %s cannot be %s", key, ch[key])
 		}
 	}
-	for key, into := range map[string]**bool{"normalize": &c.Normalize, "validateNewSchemas": &c.ValidateNewSchemas} {
-		if raw, ok := ch[key]; ok {
-			*into = nil
-			if err := json.Unmarshal(raw, into); err != nil {
-				return errorf(InvalidRuleSet, "Invalid config: %s is true or false, not %s", key, raw)
-			}
+	if c.Compatibility != nil {
+		level, err := ParseLevel(*c.Compatibility)
+		if err != nil {
+			return err
 		}
+		c.Compatibility = (*string)(&level)
 	}
-	for _, key := range unsupported {
-		raw, ok := ch[key]
-		switch {
-		case !ok:
-		case string(raw) == "null":
-			delete(c.Others, key)
-		case !strings.EqualFold(string(raw), harmless[key]):
-			return errorf(InvalidRuleSet, "Invalid config: %s is not supported by this registry; leave it out", key)
+	if p := c.CompatibilityPolicy; p != nil {
+		upper := strings.ToUpper(*p)
+		if !slices.Contains(policies, upper) {
+			return errorf(InvalidLevel, "Invalid compatibility policy. Valid values are %s", strings.Join(policies, ", "))
 		}
+		c.CompatibilityPolicy = &upper
 	}
-	return nil
+	c.DefaultMetadata, c.OverrideMetadata = tidied(c.DefaultMetadata), tidied(c.OverrideMetadata)
+	return cmp.Or(checkRules(c.DefaultRuleSet), checkRules(c.OverrideRuleSet))
 }
+
+// setting returns what sets one setting, to a value of its own: the old one is
+// part of the state.
+func setting[T any](to **T) func(json.RawMessage) error {
+	return func(raw json.RawMessage) error {
+		var v *T
+		if err := json.Unmarshal(raw, &v); err != nil {
+			return err
+		}
+		*to = v
+		return nil
+	}
+}
+
+// policies say how strict a verdict on JSON Schema is. LOGICAL is STRICT here:
+// it differs for formats of tables only.
+var policies = []string{"STRICT", "LENIENT", "LOGICAL"}
 
 // DeleteGlobalConfig unsets what is set for all and returns what was.
 func (r *Registry) DeleteGlobalConfig(ctx context.Context) (SubjectConfig, error) {

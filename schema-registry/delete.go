@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"strings"
 
 	"github.com/millrace/millrace/schema-registry/store"
 )
@@ -130,4 +131,21 @@ func (e *entry) softDeleted() *store.Schema {
 	s := e.record()
 	s.Deleted = true
 	return s
+}
+
+// DeleteContext forgets a context without subjects, and what is set for it.
+// Kinds of errors: ContextNotEmpty, NotPermitted, those of the log.
+func (r *Registry) DeleteContext(ctx context.Context, name string) error {
+	name = "." + strings.TrimPrefix(name, ".")
+	whole := qualify(name, "")
+	return r.change(ctx, func(s *state) ([]store.Change, error) {
+		if err := mayWrite(s.mode(whole), whole); err != nil {
+			return nil, err
+		}
+		if sp := s.contexts[name]; name == defaultContext || sp != nil && len(sp.ids) > 0 {
+			return nil, errorf(ContextNotEmpty, "The specified context '%s' is not empty.", name)
+		}
+		out := append(s.forget(whole), s.maxIDs())
+		return append(out, store.Change{Key: store.Key{Type: store.ContextKey, Context: name}, Gone: true}), nil
+	})
 }

@@ -31,7 +31,8 @@ const (
 	IDMismatch                 // an imported schema is known under another id
 	InvalidSubject             // not a name for a subject
 	SchemaTooLarge             // over the limit for a schema's text
-	InvalidRuleSet             // or a config that is not supported
+	InvalidRuleSet             // or a config that makes no sense
+	ContextNotEmpty            // it has subjects
 	StoreFailed                // the log could not be read or written
 	Timeout                    // the log did not answer in time
 	NotReady                   // the topic has not been read yet

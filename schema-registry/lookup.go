@@ -20,12 +20,15 @@ func (r *Registry) Lookup(subject string, d Draft, o LookupOptions) (*Schema, er
 	}
 	name := canonical(subject)
 	if len(r.versions(name, o.Deleted)) == 0 {
+		if found := r.elsewhere(name, func(other string) bool { return len(r.versions(other, o.Deleted)) > 0 }); found != "" {
+			return r.Lookup(found, d, o)
+		}
 		return nil, errSubjectNotFound(subject)
 	}
 	if strings.TrimSpace(d.Text) == "" {
 		return nil, errEmptySchema()
 	}
-	c, err := r.read(name, d, o.Normalize || r.settings(name).normalize, false)
+	c, err := r.read(name, d, o.Normalize || r.settings(name).normalize, strictness{})
 	if err != nil {
 		return nil, err
 	}
@@ -47,19 +50,15 @@ func (r *Registry) lookup(name string, c *candidate, deleted bool) *entry {
 			return e
 		}
 	}
-	want := ""
 	for _, e := range slices.Backward(all) {
-		if e.Type != c.typ || given(e.Metadata) || given(e.RuleSet) || !sameReferences(c.refs, e.References) {
+		if e.Type != c.typ || !sameReferences(c.refs, e.References) || !c.contract.same(contract{e.Metadata, e.RuleSet}) {
 			continue
 		}
 		p, err := r.parsedEntry(e)
 		if err != nil { // an old version that cannot be read is not this one
 			continue
 		}
-		if want == "" {
-			want = c.parsed.normalized()
-		}
-		if p.normalized() == want {
+		if p.identity() == c.same {
 			return e
 		}
 	}
@@ -83,4 +82,18 @@ func (r *Registry) versions(name string, deleted bool) []*entry {
 		return slices.Clone(sub.versions)
 	}
 	return sub.live()
+}
+
+// elsewhere finds the context in which a subject that the default context does
+// not have is meant, "" if there is none.
+func (r *Registry) elsewhere(name string, has func(name string) bool) string {
+	if contextOf(name) != defaultContext {
+		return ""
+	}
+	for _, ctx := range r.Contexts() {
+		if other := qualify(ctx, name); ctx != defaultContext && has(other) {
+			return other
+		}
+	}
+	return ""
 }

@@ -17,14 +17,17 @@ const (
 	ModeReadOnly  Mode = "READONLY"
 	// ModeReadOnlyOverride is an old name for ModeReadOnly.
 	ModeReadOnlyOverride Mode = "READONLY_OVERRIDE"
+	// ModeForward is ModeImport for all contexts: what another registry
+	// forwards comes with its ids.
+	ModeForward Mode = "FORWARD"
 	// ModeImport takes schemas together with the ids they have elsewhere.
 	ModeImport Mode = "IMPORT"
 )
 
-var modes = []Mode{ModeReadWrite, ModeReadOnly, ModeReadOnlyOverride, ModeImport}
+var modes = []Mode{ModeReadWrite, ModeReadOnly, ModeReadOnlyOverride, ModeImport, ModeForward}
 
 // ErrInvalidMode is returned for what is not a mode.
-var ErrInvalidMode error = errorf(InvalidMode, "Invalid mode. Valid values are READWRITE, READONLY and IMPORT.")
+var ErrInvalidMode error = errorf(InvalidMode, "Invalid mode. Valid values are READWRITE, READONLY, IMPORT and FORWARD.")
 
 func parseMode(text string) (Mode, error) {
 	m := Mode(strings.ToUpper(text))
@@ -44,12 +47,10 @@ func (s *state) mode(name string) Mode {
 	return ModeReadWrite
 }
 
-func (s settings) mayWrite(name string) error { return mayWrite(s.mode, name) }
-
-// mayWrite refuses changes in every mode but two: a mode that only another
+// mayWrite refuses changes in modes that forbid them: a mode that only another
 // registry knows is taken for one that forbids.
 func mayWrite(m Mode, name string) error {
-	if m == ModeReadWrite || m == ModeImport {
+	if m == ModeReadWrite || m == ModeImport || m == ModeForward {
 		return nil
 	}
 	return errorf(NotPermitted, "Subject %s in context %s is in read-only mode", nameIn(name), contextOf(name))
@@ -94,12 +95,18 @@ func (r *Registry) SetMode(ctx context.Context, subject, mode string, force bool
 }
 
 func (r *Registry) setMode(ctx context.Context, key store.Key, name, mode string, force bool) error {
+	if err := r.mayChangeModes(); err != nil {
+		return err
+	}
 	if mode == "" {
 		return r.change(ctx, func(*state) ([]store.Change, error) { return []store.Change{{Key: key}}, nil })
 	}
 	m, err := parseMode(mode)
 	if err != nil {
 		return err
+	}
+	if m == ModeForward && name != globalContext {
+		return errorf(NotPermitted, "The mode FORWARD is for all contexts together: set it for the subject %s", globalContext)
 	}
 	return r.change(ctx, func(s *state) ([]store.Change, error) {
 		var out []store.Change
@@ -145,6 +152,9 @@ func (s *state) maxIDs() store.Change {
 // a context too, and returns what it was. Kinds of errors: SubjectNotFound if
 // none is set, those of the log.
 func (r *Registry) DeleteMode(ctx context.Context, subject string, recursive bool) (Mode, error) {
+	if err := r.mayChangeModes(); err != nil {
+		return "", err
+	}
 	name := canonical(subject)
 	var old Mode
 	err := r.change(ctx, func(s *state) ([]store.Change, error) {
@@ -170,4 +180,12 @@ func (s *state) modesWithin(context, except string) []store.Change {
 		}
 	}
 	return out
+}
+
+// mayChangeModes refuses where the process's configuration fixes modes.
+func (r *Registry) mayChangeModes() error {
+	if r.cfg.FixedModes {
+		return errorf(NotPermitted, "Mode changes are not allowed: mode.mutability is false")
+	}
+	return nil
 }

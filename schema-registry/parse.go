@@ -6,44 +6,39 @@ import "cmp"
 type candidate struct {
 	typ    string
 	parsed parsed
+	same   string      // what a schema that it is looked up as has for identity
 	text   string      // to be stored
 	refs   []Reference // with versions filled in
-	hash   hash
+	contract
+	hash hash
 }
 
-// read parses a draft for a subject. strict holds it to all rules for new
-// schemas; normalize makes the stored text the normalised one.
-func (r *Registry) read(name string, d Draft, normalize, strict bool) (*candidate, error) {
-	if given(d.Metadata) {
-		return nil, errorf(InvalidSchema, "Invalid schema: metadata is not supported by this registry; leave it out")
-	}
-	if given(d.RuleSet) {
-		return nil, errorf(InvalidRuleSet, "Invalid rule set: rules are not supported by this registry; leave ruleSet out")
-	}
-	lang, err := languageOf(cmp.Or(d.Type, Avro))
+// read parses a draft for a subject. With normalize, the stored text is the
+// normalised one.
+func (r *Registry) read(name string, d Draft, normalize bool, rules strictness) (*candidate, error) {
+	typ := cmp.Or(d.Type, Avro)
+	lang, err := languageOf(typ)
 	if err != nil {
 		return nil, err
 	}
-	context, _ := split(name)
 	r.mu.RLock()
-	refs, texts, err := r.state.resolve(context, d.References, !strict)
+	refs, texts, err := r.state.resolve(contextOf(name), d.References, !rules.isNew)
 	r.mu.RUnlock()
 	if err != nil {
 		return nil, err
 	}
-	c := &candidate{typ: cmp.Or(d.Type, Avro), refs: refs}
-	if c.parsed, err = r.parse(lang, c.typ, d.Text, texts, strict); err != nil {
+	c := &candidate{typ: typ, refs: refs, contract: contract{tidied(d.Metadata), d.RuleSet}}
+	if c.parsed, err = r.parse(lang, typ, d.Text, texts, rules); err != nil {
 		return nil, err
 	}
-	c.text = c.parsed.canonical()
+	c.text, c.same = c.parsed.canonical(), c.parsed.identity()
 	if normalize {
 		c.text = c.parsed.normalized()
+		c.same = c.text
 	}
-	c.hash = contentHash(c.text, refs)
+	c.hash = contentHash(c.text, refs, c.contract)
 	return c, nil
 }
-
-func given(raw []byte) bool { return len(raw) > 0 && string(raw) != "null" }
 
 // parsedEntry reads a registered schema.
 func (r *Registry) parsedEntry(e *entry) (parsed, error) {
@@ -58,15 +53,15 @@ func (r *Registry) parsedEntry(e *entry) (parsed, error) {
 	if err != nil {
 		return nil, err
 	}
-	return r.parse(lang, e.Type, e.Text, texts, false)
+	return r.parse(lang, e.Type, e.Text, texts, strictness{})
 }
 
-func (r *Registry) parse(lang language, typ, text string, refs []referenced, strict bool) (parsed, error) {
-	key := keyOf(typ, text, refs, strict)
+func (r *Registry) parse(lang language, typ, text string, refs []referenced, rules strictness) (parsed, error) {
+	key := keyOf(typ, text, refs, rules)
 	if p, ok := r.cache.get(key); ok {
 		return p, nil
 	}
-	p, err := lang.parse(text, refs, strict)
+	p, err := lang.parse(text, refs, rules)
 	if err != nil {
 		return nil, err
 	}

@@ -100,17 +100,47 @@ func (r *Registry) Versions(subject string, l Listing) ([]*Schema, error) {
 // Version returns one version, or the newest for Latest. Kinds of errors:
 // SubjectNotFound, VersionNotFound.
 func (r *Registry) Version(subject string, version int, deleted bool) (*Schema, error) {
-	r.mu.RLock()
-	defer r.mu.RUnlock()
-	sub := r.state.subjects[canonical(subject)]
-	if sub == nil || !deleted && len(sub.live()) == 0 {
+	name := canonical(subject)
+	if found := r.find(name, version, deleted); found != nil {
+		return &found.Schema, nil
+	}
+	if other := r.elsewhere(name, func(other string) bool { return r.find(other, version, deleted) != nil }); other != "" {
+		return r.Version(other, version, deleted)
+	}
+	if len(r.versions(name, deleted)) == 0 {
 		return nil, errSubjectNotFound(subject)
 	}
-	e := sub.version(version, deleted)
-	if e == nil {
-		return nil, errVersionNotFound(version)
+	return nil, errVersionNotFound(version)
+}
+
+// find returns a version, nil if there is none.
+func (r *Registry) find(name string, version int, deleted bool) *entry {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	sub := r.state.subjects[name]
+	if sub == nil {
+		return nil
 	}
-	return &e.Schema, nil
+	return sub.version(version, deleted)
+}
+
+// WithProperties returns the highest version of a subject whose metadata has
+// all of some properties. Kinds of errors: SubjectNotFound, SchemaNotFound.
+func (r *Registry) WithProperties(subject string, properties map[string]string, deleted bool) (*Schema, error) {
+	all := r.versions(canonical(subject), deleted)
+	if len(all) == 0 {
+		return nil, errSubjectNotFound(subject)
+	}
+	for _, e := range slices.Backward(all) {
+		match := true
+		for k, v := range properties {
+			match = match && e.Metadata != nil && e.Metadata.Properties[k] == v
+		}
+		if match {
+			return &e.Schema, nil
+		}
+	}
+	return nil, errorf(SchemaNotFound, "Schema not found")
 }
 
 // ReferencedBy returns the ids of the schemas that refer to a version, sorted.
@@ -248,8 +278,8 @@ func (r *Registry) Format(s *Schema, format string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if text, ok := p.formatted(format); ok {
-		return text, nil
+	if text, ok, err := p.formatted(format); ok || err != nil {
+		return text, err
 	}
 	r.log.Debug("unknown schema format", "format", format)
 	return s.Text, nil

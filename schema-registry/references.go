@@ -1,5 +1,11 @@
 package registry
 
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
 // maxReferences bounds how many schemas one may refer to, directly or not.
 const maxReferences = 1000
 
@@ -9,6 +15,7 @@ type resolver struct {
 	state   *state
 	deleted bool // soft-deleted versions will do
 	seen    map[place]bool
+	path    []place // from the schema to what is being collected
 	names   map[string]bool
 	out     []referenced
 }
@@ -33,7 +40,7 @@ func (s *state) resolve(context string, refs []Reference, deleted bool) ([]Refer
 		ref.Version = e.Version
 		fixed[i] = ref
 	}
-	if err := r.collect(context, fixed); err != nil {
+	if err := r.collect(context, fixed, true); err != nil {
 		return nil, nil, err
 	}
 	return fixed, r.out, nil
@@ -59,11 +66,16 @@ func (r *resolver) find(context string, ref Reference) (*entry, error) {
 	return nil, errorf(InvalidSchema, "Invalid schema: no schema is registered for reference '%s', subject '%s', version %d", ref.Name, ref.Subject, ref.Version)
 }
 
-func (r *resolver) collect(context string, refs []Reference) error {
+// collect adds the texts of refs, and of what they refer to. Those that the
+// schema names itself are told apart by the versions that they are.
+func (r *resolver) collect(context string, refs []Reference, direct bool) error {
 	for _, ref := range refs {
 		e, err := r.find(context, ref)
 		if err != nil {
 			return err
+		}
+		if slices.Contains(r.path, e.place()) && !r.deleted {
+			return errorf(InvalidSchema, "Invalid schema: reference '%s' is part of a cycle: %s", ref.Name, cycle(r.path, e.place()))
 		}
 		if r.seen[e.place()] || r.names[ref.Name] {
 			continue
@@ -73,12 +85,27 @@ func (r *resolver) collect(context string, refs []Reference) error {
 			return errTooManyReferences()
 		}
 		inner, _ := split(e.Subject)
-		if err := r.collect(inner, e.References); err != nil {
+		r.path = append(r.path, e.place())
+		if err := r.collect(inner, e.References, false); err != nil {
 			return err
 		}
-		r.out = append(r.out, referenced{ref.Name, e.Text})
+		r.path = r.path[:len(r.path)-1]
+		out := referenced{name: ref.Name, text: e.Text}
+		if direct {
+			out.origin = fmt.Sprintf("%s/%d", e.Subject, e.Version)
+		}
+		r.out = append(r.out, out)
 	}
 	return nil
+}
+
+// cycle tells how a path comes back to a place on it.
+func cycle(path []place, to place) string {
+	var out []string
+	for _, p := range append(path[slices.Index(path, to):len(path):len(path)], to) {
+		out = append(out, fmt.Sprintf("%s version %d", p.subject, p.version))
+	}
+	return strings.Join(out, " refers to ")
 }
 
 // version returns a version, or the newest one for Latest; soft-deleted ones

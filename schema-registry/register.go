@@ -3,60 +3,57 @@ package registry
 import (
 	"context"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/millrace/millrace/schema-registry/store"
 )
 
-// attempts bounds how often a registration is tried again after another writer
-// of the topic took the id it had chosen.
-const attempts = 20
+// attempts bounds how often a registration is decided anew because what it was
+// decided on has changed meanwhile.
+const attempts = 100
 
-// sidestep waits a random while after the nth try, so that writers who are in
+// sidestep waits a random while after the nth try, so that those who are in
 // each other's way do not stay in step.
 func sidestep(ctx context.Context, n int) error {
 	select {
-	case <-time.After(rand.N(time.Millisecond << min(n, 7))):
+	case <-time.After(rand.N(time.Millisecond << min(n/4, 6))):
 		return nil
 	case <-ctx.Done():
-		return &Error{Kind: Timeout, text: "the request was given up: " + context.Cause(ctx).Error(), err: context.Cause(ctx)}
+		return givenUp(ctx)
 	}
+}
+
+func givenUp(ctx context.Context) error {
+	return &Error{Kind: Timeout, text: "the request was given up: " + context.Cause(ctx).Error(), err: context.Cause(ctx)}
+}
+
+// RegisterOptions say how to register a schema.
+type RegisterOptions struct {
+	Normalize bool // store the normalised text
+	Force     bool // without a check of compatibility
 }
 
 // Register adds a schema to a subject, or returns the version that holds it
 // already. The same schema has the same id under every subject of a context.
-// Kinds of errors: InvalidSchema, InvalidSubject, SchemaTooLarge,
-// Incompatible, NotPermitted, IDMismatch, those of the log.
-func (r *Registry) Register(ctx context.Context, subject string, d Draft, normalize bool) (*Schema, error) {
+// Kinds of errors: InvalidSchema, InvalidSubject, InvalidRuleSet,
+// SchemaTooLarge, Incompatible, NotPermitted, IDMismatch, those of the log.
+func (r *Registry) Register(ctx context.Context, subject string, d Draft, o RegisterOptions) (*Schema, error) {
 	if err := r.Ready(); err != nil {
 		return nil, err
 	}
 	if err := checkSubject(subject); err != nil {
 		return nil, err
 	}
-	if strings.TrimSpace(d.Text) == "" {
-		return nil, errEmptySchema()
-	}
 	name := canonical(subject)
-	set := r.settings(name)
-	normalize = normalize || set.normalize
 	// A schema that is there needs no permission, and no log either: producers
 	// that only restart must not depend on them.
-	c, err := r.read(name, d, normalize, false)
-	if err != nil {
-		return nil, err
-	}
-	if e := r.known(name, c, d); e != nil {
-		return &e.Schema, nil
-	}
-	if set.validate && set.mode != ModeImport {
-		if c, err = r.read(name, d, normalize, true); err != nil {
-			return nil, err
-		}
+	if e, err := r.registered(name, d, o); e != nil || err != nil {
+		return e, err
 	}
 	for n := range attempts {
-		e, err := r.register(ctx, name, c, d)
+		e, err := r.register(ctx, name, d, o)
 		if err != nil {
 			return nil, err
 		}
@@ -67,7 +64,24 @@ func (r *Registry) Register(ctx context.Context, subject string, d Draft, normal
 			return nil, err
 		}
 	}
-	return nil, errorf(StoreFailed, "other writers of the topic took %d ids in a row: only one registry may write to it", attempts)
+	return nil, errorf(StoreFailed, "the subject changed %d times while its new version was decided on: try again", attempts)
+}
+
+// registered returns the version that holds a draft as it stands, nil if none
+// does or if a config would make another of it.
+func (r *Registry) registered(name string, d Draft, o RegisterOptions) (*Schema, error) {
+	set := r.settings(name)
+	if strings.TrimSpace(d.Text) == "" || set.addsContract() {
+		return nil, nil
+	}
+	c, err := r.read(name, d, o.Normalize || set.normalize, strictness{})
+	if err != nil {
+		return nil, err
+	}
+	if e := r.known(name, c, d); e != nil {
+		return &e.Schema, nil
+	}
+	return nil, nil
 }
 
 // known finds a version that answers the request as it stands.
@@ -82,94 +96,201 @@ func (r *Registry) known(name string, c *candidate, d Draft) *entry {
 	return e
 }
 
-// register makes one attempt. It returns neither a version nor an error if
-// another writer was faster.
-func (r *Registry) register(ctx context.Context, name string, c *candidate, d Draft) (*entry, error) {
-	var out *entry
-	err := r.exclusive(ctx, func(log *store.Log) error {
-		if out = r.known(name, c, d); out != nil {
-			return nil
-		}
-		if err := r.mayRegister(name, c, d); err != nil {
-			return err
-		}
-		v, changes, err := r.plan(name, c, d)
-		if err != nil {
-			return err
-		}
-		if err := log.Append(ctx, changes...); err != nil {
-			return storeError(err)
-		}
-		e := r.at(place{name, v.Version})
-		switch {
-		case e != nil && e.ID == v.ID && e.hash == c.hash:
-			out = e
-			r.counters.registrations.Add(1)
-		case e != nil:
-			// Another writer's version stands at that place. Compaction would
-			// keep the record just written in its stead: put it back on top.
-			return storeError(log.Append(ctx, store.Change{Key: schemaKey(name, e.Version), Schema: e.record()}))
-		}
-		return nil
+// register makes one attempt. It returns neither a version nor an error if the
+// subject changed while the attempt was made.
+func (r *Registry) register(ctx context.Context, name string, d Draft, o RegisterOptions) (*entry, error) {
+	p := proposal{name: name, draft: d, settings: r.settings(name), versions: r.versions(name, true)}
+	if err := p.permitted(); err != nil {
+		return nil, err
+	}
+	if err := p.complete(); err != nil {
+		return nil, err
+	}
+	c, err := r.read(name, p.draft, !p.importing() && (o.Normalize || p.settings.normalize), strictness{
+		isNew: p.settings.validate && !p.importing(), fields: p.settings.fields,
 	})
-	return out, err
-}
-
-// at returns a version, deleted or not, or nil.
-func (r *Registry) at(p place) *entry {
-	r.mu.RLock()
-	defer r.mu.RUnlock()
-	sub := r.state.subjects[p.subject]
-	if sub == nil {
-		return nil
+	if err != nil {
+		return nil, err
 	}
-	return sub.version(p.version, true)
-}
-
-// mayRegister checks mode and compatibility.
-func (r *Registry) mayRegister(name string, c *candidate, d Draft) error {
-	set := r.settings(name)
-	if err := set.mayWrite(name); err != nil {
-		return err
+	p.candidate = c
+	if e := r.known(name, c, d); e != nil && d.Version == 0 {
+		return e, nil
 	}
-	switch {
-	case set.mode == ModeImport && d.ID == 0:
-		return errorf(NotPermitted, "Subject %s in context %s is not in read-write mode", nameIn(name), contextOf(name))
-	case set.mode == ModeImport:
+	if p.importing() {
 		if e := r.lookup(name, c, false); e != nil && e.ID != d.ID {
-			return errorf(IDMismatch, "The ID of an imported schema does not match the existing ID: it is %d, and the import says %d", e.ID, d.ID)
+			return nil, errorf(IDMismatch, "The ID of an imported schema does not match the existing ID: it is %d, and the import says %d", e.ID, d.ID)
 		}
-		return nil
-	case d.ID != 0:
-		return errorf(NotPermitted, "Subject %s in context %s is not in import mode", nameIn(name), contextOf(name))
+	} else if !o.Force {
+		if err := r.mustBeCompatible(&p); err != nil {
+			return nil, err
+		}
 	}
-	messages, err := r.check(c, r.versions(name, false), set.level)
+	return r.commit(ctx, &p)
+}
+
+func (r *Registry) mustBeCompatible(p *proposal) error {
+	messages, err := r.check(p.candidate, p.live(), p.settings)
 	if err != nil {
 		return err
 	}
 	if len(messages) > 0 {
-		return errorf(Incompatible, "Schema being registered is incompatible with an earlier schema for subject \"%s\", details: [%s]", name, strings.Join(messages, ", "))
+		return errorf(Incompatible, "Schema being registered is incompatible with an earlier schema for subject \"%s\", details: [%s]", p.name, strings.Join(messages, ", "))
 	}
 	return nil
 }
 
-// plan chooses version and id and lists what to append.
-func (r *Registry) plan(name string, c *candidate, d Draft) (*store.Schema, []store.Change, error) {
-	r.mu.RLock()
-	defer r.mu.RUnlock()
-	s := r.state
-	ctx := contextOf(name)
-	next := 1
-	sub := s.subjects[name]
-	if sub != nil {
-		next = sub.versions[len(sub.versions)-1].Version + 1
+// proposal is a registration with what it was decided on.
+type proposal struct {
+	name      string
+	draft     Draft
+	settings  settings
+	versions  []*entry // of the subject, deleted ones too, oldest first
+	candidate *candidate
+}
+
+// importing reports whether schemas come with their ids.
+func (p *proposal) importing() bool {
+	return p.settings.mode == ModeImport || p.settings.mode == ModeForward
+}
+
+func (p *proposal) live() []*entry {
+	return slices.DeleteFunc(slices.Clone(p.versions), func(e *entry) bool { return e.Deleted })
+}
+
+// next is the version after the last.
+func (p *proposal) next() int {
+	if len(p.versions) == 0 {
+		return 1
 	}
-	v := &store.Schema{Subject: name, Version: next, MD5: c.hash[:], Type: c.typ, References: c.refs, Text: c.text}
-	if d.Version > 0 {
-		if d.Version != next && d.ID == 0 {
-			return nil, nil, errorf(InvalidSchema, "Version is not one more than previous version: it is %d, and the next one is %d", d.Version, next)
+	return p.versions[len(p.versions)-1].Version + 1
+}
+
+// permitted holds the request against the mode.
+func (p *proposal) permitted() error {
+	where := []any{nameIn(p.name), contextOf(p.name)}
+	if err := mayWrite(p.settings.mode, p.name); err != nil {
+		return err
+	}
+	switch given := p.draft.ID != 0; {
+	case p.importing() && !given:
+		return errorf(NotPermitted, "Subject %s in context %s is not in read-write mode", where...)
+	case given && !p.importing():
+		return errorf(NotPermitted, "Subject %s in context %s is not in import mode", where...)
+	case p.draft.Version > 0 && p.draft.Version != p.next() && !p.importing():
+		return errorf(InvalidSchema, "Version is not one more than previous version: it is %d, and the next one is %d", p.draft.Version, p.next())
+	}
+	return nil
+}
+
+// complete fills in what the request leaves to the latest version and to the
+// config.
+func (p *proposal) complete() error {
+	if p.importing() {
+		if strings.TrimSpace(p.draft.Text) == "" {
+			return errEmptySchema()
 		}
-		v.Version = d.Version
+		return nil
+	}
+	d := &p.draft
+	live := p.live()
+	var last *entry
+	if len(live) > 0 {
+		last = live[len(live)-1]
+	}
+	if strings.TrimSpace(d.Text) == "" {
+		if last == nil {
+			return errEmptySchema()
+		}
+		d.Text, d.Type, d.References = last.Text, last.Type, last.References
+	}
+	if last != nil && d.Metadata == nil {
+		d.Metadata = last.Metadata
+	}
+	if last != nil && d.RuleSet == nil {
+		d.RuleSet = last.RuleSet
+	}
+	if own := p.settings.own; own != nil {
+		d.Metadata = mergeMetadata(mergeMetadata(own.DefaultMetadata, d.Metadata), own.OverrideMetadata)
+		d.RuleSet = mergeRules(mergeRules(own.DefaultRuleSet, d.RuleSet), own.OverrideRuleSet)
+	}
+	m := contract{d.Metadata, d.RuleSet}
+	if d.Version != 0 || m.versioned() {
+		d.Metadata = withVersion(d.Metadata, p.next())
+	}
+	if p.settings.rules {
+		return checkRules(d.RuleSet)
+	}
+	return nil
+}
+
+// commit appends the proposal, together with those of others, unless what it
+// was decided on has changed. It returns neither a version nor an error then.
+func (r *Registry) commit(ctx context.Context, p *proposal) (*entry, error) {
+	var v *store.Schema
+	err := r.submit(ctx, &job{
+		subject: p.name, content: contentKey{contextOf(p.name), p.candidate.hash},
+		plan: func(s *state, b *batch) ([]store.Change, error) {
+			if !s.holdsStill(p) || r.settingsIn(s, p.name) != p.settings {
+				return nil, errChanged
+			}
+			var changes []store.Change
+			var err error
+			v, changes, err = s.plan(p, b)
+			return changes, err
+		},
+	})
+	if err != nil || v == nil {
+		return nil, err
+	}
+	e := r.find(p.name, v.Version, true)
+	if e == nil || e.ID != v.ID || e.hash != p.candidate.hash {
+		return nil, r.putBack(ctx, place{p.name, v.Version}) // another writer of the topic was faster
+	}
+	r.counters.registrations.Add(1)
+	return e, nil
+}
+
+// putBack writes once more what stands at a place, on top of a record that was
+// left out: compaction would keep that one in its stead.
+func (r *Registry) putBack(ctx context.Context, at place) error {
+	return r.submit(ctx, &job{subject: at.subject, plan: func(s *state, _ *batch) ([]store.Change, error) {
+		if sub := s.subjects[at.subject]; sub != nil {
+			if e := sub.version(at.version, true); e != nil {
+				return []store.Change{{Key: schemaKey(at.subject, at.version), Schema: e.record()}}, nil
+			}
+		}
+		return nil, nil
+	}})
+}
+
+// holdsStill reports whether a subject's versions, and those that its new one
+// refers to, are those that it was decided on.
+func (s *state) holdsStill(p *proposal) bool {
+	var now []*entry
+	if sub := s.subjects[p.name]; sub != nil {
+		now = sub.versions
+	}
+	if !slices.Equal(now, p.versions) {
+		return false
+	}
+	for _, ref := range p.candidate.refs {
+		sub := s.subjects[qualifyIn(contextOf(p.name), ref.Subject)]
+		if sub == nil || sub.version(ref.Version, p.importing()) == nil {
+			return false
+		}
+	}
+	return true
+}
+
+// plan chooses version and id and lists what to append.
+func (s *state) plan(p *proposal, b *batch) (*store.Schema, []store.Change, error) {
+	ctx, c := contextOf(p.name), p.candidate
+	v := &store.Schema{
+		Subject: p.name, Version: p.next(), MD5: c.hash[:], Type: c.typ, References: c.refs,
+		Metadata: c.metadata, RuleSet: c.rules, Text: c.text,
+	}
+	if p.draft.Version > 0 {
+		v.Version = p.draft.Version
 	}
 	var changes []store.Change
 	space := s.contexts[ctx]
@@ -179,20 +300,22 @@ func (r *Registry) plan(name string, c *candidate, d Draft) (*store.Schema, []st
 	}
 	known, has := space.byHash[c.hash]
 	switch {
-	case d.ID != 0:
-		if old := space.ids[d.ID]; old != nil && old.hash != c.hash {
-			return nil, nil, errorf(NotPermitted, "Overwrite new schema with id %d in context %s is not permitted.", d.ID, ctx)
+	case p.draft.ID != 0:
+		if old := space.ids[p.draft.ID]; old != nil && old.hash != c.hash {
+			return nil, nil, errorf(NotPermitted, "Overwrite new schema with id %d in context %s is not permitted.", p.draft.ID, ctx)
 		}
-		v.ID = d.ID
+		v.ID = p.draft.ID
+		b.highest[ctx] = max(b.highest[ctx], v.ID)
 	case has:
 		v.ID = known
 	default:
-		v.ID = space.maxID + 1
+		v.ID = max(space.maxID, b.highest[ctx]) + 1
+		b.highest[ctx] = v.ID
 	}
-	if sub != nil {
+	if sub := s.subjects[p.name]; sub != nil {
 		changes = append(changes, s.supersede(sub, v)...)
 	}
-	return v, append(changes, store.Change{Key: schemaKey(name, v.Version), Schema: v}), nil
+	return v, append(changes, store.Change{Key: schemaKey(p.name, v.Version), Schema: v}), nil
 }
 
 // supersede drops the soft-deleted versions of the same schema, unless others

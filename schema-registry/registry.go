@@ -31,6 +31,11 @@ type Config struct {
 	// Compatibility is schema.compatibility.level, what holds where nothing
 	// else is set: "BACKWARD" by default.
 	Compatibility Level
+	// FixedModes is the opposite of mode.mutability: modes cannot be changed.
+	FixedModes bool
+	// GroupID is schema.registry.group.id, "schema-registry" by default: the
+	// registries that share a topic share it.
+	GroupID string
 	// Logger receives the registry's log. Nil discards.
 	Logger *slog.Logger
 }
@@ -44,8 +49,9 @@ type Registry struct {
 	cache    *cache
 	counters counters
 
-	store  atomic.Pointer[store.Log] // nil unless running
-	writer chan struct{}             // held by the one who decides on a change
+	store   atomic.Pointer[store.Log] // nil unless running
+	jobs    chan *job
+	stopped chan struct{} // closed when no more jobs are taken
 
 	mu    sync.RWMutex // guards below; never held while waiting for the log
 	state *state
@@ -57,6 +63,9 @@ func New(cfg Config) (*Registry, error) {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	var errs []error
+	if cfg.GroupID == "" {
+		cfg.GroupID = "schema-registry"
+	}
 	if cfg.Compatibility == "" {
 		cfg.Compatibility = Backward
 	}
@@ -71,7 +80,7 @@ func New(cfg Config) (*Registry, error) {
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
-	return &Registry{cfg: cfg, log: cfg.Logger, cache: newCache(), writer: make(chan struct{}, 1), state: newState(cfg.Logger)}, nil
+	return &Registry{cfg: cfg, log: cfg.Logger, cache: newCache(), jobs: make(chan *job), stopped: make(chan struct{}), state: newState(cfg.Logger)}, nil
 }
 
 // Run reads the topic, calls ready, and follows the topic until ctx ends. It
@@ -93,7 +102,7 @@ func (r *Registry) Run(ctx context.Context, ready func()) error {
 	s := r.Stats()
 	r.log.Info("schemas read", "subjects", s.Subjects, "schemas", s.Schemas, "took", time.Since(began))
 	ready()
-	<-ctx.Done()
+	r.write(ctx, log)
 	r.store.Store(nil)
 	return nil
 }
@@ -102,9 +111,13 @@ func (r *Registry) Run(ctx context.Context, ready func()) error {
 // else an *Error of kind NotReady.
 func (r *Registry) Ready() error {
 	if r.store.Load() == nil {
-		return errorf(NotReady, "the registry has not read its topic yet, or is stopping: try again")
+		return errNotReady()
 	}
 	return nil
+}
+
+func errNotReady() error {
+	return errorf(NotReady, "the registry has not read its topic yet, or is stopping: try again")
 }
 
 func (r *Registry) apply(c store.Change) {
@@ -113,35 +126,15 @@ func (r *Registry) apply(c store.Change) {
 	r.state.apply(c)
 }
 
-// change carries out a write: decide sees a state that nobody else is about
-// to change, and returns what to append. Nothing is appended for no changes.
-func (r *Registry) change(ctx context.Context, decide func(*state) ([]store.Change, error)) error {
-	return r.exclusive(ctx, func(log *store.Log) error {
-		r.mu.RLock()
-		changes, err := decide(r.state)
-		r.mu.RUnlock()
-		if err != nil || len(changes) == 0 {
-			return err
-		}
-		return storeError(log.Append(ctx, changes...))
-	})
+// ClusterID returns the id of the Kafka cluster that the registry stands on, ""
+// if it is not known.
+func (r *Registry) ClusterID() string {
+	if log := r.store.Load(); log != nil {
+		return log.ClusterID()
+	}
+	return ""
 }
 
-// exclusive runs f as the only writer of this process, with the topic read to
-// its end.
-func (r *Registry) exclusive(ctx context.Context, f func(*store.Log) error) error {
-	select {
-	case r.writer <- struct{}{}:
-		defer func() { <-r.writer }()
-	case <-ctx.Done():
-		return &Error{Kind: Timeout, text: "the request waited too long for others: " + context.Cause(ctx).Error(), err: context.Cause(ctx)}
-	}
-	log := r.store.Load()
-	if log == nil {
-		return r.Ready()
-	}
-	if err := log.CatchUp(ctx); err != nil {
-		return storeError(err)
-	}
-	return f(log)
-}
+// GroupID returns the name of the group in which registries elect their
+// primary.
+func (r *Registry) GroupID() string { return r.cfg.GroupID }

@@ -77,7 +77,7 @@ func record(field string) Draft {
 
 func mustRegister(t testing.TB, r *Registry, subject string, d Draft) *Schema {
 	t.Helper()
-	s, err := r.Register(t.Context(), subject, d, false)
+	s, err := r.Register(t.Context(), subject, d, RegisterOptions{})
 	if err != nil {
 		t.Fatalf("Register(%s): %v", subject, err)
 	}
@@ -99,7 +99,7 @@ func TestOneSchemaFromManyClientsHasOneIDAndVersion(t *testing.T) {
 	var wg sync.WaitGroup
 	for i := range clients {
 		wg.Go(func() {
-			s, err := r.Register(t.Context(), "s", record("f"), false)
+			s, err := r.Register(t.Context(), "s", record("f"), RegisterOptions{})
 			if err != nil {
 				t.Errorf("client %d: %v", i, err)
 			}
@@ -126,7 +126,7 @@ func TestManySchemasFromManyClientsHaveIDsOfTheirOwn(t *testing.T) {
 		wg.Go(func() {
 			for i := range 10 {
 				field := fmt.Sprintf("f%d", i) // the same ten of all clients
-				s, err := r.Register(t.Context(), fmt.Sprintf("s%d", c), record(field), false)
+				s, err := r.Register(t.Context(), fmt.Sprintf("s%d", c), record(field), RegisterOptions{})
 				if err != nil {
 					t.Errorf("register: %v", err)
 					return
@@ -159,7 +159,7 @@ func TestAcknowledgedSchemasSurviveKills(t *testing.T) {
 		wg.Go(func() {
 			for i := 0; ctx.Err() == nil; i++ {
 				field := fmt.Sprintf("f%d_%d", client, i)
-				s, err := r.Register(ctx, fmt.Sprintf("s%d", i%3), record(field), false)
+				s, err := r.Register(ctx, fmt.Sprintf("s%d", i%3), record(field), RegisterOptions{})
 				if err == nil {
 					mu.Lock()
 					acknowledged[field] = *s
@@ -221,7 +221,7 @@ func TestRestartKeepsEverything(t *testing.T) {
 	if s := mustRegister(t, r, "b", record("new")); s.ID != 4 {
 		t.Errorf("a new schema has id %d, want 4: 3 was given to a schema that is gone", s.ID)
 	}
-	if _, err := r.Register(ctx, ":.dev:a", record("new"), false); kindOf(err) != NotPermitted {
+	if _, err := r.Register(ctx, ":.dev:a", record("new"), RegisterOptions{}); kindOf(err) != NotPermitted {
 		t.Errorf("register in a read-only context: %v", err)
 	}
 }
@@ -272,7 +272,7 @@ func TestTwoRegistriesAtOnce(t *testing.T) {
 	for i, r := range []*Registry{a, b} {
 		wg.Go(func() {
 			for n := range 30 {
-				s, err := r.Register(t.Context(), "s", record(fmt.Sprintf("f%d_%d", i, n)), false)
+				s, err := r.Register(t.Context(), "s", record(fmt.Sprintf("f%d_%d", i, n)), RegisterOptions{})
 				if err != nil {
 					t.Errorf("registry %d: %v", i, err)
 					return
@@ -312,7 +312,7 @@ func TestKnownSchemasNeedNoLog(t *testing.T) {
 	if _, err := r.ByID(1, ""); err != nil {
 		t.Errorf("ByID: %v", err)
 	}
-	if _, err := r.Register(t.Context(), "s", record("g"), false); kindOf(err) != Timeout && kindOf(err) != StoreFailed {
+	if _, err := r.Register(t.Context(), "s", record("g"), RegisterOptions{}); kindOf(err) != Timeout && kindOf(err) != StoreFailed {
 		t.Errorf("a new schema without a log: %v", err)
 	}
 	c.Resume(t)
@@ -323,7 +323,7 @@ func TestNotReady(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = r.Register(t.Context(), "s", record("f"), false)
+	_, err = r.Register(t.Context(), "s", record("f"), RegisterOptions{})
 	if kindOf(err) != NotReady || kindOf(r.Ready()) != NotReady {
 		t.Errorf("before Run: %v", err)
 	}

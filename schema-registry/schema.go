@@ -4,7 +4,6 @@ import (
 	"crypto/md5"
 	"encoding/binary"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -22,10 +21,10 @@ type Schema struct {
 	Version    int
 	ID         int
 	GUID       string // of the content, the same in every registry
-	Type       string // "AVRO"
+	Type       string // Avro, JSON or Protobuf
 	References []Reference
-	Metadata   json.RawMessage // as written by a registry that knows about it
-	RuleSet    json.RawMessage
+	Metadata   *Metadata
+	RuleSet    *RuleSet
 	Text       string
 	Timestamp  int64 // of its record, in milliseconds
 	Deleted    bool  // softly
@@ -33,42 +32,40 @@ type Schema struct {
 
 // Draft is a schema as a client sends it.
 type Draft struct {
-	Text       string
+	Text       string // blank for that of the subject's latest version
 	Type       string // "" for Avro
 	References []Reference
-	Metadata   json.RawMessage // refused unless absent or null
-	RuleSet    json.RawMessage // refused unless absent or null
-	// ID and Version are those that a schema imported from elsewhere keeps;
-	// 0 for none.
+	Metadata   *Metadata // nil for that of the subject's latest version
+	RuleSet    *RuleSet  // likewise
+	// ID is the one that a schema imported from elsewhere keeps, 0 for none.
+	// Version is the one that it is to have: an imported one's, or the next
+	// one, or NextVersion; 0 for the next one, or for that of an equal schema.
 	ID, Version int
 }
+
+// NextVersion asks for the next version, told in the schema's metadata.
+const NextVersion = -1
 
 type hash [md5.Size]byte
 
 // contentHash identifies a schema's content as Confluent's registry does. The
 // schema's type is no part of it.
-func contentHash(text string, refs []Reference) hash {
-	h := md5.New()
-	h.Write([]byte(text))
+func contentHash(text string, refs []Reference, m contract) hash {
+	b := []byte(text)
 	for _, r := range refs {
-		h.Write([]byte(r.Name))
-		h.Write([]byte(r.Subject))
-		h.Write(binary.BigEndian.AppendUint32(nil, uint32(r.Version)))
+		b = append(append(b, r.Name...), r.Subject...)
+		b = binary.BigEndian.AppendUint32(b, uint32(r.Version))
 	}
-	return hash(h.Sum(nil))
+	return md5.Sum(appendContract(b, m))
 }
 
 // recordHash is the content's hash as recorded. One that an old registry did
-// not record is computed; metadata and rules keep it apart from the schema
-// without them.
+// not record is computed.
 func recordHash(s *store.Schema) hash {
 	if len(s.MD5) == md5.Size {
 		return hash(s.MD5)
 	}
-	if s.Metadata == nil && s.RuleSet == nil {
-		return contentHash(s.Text, s.References)
-	}
-	return md5.Sum(slices.Concat([]byte(s.Text), []byte{1}, s.Metadata, []byte{1}, s.RuleSet))
+	return contentHash(s.Text, s.References, contract{s.Metadata, s.RuleSet})
 }
 
 // guid prints a hash as a UUID.
@@ -82,4 +79,12 @@ func parseGUID(guid string) (hash, bool) {
 		return hash{}, false
 	}
 	return hash(raw), true
+}
+
+// HasRule reports whether a schema has a rule of a type, as in CEL.
+func (s *Schema) HasRule(typ string) bool {
+	if s.RuleSet == nil {
+		return false
+	}
+	return slices.ContainsFunc(slices.Concat(s.RuleSet.Migration, s.RuleSet.Domain, s.RuleSet.Encoding), func(r Rule) bool { return r.Type == typ })
 }

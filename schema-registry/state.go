@@ -95,8 +95,12 @@ func (s *state) apply(c store.Change) {
 	case store.ClearSubjectKey:
 		s.clear(canonical(c.Key.Subject))
 	case store.ContextKey:
-		if c.Key.Context != "" {
+		switch sp := s.contexts[c.Key.Context]; {
+		case c.Key.Context == "":
+		case !c.Gone:
 			s.space(c.Key.Context)
+		case sp != nil && len(sp.ids) == 0 && c.Key.Context != defaultContext:
+			delete(s.contexts, c.Key.Context)
 		}
 	case store.NoopKey:
 		if c.MaxIDs != nil {

@@ -86,7 +86,7 @@ func TestCompactionChangesNothing(t *testing.T) {
 				if sub != nil {
 					version = sub.versions[len(sub.versions)-1].Version + 1
 				}
-				id, ok := space.byHash[contentHash(text, nil)]
+				id, ok := space.byHash[contentHash(text, nil, contract{})]
 				if !ok {
 					id = space.maxID + 1
 				}
@@ -134,11 +134,11 @@ func outline(s *state) []string {
 
 func TestHash(t *testing.T) {
 	// MD5 of the text alone, printed as a UUID.
-	if got, want := contentHash(`"string"`, nil).guid(), "095d71cf-1255-6b9d-5e33-0ad575b3df5d"; got != want {
+	if got, want := contentHash(`"string"`, nil, contract{}).guid(), "095d71cf-1255-6b9d-5e33-0ad575b3df5d"; got != want {
 		t.Errorf("guid %s, want %s", got, want)
 	}
 	refs := []Reference{{Name: "n", Subject: "s", Version: 1}}
-	if contentHash("x", refs) == contentHash("x", nil) || contentHash("x", refs) == contentHash("xns\x00\x00\x00\x02", nil) {
+	if contentHash("x", refs, contract{}) == contentHash("x", nil, contract{}) || contentHash("x", refs, contract{}) == contentHash("xns\x00\x00\x00\x02", nil, contract{}) {
 		t.Error("references do not count")
 	}
 }
@@ -190,11 +190,11 @@ func TestTransitiveHistories(t *testing.T) {
 		for i, text := range tt.history {
 			r.apply(schemaRecord("s", i+1, i+1, text, false))
 		}
-		c, err := r.read("s", Draft{Text: tt.text}, false, true)
+		c, err := r.read("s", Draft{Text: tt.text}, false, strictness{isNew: true})
 		if err != nil {
 			t.Fatal(err)
 		}
-		messages, err := r.check(c, r.versions("s", false), tt.level)
+		messages, err := r.check(c, r.versions("s", false), settings{level: tt.level})
 		if err != nil || (len(messages) == 0) != tt.want {
 			t.Errorf("%s after %d versions: %q, %v, want compatible: %v", tt.level, len(tt.history), messages, err, tt.want)
 		}
@@ -208,15 +208,15 @@ func TestStoredSchemaThatBreaksTheRules(t *testing.T) {
 	}
 	const legacy = `{"type":"record","name":"R","fields":[{"name":"a","type":"int","default":"x"}]}`
 	r.apply(schemaRecord("s", 1, 1, legacy, false))
-	c, err := r.read("s", Draft{Text: legacy}, false, false)
+	c, err := r.read("s", Draft{Text: legacy}, false, strictness{})
 	if err != nil || r.lookup("s", c, false) == nil {
 		t.Errorf("it is not found: %v", err)
 	}
-	c, err = r.read("s", Draft{Text: `{"type":"record","name":"R","fields":[{"name":"a","type":"int"}]}`}, false, true)
+	c, err = r.read("s", Draft{Text: `{"type":"record","name":"R","fields":[{"name":"a","type":"int"}]}`}, false, strictness{isNew: true})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if messages, err := r.check(c, r.versions("s", false), Full); err != nil || messages != nil {
+	if messages, err := r.check(c, r.versions("s", false), settings{level: Full}); err != nil || messages != nil {
 		t.Errorf("it does not compare: %q, %v", messages, err)
 	}
 }

@@ -68,3 +68,10 @@ func ParseVersion(text string) (int, error) {
 	}
 	return int(n), nil
 }
+
+// Qualified returns a subject that another refers to, with its context written
+// out.
+func Qualified(from, subject string) string {
+	ctx, name := split(qualifyIn(contextOf(from), subject))
+	return ":" + ctx + ":" + name
+}

@@ -37,11 +37,13 @@ var layers = map[string]string{
 	"connect/converter": "plugins/data plugins/configdef",
 	"connect/transform": "plugins/data plugins/configdef",
 
-	"schema-registry":            "schema-registry/*",
-	"schema-registry/avro":       "",
-	"schema-registry/jsonschema": "",
-	"schema-registry/protobuf":   "",
-	"schema-registry/store":      "",
+	"schema-registry":             "schema-registry/*",
+	"schema-registry/jsontext":    "",
+	"schema-registry/avro":        "schema-registry/jsontext",
+	"schema-registry/jsonschema":  "schema-registry/jsontext",
+	"schema-registry/protobuf":    "",
+	"schema-registry/store":       "",
+	"schema-registry/verdicttest": "",
 
 	"broker":       "broker/*",
 	"broker/api":   "broker/wire broker/group broker/group/consumer broker/txn broker/replica broker/metadata broker/auth broker/quota broker/recordbatch",

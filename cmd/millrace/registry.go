@@ -28,6 +28,9 @@ var registryKeys = configdef.Def{
 		Doc: "How long a request may wait for the log, in milliseconds. Confluent's default is 500."},
 	{Name: "schema.compatibility.level", Type: configdef.String, Default: "backward", Aliases: []string{"avro.compatibility.level"}, Importance: configdef.High,
 		Doc: "Compatibility of subjects for which nothing else is set."},
+	{Name: "mode.mutability", Type: configdef.Boolean, Default: true, Doc: "Whether the modes of subjects can be changed."},
+	{Name: "schema.registry.group.id", Type: configdef.String, Default: "schema-registry", Rules: []configdef.Rule{configdef.NonEmpty()},
+		Doc: "Group in which the registries that share a topic elect their primary."},
 }
 
 // addRegistry makes the schema registry and its units.
@@ -45,11 +48,12 @@ func (n *node) addRegistry(clients []kgo.Opt) error {
 	if err != nil {
 		return n.settings.inSection("registry", "schema registry", err)
 	}
+	info := readBuildInfo()
 	n.addrs.Registry = l.Addr().String()
 	n.units = append(n.units, unit{"schema registry", reg.Run}, unit{"schema registry REST server", func(ctx context.Context, ready func()) error {
 		ready()
 		return rest.Serve(ctx, rest.Config{
-			Listener: l, API: registryapi.Routes(reg, cfg.Logger), Logger: cfg.Logger,
+			Listener: l, API: registryapi.Routes(reg, cfg.Logger, registryapi.Build{Version: info.Version, Commit: info.Commit}), Logger: cfg.Logger,
 			Health: rest.Health{Ready: func() bool { return reg.Ready() == nil }, Fault: func() error { return nil }},
 		})
 	}})
@@ -83,5 +87,6 @@ func parseRegistry(props map[string]string) (registry.Config, error) {
 	return registry.Config{
 		Topic: c.String("kafkastore.topic"), ReplicationFactor: int16(c.Int("kafkastore.topic.replication.factor")),
 		InitTimeout: c.Millis("kafkastore.init.timeout.ms"), Timeout: c.Millis("kafkastore.timeout.ms"), Compatibility: level,
+		FixedModes: !c.Bool("mode.mutability"), GroupID: c.String("schema.registry.group.id"),
 	}, nil
 }

@@ -18,15 +18,19 @@ import (
 )
 
 type api struct {
-	reg *registry.Registry
-	log *slog.Logger
+	reg   *registry.Registry
+	log   *slog.Logger
+	build Build
 }
+
+// Build says which program serves the API.
+type Build struct{ Version, Commit string }
 
 // Routes is the API's whole surface: the router serves it and tests hold the
 // documentation against it. Until the registry is ready, everything but / is
 // answered with 503.
-func Routes(reg *registry.Registry, log *slog.Logger) chi.Router {
-	a := &api{reg: reg, log: log}
+func Routes(reg *registry.Registry, log *slog.Logger, build Build) chi.Router {
+	a := &api{reg: reg, log: log, build: build}
 	r := chi.NewRouter()
 	r.Use(middleware.StripSlashes, inContext)
 	r.NotFound(a.handle(func(*http.Request) (any, error) { return nil, errNoRoute }))
@@ -50,6 +54,10 @@ func Routes(reg *registry.Registry, log *slog.Logger) chi.Router {
 	r.Put("/mode/{subject}", a.on(a.putMode))
 	r.Delete("/mode/{subject}", a.on(a.deleteMode))
 	r.Get("/contexts", a.on(a.contexts))
+	r.Delete("/contexts/{context}", a.on(a.deleteContext))
+	r.Get("/v1/metadata/id", a.on(a.clusterID))
+	r.Get("/v1/metadata/version", a.handle(a.version1))
+	r.Get("/openapi.json", a.handle(openAPI))
 	return r
 }
 
@@ -57,6 +65,7 @@ func (a *api) subjects(r chi.Router) {
 	r.Get("/subjects", a.on(a.listSubjects))
 	r.Post("/subjects/{subject}", a.on(a.lookup))
 	r.Delete("/subjects/{subject}", a.on(a.deleteSubject))
+	r.Get("/subjects/{subject}/metadata", a.on(a.latestWithMetadata))
 	r.Get("/subjects/{subject}/versions", a.on(a.listVersions))
 	r.Post("/subjects/{subject}/versions", a.on(a.register))
 	r.Get("/subjects/{subject}/versions/{version}", a.on(a.version))
@@ -143,9 +152,25 @@ func param(r *http.Request, key string) (string, error) {
 	return name, nil
 }
 
+// subject returns the subject that a path means: the one named, or the one that
+// it is an alias of.
+func (a *api) subject(r *http.Request) (string, error) {
+	name, err := param(r, "subject")
+	return a.reg.Alias(name), err
+}
+
+// queried is subject for the query's parameter, "" without.
+func (a *api) queried(r *http.Request) string {
+	name := r.URL.Query().Get("subject")
+	if name == "" {
+		return ""
+	}
+	return a.reg.Alias(name)
+}
+
 // subjectVersion returns the two path parameters.
-func subjectVersion(r *http.Request) (string, int, error) {
-	subject, err := param(r, "subject")
+func (a *api) subjectVersion(r *http.Request) (string, int, error) {
+	subject, err := a.subject(r)
 	if err != nil {
 		return "", 0, err
 	}
@@ -202,4 +227,5 @@ var (
 	errNotAcceptable = errors.New("HTTP 406 Not Acceptable")
 	errMediaType     = errors.New("HTTP 415 Unsupported Media Type")
 	errNoBody        = errors.New("the request body is null; a JSON object is expected")
+	errTags          = errors.New("Invalid schema: schemaTagsToAdd and schemaTagsToRemove are not served: write tags into the schema's text")
 )

@@ -16,7 +16,7 @@ type verdictBody struct {
 // compatible: POST /compatibility/subjects/{subject}/versions/{version}
 // [?verbose&normalize]. Errors: 40402, 42201, 42202.
 func (a *api) compatible(r *http.Request) (any, error) {
-	subject, version, err := subjectVersion(r)
+	subject, version, err := a.subjectVersion(r)
 	if err != nil {
 		return nil, err
 	}
@@ -26,7 +26,7 @@ func (a *api) compatible(r *http.Request) (any, error) {
 // compatibleWithAll: POST /compatibility/subjects/{subject}/versions
 // [?verbose&normalize]. Errors: 42201.
 func (a *api) compatibleWithAll(r *http.Request) (any, error) {
-	subject, err := param(r, "subject")
+	subject, err := a.subject(r)
 	if err != nil {
 		return nil, err
 	}

@@ -1,11 +1,9 @@
 package registryapi
 
 import (
-	"bytes"
 	"encoding/json"
 	"maps"
 	"net/http"
-	"slices"
 
 	"github.com/millrace/millrace/rest/reply"
 	registry "github.com/millrace/millrace/schema-registry"
@@ -21,18 +19,19 @@ type reference struct {
 // schemaBody is a version of a subject. Which members are given depends on
 // the path.
 type schemaBody struct {
-	Subject    string          `json:"subject,omitempty"`
-	Version    int             `json:"version,omitempty"`
-	ID         *int            `json:"id,omitempty"`
-	MaxID      int             `json:"maxId,omitempty"`
-	GUID       string          `json:"guid,omitempty"`
-	Type       string          `json:"schemaType,omitempty"`
-	References []reference     `json:"references,omitempty"`
-	Metadata   json.RawMessage `json:"metadata,omitempty"`
-	RuleSet    json.RawMessage `json:"ruleSet,omitempty"`
-	Schema     string          `json:"schema"`
-	Timestamp  int64           `json:"ts,omitempty"`
-	Deleted    bool            `json:"deleted"`
+	Subject    string             `json:"subject,omitempty"`
+	Version    int                `json:"version,omitempty"`
+	ID         *int               `json:"id,omitempty"`
+	MaxID      int                `json:"maxId,omitempty"`
+	GUID       string             `json:"guid,omitempty"`
+	Type       string             `json:"schemaType,omitempty"`
+	References []reference        `json:"references,omitempty"`
+	Metadata   *registry.Metadata `json:"metadata,omitempty"`
+	RuleSet    *registry.RuleSet  `json:"ruleSet,omitempty"`
+	Schema     string             `json:"schema"`
+	Timestamp  int64              `json:"ts,omitempty"`
+	Deleted    bool               `json:"deleted"`
+	Aliases    []string           `json:"aliases,omitempty"`
 }
 
 // bodyOf is a schema without subject, version and id.
@@ -61,15 +60,26 @@ func registeredBody(s *registry.Schema) schemaBody {
 	return b
 }
 
+// qualify names the subjects of references with their contexts.
+func (b *schemaBody) qualify() { b.qualifyIn(b.Subject) }
+
+func (b *schemaBody) qualifyIn(subject string) {
+	for i, r := range b.References {
+		b.References[i].Subject = registry.Qualified(subject, r.Subject)
+	}
+}
+
 // draftBody is a schema in a request.
 type draftBody struct {
-	Schema     string          `json:"schema"`
-	Type       string          `json:"schemaType"`
-	References []reference     `json:"references"`
-	Metadata   json.RawMessage `json:"metadata"`
-	RuleSet    json.RawMessage `json:"ruleSet"`
-	ID         *int            `json:"id"`
-	Version    int             `json:"version"`
+	Schema       string             `json:"schema"`
+	Type         string             `json:"schemaType"`
+	References   []reference        `json:"references"`
+	Metadata     *registry.Metadata `json:"metadata"`
+	RuleSet      *registry.RuleSet  `json:"ruleSet"`
+	ID           *int               `json:"id"`
+	Version      int                `json:"version"`
+	TagsToAdd    []json.RawMessage  `json:"schemaTagsToAdd"`
+	TagsToRemove []json.RawMessage  `json:"schemaTagsToRemove"`
 }
 
 // draft reads a schema from a request's body.
@@ -78,10 +88,15 @@ func draft(r *http.Request) (registry.Draft, error) {
 	if err := reply.Decode(r, &b); err != nil {
 		return registry.Draft{}, err
 	}
-	if b == nil {
+	switch {
+	case b == nil:
 		return registry.Draft{}, errNoBody
+	case len(b.TagsToAdd)+len(b.TagsToRemove) > 0:
+		return registry.Draft{}, errTags
 	}
-	d := registry.Draft{Text: b.Schema, Type: b.Type, Metadata: b.Metadata, RuleSet: b.RuleSet, Version: max(b.Version, 0)}
+	d := registry.Draft{
+		Text: b.Schema, Type: b.Type, Metadata: b.Metadata, RuleSet: b.RuleSet, Version: max(b.Version, registry.NextVersion),
+	}
 	if b.ID != nil && *b.ID > 0 {
 		d.ID = *b.ID
 	}
@@ -93,38 +108,19 @@ func draft(r *http.Request) (registry.Draft, error) {
 
 // configBody is a config's JSON. The level is called compatibility in a
 // request and its echo, and compatibilityLevel elsewhere.
-func configBody(c registry.SubjectConfig, level string) json.RawMessage {
-	out := map[string]any{}
-	for k, v := range c.Others {
-		out[k] = v
+func configBody(c registry.SubjectConfig, level string) (any, error) {
+	raw, err := json.Marshal(c.Settings)
+	if err != nil {
+		return nil, err
 	}
-	if c.Compatibility != nil {
-		out[level] = *c.Compatibility
+	out := map[string]json.RawMessage{}
+	if err := json.Unmarshal(raw, &out); err != nil {
+		return nil, err
 	}
-	if c.Normalize != nil {
-		out["normalize"] = *c.Normalize
+	maps.Copy(out, c.Others)
+	if v, ok := out[levelInAnswer]; ok {
+		delete(out, levelInAnswer)
+		out[level] = v
 	}
-	if c.ValidateNewSchemas != nil {
-		out["validateNewSchemas"] = *c.ValidateNewSchemas
-	}
-	b := []byte{'{'}
-	for _, k := range slices.Sorted(maps.Keys(out)) {
-		if len(b) > 1 {
-			b = append(b, ',')
-		}
-		b = append(appendJSON(b, k), ':')
-		b = appendJSON(b, out[k])
-	}
-	return append(b, '}')
-}
-
-// appendJSON appends the JSON of a value that has one.
-func appendJSON(dst []byte, v any) []byte {
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(v); err != nil {
-		return append(dst, "null"...)
-	}
-	return append(dst, bytes.TrimSuffix(b.Bytes(), []byte("\n"))...)
+	return out, nil
 }

@@ -33,18 +33,20 @@ var codes = map[registry.Kind]int{
 	registry.InvalidSubject:        42208,
 	registry.SchemaTooLarge:        42209,
 	registry.InvalidRuleSet:        42210,
+	registry.ContextNotEmpty:       42211,
 	registry.StoreFailed:           50001,
 	registry.Timeout:               50002,
 	registry.NotReady:              503,
 }
 
-// statuses are those of errors that are about HTTP. Their codes are the same.
+// statuses are the codes of errors that are about HTTP or a request's form.
 var statuses = map[error]int{
 	errNoRoute:       http.StatusNotFound,
 	errNoMethod:      http.StatusMethodNotAllowed,
 	errNotAcceptable: http.StatusNotAcceptable,
 	errMediaType:     http.StatusUnsupportedMediaType,
 	errNoBody:        http.StatusUnprocessableEntity,
+	errTags:          42201,
 }
 
 // errorBody is the JSON of every error.

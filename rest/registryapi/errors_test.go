@@ -52,21 +52,36 @@ func TestNotReady(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	routes := Routes(reg, slog.New(slog.DiscardHandler))
+	routes := Routes(reg, slog.New(slog.DiscardHandler), Build{})
 	err = chi.Walk(routes, func(method, route string, _ http.Handler, _ ...func(http.Handler) http.Handler) error {
 		path := strings.NewReplacer("{subject}", "s", "{version}", "1", "{id}", "1", "{guid}", "x").Replace(route)
 		w := httptest.NewRecorder()
 		routes.ServeHTTP(w, httptest.NewRequest(method, path, strings.NewReader("{}")))
 		want := http.StatusServiceUnavailable
-		if route == "/" {
+		if route == "/" || route == "/openapi.json" || route == "/v1/metadata/version" {
 			want = http.StatusOK
 		}
 		if w.Code != want {
-			t.Errorf("%s %s: %d %s, want %d", method, route, w.Code, w.Body, want)
+			t.Errorf("%s %s: %d %.200s, want %d", method, route, w.Code, w.Body, want)
 		}
 		return nil
 	})
 	if err != nil {
 		t.Fatal(err)
+	}
+}
+
+// With mode.mutability=false nobody changes modes.
+func TestFixedModes(t *testing.T) {
+	srv := startWith(t, registry.Config{FixedModes: true})
+	for _, req := range []string{"PUT /mode", "DELETE /mode", "PUT /mode/s", "DELETE /mode/s"} {
+		method, path, _ := strings.Cut(req, " ")
+		if status, body := call(t, method, srv.URL+path, `{"mode":"READONLY"}`); status != 422 || !strings.Contains(body, "42205") {
+			t.Errorf("%s: %d %s", req, status, body)
+		}
+	}
+	status, body := call(t, "GET", srv.URL+"/v1/metadata/id", "")
+	if status != 200 || !strings.Contains(body, `"schema-registry-cluster":"schema-registry"`) || strings.Contains(body, `"kafka-cluster":""`) {
+		t.Errorf("GET /v1/metadata/id: %d %s", status, body)
 	}
 }

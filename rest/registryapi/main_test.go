@@ -45,9 +45,9 @@ func leaked() int {
 }
 
 // startRegistry runs a registry on a broker until the test ends.
-func startRegistry(t testing.TB, opts ...kgo.Opt) *registry.Registry {
+func startRegistry(t testing.TB, cfg registry.Config) *registry.Registry {
 	t.Helper()
-	reg, err := registry.New(registry.Config{ClientOpts: opts})
+	reg, err := registry.New(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,12 +70,15 @@ func startRegistry(t testing.TB, opts ...kgo.Opt) *registry.Registry {
 }
 
 // startServer serves the API of a registry of its own.
-func startServer(t testing.TB) *httptest.Server {
+func startServer(t testing.TB) *httptest.Server { return startWith(t, registry.Config{}) }
+
+func startWith(t testing.TB, cfg registry.Config) *httptest.Server {
 	t.Helper()
 	c := brokertest.Start(t)
-	reg := startRegistry(t, kgo.SeedBrokers(c.Addr()))
+	cfg.ClientOpts = []kgo.Opt{kgo.SeedBrokers(c.Addr())}
+	reg := startRegistry(t, cfg)
 	outer := chi.NewRouter() // the API is mounted where it is served
-	outer.Mount("/", Routes(reg, slog.New(slog.DiscardHandler)))
+	outer.Mount("/", Routes(reg, slog.New(slog.DiscardHandler), Build{"1.2.3", "abc"}))
 	srv := httptest.NewServer(outer)
 	t.Cleanup(srv.Close)
 	return srv

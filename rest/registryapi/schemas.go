@@ -3,6 +3,7 @@ package registryapi
 import (
 	"net/http"
 	"slices"
+	"strings"
 
 	registry "github.com/millrace/millrace/schema-registry"
 )
@@ -10,12 +11,23 @@ import (
 // maxSchemas bounds GET /schemas, which lists texts.
 const maxSchemas = 1000
 
-// listSchemas: GET /schemas[?subjectPrefix&deleted&latestOnly&offset&limit], by
-// default of the default context.
+// listSchemas: GET /schemas
+// [?subjectPrefix&deleted&latestOnly&aliases&ruleType&offset&limit], by default
+// of the default context.
 func (a *api) listSchemas(r *http.Request) (any, error) {
 	out := []schemaBody{}
-	for _, s := range page(r, a.reg.Schemas(listing(r)), maxSchemas) {
-		out = append(out, fullBody(s))
+	all := a.reg.Schemas(listing(r))
+	if kind := r.URL.Query().Get("ruleType"); kind != "" {
+		all = slices.DeleteFunc(all, func(s *registry.Schema) bool { return !s.HasRule(kind) })
+	}
+	var aliases map[string][]string
+	if flag(r, "aliases") {
+		aliases = a.reg.Aliases()
+	}
+	for _, s := range page(r, all, maxSchemas) {
+		b := fullBody(s)
+		b.Aliases = aliases[s.Subject]
+		out = append(out, b)
 	}
 	return out, nil
 }
@@ -29,7 +41,7 @@ func (a *api) byID(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	subject := r.URL.Query().Get("subject")
+	subject := a.queried(r)
 	s, err := a.reg.ByID(id, subject)
 	if err != nil {
 		return nil, err
@@ -37,6 +49,9 @@ func (a *api) byID(r *http.Request) (any, error) {
 	b := bodyOf(s)
 	if subject != "" {
 		b.Subject, b.Version = s.Subject, s.Version
+	}
+	if r.URL.Query().Get("referenceFormat") == "qualified" {
+		b.qualifyIn(s.Subject)
 	}
 	if flag(r, "fetchMaxId") {
 		b.MaxID = a.reg.MaxID(subject)
@@ -50,7 +65,7 @@ func (a *api) idText(r *http.Request) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	s, err := a.reg.ByID(id, r.URL.Query().Get("subject"))
+	s, err := a.reg.ByID(id, a.queried(r))
 	if err != nil {
 		return "", err
 	}
@@ -63,7 +78,7 @@ func (a *api) versionsOf(r *http.Request) ([]*registry.Schema, error) {
 	if err != nil {
 		return nil, err
 	}
-	return a.reg.VersionsOf(id, r.URL.Query().Get("subject"), flag(r, "deleted"))
+	return a.reg.VersionsOf(id, a.queried(r), flag(r, "deleted"))
 }
 
 // idSubjects: GET /schemas/ids/{id}/subjects[?subject&deleted&offset&limit]
@@ -128,7 +143,19 @@ func (a *api) guidIDs(r *http.Request) (any, error) {
 	return out, nil
 }
 
-// contexts: GET /contexts[?offset&limit]
+// contexts: GET /contexts[?contextPrefix&offset&limit]
 func (a *api) contexts(r *http.Request) (any, error) {
-	return page(r, a.reg.Contexts(), 0), nil
+	prefix := r.URL.Query().Get("contextPrefix")
+	all := slices.DeleteFunc(a.reg.Contexts(), func(name string) bool { return !strings.HasPrefix(name, prefix) })
+	return page(r, all, 0), nil
+}
+
+// deleteContext: DELETE /contexts/{context}, answered with 204.
+// Errors: 42205, 42211.
+func (a *api) deleteContext(r *http.Request) (any, error) {
+	name, err := param(r, "context")
+	if err != nil {
+		return nil, err
+	}
+	return nil, a.reg.DeleteContext(r.Context(), name)
 }

@@ -15,7 +15,7 @@ const (
 
 // globalConfig: GET /config
 func (a *api) globalConfig(*http.Request) (any, error) {
-	return configBody(a.reg.GlobalConfig(), levelInAnswer), nil
+	return configBody(a.reg.GlobalConfig(), levelInAnswer)
 }
 
 // putGlobalConfig: PUT /config. Errors: 42203, 42205, 42210.
@@ -25,14 +25,20 @@ func (a *api) putGlobalConfig(r *http.Request) (any, error) {
 		return nil, err
 	}
 	c, err := a.reg.SetGlobalConfig(r.Context(), ch)
-	return configBody(c, levelInRequest), err
+	if err != nil {
+		return nil, err
+	}
+	return configBody(c, levelInRequest)
 }
 
 // deleteGlobalConfig: DELETE /config, answered with what was set.
 // Errors: 42205.
 func (a *api) deleteGlobalConfig(r *http.Request) (any, error) {
 	c, err := a.reg.DeleteGlobalConfig(r.Context())
-	return configBody(c, levelInAnswer), err
+	if err != nil {
+		return nil, err
+	}
+	return configBody(c, levelInAnswer)
 }
 
 // config: GET /config/{subject}[?defaultToGlobal]. Errors: 40408.
@@ -42,7 +48,10 @@ func (a *api) config(r *http.Request) (any, error) {
 		return nil, err
 	}
 	c, err := a.reg.Config(subject, flag(r, "defaultToGlobal"))
-	return configBody(c, levelInAnswer), err
+	if err != nil {
+		return nil, err
+	}
+	return configBody(c, levelInAnswer)
 }
 
 // putConfig: PUT /config/{subject}. Errors: 42203, 42205, 42208, 42210.
@@ -56,7 +65,10 @@ func (a *api) putConfig(r *http.Request) (any, error) {
 		return nil, err
 	}
 	c, err := a.reg.SetConfig(r.Context(), subject, ch)
-	return configBody(c, levelInRequest), err
+	if err != nil {
+		return nil, err
+	}
+	return configBody(c, levelInRequest)
 }
 
 // deleteConfig: DELETE /config/{subject}, answered with what was set.
@@ -67,7 +79,10 @@ func (a *api) deleteConfig(r *http.Request) (any, error) {
 		return nil, err
 	}
 	c, err := a.reg.DeleteConfig(r.Context(), subject)
-	return configBody(c, levelInAnswer), err
+	if err != nil {
+		return nil, err
+	}
+	return configBody(c, levelInAnswer)
 }
 
 func configChange(r *http.Request) (registry.ConfigChange, error) {
@@ -101,6 +116,7 @@ func (a *api) putGlobalMode(r *http.Request) (any, error) {
 }
 
 // deleteGlobalMode: DELETE /mode, answered with the mode that was.
+// Errors: 42205.
 func (a *api) deleteGlobalMode(r *http.Request) (any, error) {
 	old := a.reg.GlobalMode()
 	return modeOf(old), a.reg.SetGlobalMode(r.Context(), "", false)
@@ -130,7 +146,7 @@ func (a *api) putMode(r *http.Request) (any, error) {
 }
 
 // deleteMode: DELETE /mode/{subject}[?recursive], answered with the mode that
-// was. Errors: 40401.
+// was. Errors: 40401, 42205.
 func (a *api) deleteMode(r *http.Request) (any, error) {
 	subject, err := param(r, "subject")
 	if err != nil {

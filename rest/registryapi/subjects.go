@@ -27,7 +27,7 @@ func (a *api) listSubjects(r *http.Request) (any, error) {
 // lookup: POST /subjects/{subject}[?normalize&deleted]
 // Errors: 40401, 40403, 42201.
 func (a *api) lookup(r *http.Request) (any, error) {
-	subject, err := param(r, "subject")
+	subject, err := a.subject(r)
 	if err != nil {
 		return nil, err
 	}
@@ -45,7 +45,7 @@ func (a *api) lookup(r *http.Request) (any, error) {
 // deleteSubject: DELETE /subjects/{subject}[?permanent]
 // Errors: 40401, 40404, 40405, 42205, 42206.
 func (a *api) deleteSubject(r *http.Request) (any, error) {
-	subject, err := param(r, "subject")
+	subject, err := a.subject(r)
 	if err != nil {
 		return nil, err
 	}
@@ -59,7 +59,7 @@ func (a *api) deleteSubject(r *http.Request) (any, error) {
 // listVersions: GET /subjects/{subject}/versions
 // [?deleted&deletedOnly&deletedAsNegative&offset&limit]. Errors: 40401.
 func (a *api) listVersions(r *http.Request) (any, error) {
-	subject, err := param(r, "subject")
+	subject, err := a.subject(r)
 	if err != nil {
 		return nil, err
 	}
@@ -80,10 +80,10 @@ func (a *api) listVersions(r *http.Request) (any, error) {
 	return page(r, out, 0), nil
 }
 
-// register: POST /subjects/{subject}/versions[?normalize]
+// register: POST /subjects/{subject}/versions[?normalize&force&format]
 // Errors: 40901, 42201, 42205, 42207, 42208, 42209, 42210.
 func (a *api) register(r *http.Request) (any, error) {
-	subject, err := param(r, "subject")
+	subject, err := a.subject(r)
 	if err != nil {
 		return nil, err
 	}
@@ -91,17 +91,40 @@ func (a *api) register(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := a.reg.Register(r.Context(), subject, d, flag(r, "normalize"))
+	s, err := a.reg.Register(r.Context(), subject, d, registry.RegisterOptions{Normalize: flag(r, "normalize"), Force: flag(r, "force")})
 	if err != nil {
 		return nil, err
 	}
 	return a.formatted(r, s, registeredBody(s))
 }
 
-// version: GET /subjects/{subject}/versions/{version}[?deleted&format]
+// version: GET /subjects/{subject}/versions/{version}[?deleted&format&referenceFormat]
 // Errors: 40401, 40402, 42202.
 func (a *api) version(r *http.Request) (any, error) {
 	s, err := a.findVersion(r)
+	if err != nil {
+		return nil, err
+	}
+	b := fullBody(s)
+	if r.URL.Query().Get("referenceFormat") == "qualified" {
+		b.qualify()
+	}
+	return a.formatted(r, s, b)
+}
+
+// latestWithMetadata: GET /subjects/{subject}/metadata[?key&value&deleted&format]
+// where keys and values belong together by their place. Errors: 40401, 40403.
+func (a *api) latestWithMetadata(r *http.Request) (any, error) {
+	subject, err := a.subject(r)
+	if err != nil {
+		return nil, err
+	}
+	keys, values := r.URL.Query()["key"], r.URL.Query()["value"]
+	want := map[string]string{}
+	for i, k := range keys[:min(len(keys), len(values))] {
+		want[k] = values[i]
+	}
+	s, err := a.reg.WithProperties(subject, want, flag(r, "deleted"))
 	if err != nil {
 		return nil, err
 	}
@@ -109,7 +132,7 @@ func (a *api) version(r *http.Request) (any, error) {
 }
 
 func (a *api) findVersion(r *http.Request) (*registry.Schema, error) {
-	subject, version, err := subjectVersion(r)
+	subject, version, err := a.subjectVersion(r)
 	if err != nil {
 		return nil, err
 	}
@@ -130,7 +153,7 @@ func (a *api) versionText(r *http.Request) (string, error) {
 // answered with the bare number.
 // Errors: 40401, 40402, 40406, 40407, 42202, 42205, 42206.
 func (a *api) deleteVersion(r *http.Request) (any, error) {
-	subject, version, err := subjectVersion(r)
+	subject, version, err := a.subjectVersion(r)
 	if err != nil {
 		return nil, err
 	}
@@ -144,7 +167,7 @@ func (a *api) deleteVersion(r *http.Request) (any, error) {
 // referencedBy: GET /subjects/{subject}/versions/{version}/referencedby
 // [?deleted&offset&limit]. Errors: 40401, 40402, 42202.
 func (a *api) referencedBy(r *http.Request) (any, error) {
-	subject, version, err := subjectVersion(r)
+	subject, version, err := a.subjectVersion(r)
 	if err != nil {
 		return nil, err
 	}

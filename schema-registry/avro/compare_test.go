@@ -2,32 +2,11 @@ package avro
 
 import (
 	"errors"
-	"os"
 	"strings"
 	"testing"
+
+	"github.com/millrace/millrace/schema-registry/verdicttest"
 )
-
-// verdictRow is a line of testdata/verdicts.tsv.
-type verdictRow struct{ change, old, new, backward, forward string }
-
-func verdictRows(t testing.TB) []verdictRow {
-	t.Helper()
-	raw, err := os.ReadFile("testdata/verdicts.tsv")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var out []verdictRow
-	for line := range strings.Lines(string(raw)) {
-		c := strings.Split(strings.TrimSuffix(line, "\n"), "\t")
-		if len(c) != 5 {
-			t.Fatalf("verdicts.tsv: %d columns in %q", len(c), line)
-		}
-		if !strings.HasPrefix(c[0], "#") {
-			out = append(out, verdictRow{c[0], c[1], c[2], c[3], c[4]})
-		}
-	}
-	return out
-}
 
 func mustParse(t testing.TB, text string, refs ...string) *Schema {
 	t.Helper()
@@ -58,26 +37,9 @@ func summary(reader, writer *Schema) string {
 }
 
 func TestVerdicts(t *testing.T) {
-	rows := verdictRows(t)
-	if len(rows) != 70 {
-		t.Fatalf("%d rows, want 70", len(rows))
-	}
-	for _, r := range rows {
-		t.Run(r.change, func(t *testing.T) {
-			older, newer := mustParse(t, r.old), mustParse(t, r.new)
-			if got := summary(newer, older); got != r.backward {
-				t.Errorf("new reads old: %s, want %s", got, r.backward)
-			}
-			if got := summary(older, newer); got != r.forward {
-				t.Errorf("old reads new: %s, want %s", got, r.forward)
-			}
-			for _, s := range []*Schema{older, newer} {
-				if got := summary(s, s); got != "-" {
-					t.Errorf("%s cannot read itself: %s", s.Canonical(), got)
-				}
-			}
-		})
-	}
+	verdicttest.Hold(t, verdicttest.Rows(t, 70), func(t testing.TB, reader, writer string) string {
+		return summary(mustParse(t, reader), mustParse(t, writer))
+	})
 }
 
 func TestDifferencePlaces(t *testing.T) {

@@ -3,6 +3,8 @@ package avro
 import (
 	"fmt"
 	"strconv"
+
+	"github.com/millrace/millrace/schema-registry/jsontext"
 )
 
 // checkDefaults holds every field's default against its type, by Avro's own
@@ -15,8 +17,8 @@ func checkDefaults(records []*located) error {
 				continue
 			}
 			return &Error{
-				Reason: fmt.Sprintf("invalid default for field %s: %s is not of type %s", f.name, clip(appendValue(nil, f.def, false)), f.typ.kind),
-				Path:   joinPath(r.path, "fields", strconv.Itoa(i), "default"), Offset: f.def.end,
+				Reason: fmt.Sprintf("invalid default for field %s: %s is not of type %s", f.name, clip(jsontext.Append(nil, f.def, false)), f.typ.kind),
+				Path:   joinPath(r.path, "fields", strconv.Itoa(i), "default"), Offset: f.def.End,
 			}
 		}
 	}
@@ -52,28 +54,28 @@ const (
 // leaves to their own: those may refer to each other.
 type defaultCheck struct{ missing map[*field]verdict }
 
-func (c *defaultCheck) fits(t *node, v *value) bool {
+func (c *defaultCheck) fits(t *node, v *jsontext.Value) bool {
 	switch t.kind {
 	case kindNull:
-		return v.kind == jsonNull
+		return v.Kind == jsontext.Null
 	case kindBoolean:
-		return v.kind == jsonTrue || v.kind == jsonFalse
+		return v.Kind == jsontext.True || v.Kind == jsontext.False
 	case kindInt:
 		return isInteger(v, 32)
 	case kindLong:
 		return isInteger(v, 64)
 	case kindFloat, kindDouble:
-		return v.kind == jsonNumber
+		return v.Kind == jsontext.Number
 	case kindBytes, kindString, kindEnum, kindFixed:
-		return v.kind == jsonString
+		return v.Kind == jsontext.String
 	case kindArray:
-		return v.kind == jsonArray && c.all(t.items, v.items)
+		return v.Kind == jsontext.Array && c.all(t.items, v.Items)
 	case kindMap:
-		if v.kind != jsonObject {
+		if v.Kind != jsontext.Object {
 			return false
 		}
-		for i := range v.members {
-			if !c.fits(t.items, &v.members[i].value) {
+		for i := range v.Members {
+			if !c.fits(t.items, &v.Members[i].Value) {
 				return false
 			}
 		}
@@ -86,10 +88,10 @@ func (c *defaultCheck) fits(t *node, v *value) bool {
 		}
 		return false
 	}
-	return v.kind == jsonObject && c.recordFits(t, v)
+	return v.Kind == jsontext.Object && c.recordFits(t, v)
 }
 
-func (c *defaultCheck) all(t *node, items []value) bool {
+func (c *defaultCheck) all(t *node, items []jsontext.Value) bool {
 	for i := range items {
 		if !c.fits(t, &items[i]) {
 			return false
@@ -98,9 +100,9 @@ func (c *defaultCheck) all(t *node, items []value) bool {
 	return true
 }
 
-func (c *defaultCheck) recordFits(t *node, v *value) bool {
+func (c *defaultCheck) recordFits(t *node, v *jsontext.Value) bool {
 	for _, f := range t.fields {
-		if m, ok := v.member(f.name); ok {
+		if m, ok := v.Member(f.name); ok {
 			if !c.fits(f.typ, m) {
 				return false
 			}
@@ -126,10 +128,10 @@ func (c *defaultCheck) own(f *field) bool {
 	return c.missing[f] == good
 }
 
-func isInteger(v *value, bits int) bool {
-	if v.kind != jsonNumber {
+func isInteger(v *jsontext.Value, bits int) bool {
+	if v.Kind != jsontext.Number {
 		return false
 	}
-	_, err := strconv.ParseInt(v.text, 10, bits)
+	_, err := strconv.ParseInt(v.Text, 10, bits)
 	return err == nil
 }

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"slices"
 	"strconv"
+
+	"github.com/millrace/millrace/schema-registry/jsontext"
 )
 
 // Normalized returns a text in which schemas that differ only in the order of
@@ -26,7 +28,7 @@ var wellKnown = []string{"logicalType", "precision", "scale"}
 func (p *normalizer) schema(n *node, space string) {
 	switch {
 	case n.kind.primitive() && len(n.props) == 0:
-		p.out = appendString(p.out, n.kind.String())
+		p.out = jsontext.AppendString(p.out, n.kind.String())
 	case n.kind == kindUnion:
 		p.out = append(p.out, '[')
 		for i, b := range n.branches {
@@ -37,7 +39,7 @@ func (p *normalizer) schema(n *node, space string) {
 		}
 		p.out = append(p.out, ']')
 	case n.kind.named() && (p.seen[n] || n.external):
-		p.out = appendString(p.out, fullReference(n.name, space, p.names))
+		p.out = jsontext.AppendString(p.out, fullReference(n.name, space, p.names))
 	default:
 		p.seen[n] = true
 		p.object(n, space)
@@ -55,10 +57,10 @@ func (p *normalizer) object(n *node, space string) {
 	p.out = append(p.out, '{')
 	if n.kind.named() {
 		p.out = append(p.out, `"name":`...)
-		p.out = appendString(p.out, n.name.full())
+		p.out = jsontext.AppendString(p.out, n.name.full())
 		if n.name.space == "" && space != "" { // or it would be taken to be in space
 			p.key("namespace")
-			p.out = appendString(p.out, "")
+			p.out = jsontext.AppendString(p.out, "")
 		}
 		p.out = append(p.out, ',')
 	}
@@ -67,7 +69,7 @@ func (p *normalizer) object(n *node, space string) {
 		typ = "error"
 	}
 	p.out = append(p.out, `"type":`...)
-	p.out = appendString(p.out, typ)
+	p.out = jsontext.AppendString(p.out, typ)
 	switch n.kind {
 	case kindRecord:
 		p.fields(n)
@@ -92,7 +94,7 @@ func (p *normalizer) object(n *node, space string) {
 	}
 	if n.hasDef {
 		p.key("default")
-		p.out = appendString(p.out, n.fallback)
+		p.out = jsontext.AppendString(p.out, n.fallback)
 	}
 	p.rest(n.props)
 	p.out = append(p.out, '}')
@@ -106,18 +108,18 @@ func (p *normalizer) fields(n *node) {
 			p.out = append(p.out, ',')
 		}
 		p.out = append(p.out, `{"name":`...)
-		p.out = appendString(p.out, f.name)
+		p.out = jsontext.AppendString(p.out, f.name)
 		p.key("type")
 		p.schema(f.typ, n.name.space)
 		p.key("order")
-		p.out = appendString(p.out, cmp.Or(f.order, "ascending"))
+		p.out = jsontext.AppendString(p.out, cmp.Or(f.order, "ascending"))
 		p.doc(f.doc)
 		if len(f.aliases) > 0 {
 			p.strings("aliases", slices.Sorted(slices.Values(f.aliases)))
 		}
 		if f.def != nil {
 			p.key("default")
-			p.out = appendValue(p.out, f.def, true)
+			p.out = jsontext.Append(p.out, f.def, true)
 		}
 		p.wellKnown(f.props)
 		p.rest(f.props)
@@ -126,27 +128,27 @@ func (p *normalizer) fields(n *node) {
 	p.out = append(p.out, ']')
 }
 
-func (p *normalizer) wellKnown(props []member) {
+func (p *normalizer) wellKnown(props []jsontext.Member) {
 	for _, key := range wellKnown {
 		for i := range props {
-			if m := &props[i]; m.key == key && !zeroScale(m) {
+			if m := &props[i]; m.Key == key && !zeroScale(m) {
 				p.key(key)
-				p.out = appendValue(p.out, &m.value, true)
+				p.out = jsontext.Append(p.out, &m.Value, true)
 			}
 		}
 	}
 }
 
 // zeroScale reports whether m says of a decimal what is so without it.
-func zeroScale(m *member) bool {
-	return m.key == "scale" && m.value.kind == jsonNumber && m.value.text == "0"
+func zeroScale(m *jsontext.Member) bool {
+	return m.Key == "scale" && m.Value.Kind == jsontext.Number && m.Value.Text == "0"
 }
 
-func (p *normalizer) rest(props []member) {
-	for _, m := range sortMembers(props) {
-		if !slices.Contains(wellKnown, m.key) {
-			p.key(m.key)
-			p.out = appendValue(p.out, &m.value, true)
+func (p *normalizer) rest(props []jsontext.Member) {
+	for _, m := range jsontext.Sorted(props) {
+		if !slices.Contains(wellKnown, m.Key) {
+			p.key(m.Key)
+			p.out = jsontext.Append(p.out, &m.Value, true)
 		}
 	}
 }

@@ -1,10 +1,13 @@
 package avro
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/millrace/millrace/schema-registry/jsontext"
 )
 
 // Parse reads a new schema, which has to obey Avro's rules for names and
@@ -58,9 +61,10 @@ type located struct {
 }
 
 func (p *parser) text(text string) (*node, *Error) {
-	v, err := readJSON(text)
-	if err != nil {
-		return nil, err.(*Error)
+	v, err := jsontext.Parse(text)
+	var fault *jsontext.Error
+	if errors.As(err, &fault) {
+		return nil, &Error{Reason: fault.Reason, Offset: fault.Offset, TooLarge: fault.TooLarge}
 	}
 	p.path = p.path[:0]
 	return p.schema(&v, "")
@@ -71,7 +75,7 @@ func (p *parser) fail(format string, args ...any) *Error {
 }
 
 // within parses v a step further down.
-func (p *parser) within(v *value, space string, steps ...string) (*node, *Error) {
+func (p *parser) within(v *jsontext.Value, space string, steps ...string) (*node, *Error) {
 	n := len(p.path)
 	p.path = append(p.path, steps...)
 	typ, err := p.schema(v, space)
@@ -79,14 +83,14 @@ func (p *parser) within(v *value, space string, steps ...string) (*node, *Error)
 	return typ, err
 }
 
-func (p *parser) schema(v *value, space string) (*node, *Error) {
-	p.at = v.end
-	switch v.kind {
-	case jsonString:
-		return p.byName(v.text, space)
-	case jsonArray:
+func (p *parser) schema(v *jsontext.Value, space string) (*node, *Error) {
+	p.at = v.End
+	switch v.Kind {
+	case jsontext.String:
+		return p.byName(v.Text, space)
+	case jsontext.Array:
 		return p.union(v, space)
-	case jsonObject:
+	case jsontext.Object:
 		return p.object(v, space)
 	}
 	return nil, p.fail("a type is expected: a name, an object or an array")
@@ -107,11 +111,11 @@ func (p *parser) byName(text, space string) (*node, *Error) {
 	return nil, p.fail("undefined name: %q; a type must be declared, or referenced, before it is used", text)
 }
 
-func (p *parser) union(v *value, space string) (*node, *Error) {
+func (p *parser) union(v *jsontext.Value, space string) (*node, *Error) {
 	n := &node{kind: kindUnion}
 	seen := map[string]bool{}
-	for i := range v.items {
-		b, err := p.within(&v.items[i], space, strconv.Itoa(i))
+	for i := range v.Items {
+		b, err := p.within(&v.Items[i], space, strconv.Itoa(i))
 		if err != nil {
 			return nil, err
 		}
@@ -131,36 +135,36 @@ func (p *parser) union(v *value, space string) (*node, *Error) {
 	return n, nil
 }
 
-func (p *parser) object(v *value, space string) (*node, *Error) {
-	t, ok := v.member("type")
+func (p *parser) object(v *jsontext.Value, space string) (*node, *Error) {
+	t, ok := v.Member("type")
 	if !ok {
 		return nil, p.fail("the object has no type")
 	}
-	if t.kind != jsonString {
-		if p.strict && len(v.members) > 1 {
+	if t.Kind != jsontext.String {
+		if p.strict && len(v.Members) > 1 {
 			return nil, p.fail("the type is not a name, so the attributes beside it mean nothing: move them into it")
 		}
 		return p.within(t, space, "type")
 	}
-	if k, ok := primitives[t.text]; ok {
+	if k, ok := primitives[t.Text]; ok {
 		return &node{kind: k, props: propsOf(v, schemaReserved)}, nil
 	}
-	switch t.text {
+	switch t.Text {
 	case "array", "map":
-		return p.container(v, t.text, space)
+		return p.container(v, t.Text, space)
 	case "record", "error", "enum", "fixed":
-		return p.declare(v, t.text, space)
+		return p.declare(v, t.Text, space)
 	}
-	return p.byName(t.text, space)
+	return p.byName(t.Text, space)
 }
 
-func (p *parser) container(v *value, typ, space string) (*node, *Error) {
+func (p *parser) container(v *jsontext.Value, typ, space string) (*node, *Error) {
 	n := &node{kind: kindArray, props: propsOf(v, schemaReserved)}
 	key := "items"
 	if typ == "map" {
 		n.kind, key = kindMap, "values"
 	}
-	inner, ok := v.member(key)
+	inner, ok := v.Member(key)
 	if !ok {
 		return nil, p.fail("%s has no %s type", typ, key)
 	}
@@ -170,12 +174,12 @@ func (p *parser) container(v *value, typ, space string) (*node, *Error) {
 }
 
 // declare parses a named type.
-func (p *parser) declare(v *value, typ, space string) (*node, *Error) {
+func (p *parser) declare(v *jsontext.Value, typ, space string) (*node, *Error) {
 	n := &node{external: p.external, props: propsOf(v, schemaReserved)}
 	if err := p.nameOf(v, n, space); err != nil {
 		return nil, err
 	}
-	if doc, ok := v.str("doc"); ok {
+	if doc, ok := v.Str("doc"); ok {
 		n.doc = &doc
 	}
 	aliases, err := p.strings(v, "aliases")
@@ -201,12 +205,12 @@ func (p *parser) declare(v *value, typ, space string) (*node, *Error) {
 	return n, p.record(v, n)
 }
 
-func (p *parser) nameOf(v *value, n *node, space string) *Error {
-	text, ok := v.str("name")
+func (p *parser) nameOf(v *jsontext.Value, n *node, space string) *Error {
+	text, ok := v.Str("name")
 	if !ok || text == "" {
 		return p.fail("a named type has no name")
 	}
-	if ns, ok := v.str("namespace"); ok {
+	if ns, ok := v.Str("namespace"); ok {
 		space = ns
 	}
 	n.name = makeName(text, space)
@@ -229,9 +233,9 @@ func (p *parser) nameOf(v *value, n *node, space string) *Error {
 	return nil
 }
 
-func (p *parser) enum(v *value, n *node) *Error {
-	symbols, ok := v.member("symbols")
-	if !ok || symbols.kind != jsonArray {
+func (p *parser) enum(v *jsontext.Value, n *node) *Error {
+	symbols, ok := v.Member("symbols")
+	if !ok || symbols.Kind != jsontext.Array {
 		return p.fail("enum %s has no symbols", n.name.full())
 	}
 	list, err := p.strings(v, "symbols")
@@ -249,40 +253,40 @@ func (p *parser) enum(v *value, n *node) *Error {
 		seen[s] = true
 	}
 	n.symbols = list
-	if n.fallback, n.hasDef = v.str("default"); n.hasDef && !seen[n.fallback] {
+	if n.fallback, n.hasDef = v.Str("default"); n.hasDef && !seen[n.fallback] {
 		return p.fail("enum %s: the default %q is not one of its symbols", n.name.full(), n.fallback)
 	}
 	return nil
 }
 
-func (p *parser) fixed(v *value, n *node) *Error {
-	size, ok := v.member("size")
-	if !ok || size.kind != jsonNumber {
+func (p *parser) fixed(v *jsontext.Value, n *node) *Error {
+	size, ok := v.Member("size")
+	if !ok || size.Kind != jsontext.Number {
 		return p.fail("fixed %s has no size", n.name.full())
 	}
-	i, err := strconv.ParseInt(size.text, 10, 32)
+	i, err := strconv.ParseInt(size.Text, 10, 32)
 	if err != nil || i < 0 {
-		return p.fail("fixed %s: the size %s is not a number of bytes", n.name.full(), size.text)
+		return p.fail("fixed %s: the size %s is not a number of bytes", n.name.full(), size.Text)
 	}
 	n.size = int(i)
 	return nil
 }
 
 // strings reads an optional array of strings.
-func (p *parser) strings(v *value, key string) ([]string, *Error) {
-	m, ok := v.member(key)
-	if !ok || m.kind == jsonNull {
+func (p *parser) strings(v *jsontext.Value, key string) ([]string, *Error) {
+	m, ok := v.Member(key)
+	if !ok || m.Kind == jsontext.Null {
 		return nil, nil
 	}
-	if m.kind != jsonArray {
+	if m.Kind != jsontext.Array {
 		return nil, p.fail("%s is not an array", key)
 	}
-	out := make([]string, len(m.items))
-	for i := range m.items {
-		if m.items[i].kind != jsonString {
+	out := make([]string, len(m.Items))
+	for i := range m.Items {
+		if m.Items[i].Kind != jsontext.String {
 			return nil, p.fail("%s holds what is no string", key)
 		}
-		out[i] = m.items[i].text
+		out[i] = m.Items[i].Text
 	}
 	return out, nil
 }
@@ -294,10 +298,10 @@ var (
 	fieldReserved  = []string{"name", "type", "doc", "default", "order", "aliases"}
 )
 
-func propsOf(v *value, reserved []string) []member {
-	var out []member
-	for _, m := range v.members {
-		if !slices.Contains(reserved, m.key) {
+func propsOf(v *jsontext.Value, reserved []string) []jsontext.Member {
+	var out []jsontext.Member
+	for _, m := range v.Members {
+		if !slices.Contains(reserved, m.Key) {
 			out = append(out, m)
 		}
 	}

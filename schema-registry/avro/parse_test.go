@@ -4,6 +4,8 @@ import (
 	"errors"
 	"strings"
 	"testing"
+
+	"github.com/millrace/millrace/schema-registry/verdicttest"
 )
 
 func TestCanonical(t *testing.T) {
@@ -160,8 +162,8 @@ func TestHiddenNameIsPrintedWithADot(t *testing.T) {
 }
 
 func FuzzParse(f *testing.F) {
-	for _, r := range verdictRows(f) {
-		f.Add(r.old, r.new)
+	for _, r := range verdicttest.Rows(f, 70) {
+		f.Add(r.Old, r.New)
 	}
 	f.Add(`{"type":"record","name":"a.R","fields":[{"name":"i","type":{"type":"record","name":"I","namespace":"","fields":[]}},{"name":"j","type":"I"}]}`, `"int"`)
 	f.Fuzz(func(t *testing.T, a, b string) {

@@ -2,6 +2,8 @@ package avro
 
 import (
 	"strconv"
+
+	"github.com/millrace/millrace/schema-registry/jsontext"
 )
 
 // Canonical returns the text that the registry stores: without blanks, with
@@ -32,7 +34,7 @@ type printer struct {
 func (p *printer) schema(n *node, space string) {
 	switch {
 	case n.kind.primitive() && len(n.props) == 0:
-		p.out = appendString(p.out, n.kind.String())
+		p.out = jsontext.AppendString(p.out, n.kind.String())
 	case n.kind == kindUnion:
 		p.out = append(p.out, '[')
 		for i, b := range n.branches {
@@ -43,7 +45,7 @@ func (p *printer) schema(n *node, space string) {
 		}
 		p.out = append(p.out, ']')
 	case n.kind.named() && (p.seen[n] || n.external && !p.inline):
-		p.out = appendString(p.out, reference(n.name, space, p.names))
+		p.out = jsontext.AppendString(p.out, reference(n.name, space, p.names))
 	default:
 		p.seen[n] = true
 		p.object(n, space)
@@ -56,13 +58,13 @@ func (p *printer) object(n *node, space string) {
 		typ = "error"
 	}
 	p.out = append(p.out, `{"type":`...)
-	p.out = appendString(p.out, typ)
+	p.out = jsontext.AppendString(p.out, typ)
 	if n.kind.named() {
 		p.key("name")
-		p.out = appendString(p.out, n.name.local)
+		p.out = jsontext.AppendString(p.out, n.name.local)
 		if n.name.space != space {
 			p.key("namespace")
-			p.out = appendString(p.out, n.name.space)
+			p.out = jsontext.AppendString(p.out, n.name.space)
 		}
 		p.doc(n.doc)
 	}
@@ -73,7 +75,7 @@ func (p *printer) object(n *node, space string) {
 		p.strings("symbols", n.symbols)
 		if n.hasDef {
 			p.key("default")
-			p.out = appendString(p.out, n.fallback)
+			p.out = jsontext.AppendString(p.out, n.fallback)
 		}
 	case kindFixed:
 		p.key("size")
@@ -100,17 +102,17 @@ func (p *printer) fields(n *node) {
 			p.out = append(p.out, ',')
 		}
 		p.out = append(p.out, `{"name":`...)
-		p.out = appendString(p.out, f.name)
+		p.out = jsontext.AppendString(p.out, f.name)
 		p.key("type")
 		p.schema(f.typ, n.name.space)
 		p.doc(f.doc)
 		if f.def != nil {
 			p.key("default")
-			p.out = appendValue(p.out, f.def, false)
+			p.out = jsontext.Append(p.out, f.def, false)
 		}
 		if f.order != "" {
 			p.key("order")
-			p.out = appendString(p.out, f.order)
+			p.out = jsontext.AppendString(p.out, f.order)
 		}
 		if len(f.aliases) > 0 {
 			p.strings("aliases", f.aliases)
@@ -123,13 +125,13 @@ func (p *printer) fields(n *node) {
 
 func (p *printer) key(k string) {
 	p.out = append(p.out, ',')
-	p.out = append(appendString(p.out, k), ':')
+	p.out = append(jsontext.AppendString(p.out, k), ':')
 }
 
 func (p *printer) doc(doc *string) {
 	if doc != nil {
 		p.key("doc")
-		p.out = appendString(p.out, *doc)
+		p.out = jsontext.AppendString(p.out, *doc)
 	}
 }
 
@@ -140,15 +142,15 @@ func (p *printer) strings(key string, list []string) {
 		if i > 0 {
 			p.out = append(p.out, ',')
 		}
-		p.out = appendString(p.out, s)
+		p.out = jsontext.AppendString(p.out, s)
 	}
 	p.out = append(p.out, ']')
 }
 
-func (p *printer) props(props []member) {
+func (p *printer) props(props []jsontext.Member) {
 	for i := range props {
-		p.key(props[i].key)
-		p.out = appendValue(p.out, &props[i].value, false)
+		p.key(props[i].Key)
+		p.out = jsontext.Append(p.out, &props[i].Value, false)
 	}
 }
 

@@ -4,19 +4,21 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/millrace/millrace/schema-registry/jsontext"
 )
 
-func (p *parser) record(v *value, n *node) *Error {
-	fields, ok := v.member("fields")
-	if !ok || fields.kind != jsonArray {
+func (p *parser) record(v *jsontext.Value, n *node) *Error {
+	fields, ok := v.Member("fields")
+	if !ok || fields.Kind != jsontext.Array {
 		return p.fail("record %s has no fields", n.name.full())
 	}
 	p.records = append(p.records, &located{n, "/" + strings.Join(p.path, "/")})
-	n.index = make(map[string]*field, len(fields.items))
+	n.index = make(map[string]*field, len(fields.Items))
 	depth := len(p.path)
-	for i := range fields.items {
+	for i := range fields.Items {
 		p.path = append(p.path[:depth], "fields", strconv.Itoa(i))
-		f, err := p.field(&fields.items[i], n)
+		f, err := p.field(&fields.Items[i], n)
 		if err != nil {
 			return err
 		}
@@ -30,23 +32,23 @@ func (p *parser) record(v *value, n *node) *Error {
 	return nil
 }
 
-func (p *parser) field(v *value, rec *node) (*field, *Error) {
-	p.at = v.end
-	if v.kind != jsonObject {
+func (p *parser) field(v *jsontext.Value, rec *node) (*field, *Error) {
+	p.at = v.End
+	if v.Kind != jsontext.Object {
 		return nil, p.fail("a field is an object with a name and a type")
 	}
-	f := &field{at: v.end, props: propsOf(v, fieldReserved)}
+	f := &field{at: v.End, props: propsOf(v, fieldReserved)}
 	var ok bool
-	if f.name, ok = v.str("name"); !ok || f.name == "" {
+	if f.name, ok = v.Str("name"); !ok || f.name == "" {
 		return nil, p.fail("a field has no name")
 	}
 	if p.strict && !validName(f.name) {
 		return nil, p.fail("illegal name: %q; names are letters, digits and _, and do not begin with a digit", f.name)
 	}
-	if doc, ok := v.str("doc"); ok {
+	if doc, ok := v.Str("doc"); ok {
 		f.doc = &doc
 	}
-	typ, ok := v.member("type")
+	typ, ok := v.Member("type")
 	if !ok {
 		return nil, p.fail("field %s has no type", f.name)
 	}
@@ -54,14 +56,14 @@ func (p *parser) field(v *value, rec *node) (*field, *Error) {
 	if f.typ, err = p.within(typ, rec.name.space, "type"); err != nil {
 		return nil, err
 	}
-	if def, ok := v.member("default"); ok {
+	if def, ok := v.Member("default"); ok {
 		f.def = numberFromText(f.typ, def)
 	}
 	return f, p.fieldRest(v, f)
 }
 
-func (p *parser) fieldRest(v *value, f *field) *Error {
-	if order, ok := v.str("order"); ok {
+func (p *parser) fieldRest(v *jsontext.Value, f *field) *Error {
+	if order, ok := v.Str("order"); ok {
 		switch f.order = strings.ToLower(order); f.order {
 		case "ascending":
 			f.order = ""
@@ -84,13 +86,13 @@ func (p *parser) fieldRest(v *value, f *field) *Error {
 
 // numberFromText turns the default "1.5" of a float or double into 1.5, as
 // Avro's parser does.
-func numberFromText(typ *node, def *value) *value {
-	if typ.kind != kindFloat && typ.kind != kindDouble || def.kind != jsonString {
+func numberFromText(typ *node, def *jsontext.Value) *jsontext.Value {
+	if typ.kind != kindFloat && typ.kind != kindDouble || def.Kind != jsontext.String {
 		return def
 	}
-	f, err := strconv.ParseFloat(def.text, 64)
+	f, err := strconv.ParseFloat(def.Text, 64)
 	if err != nil || f-f != 0 { // infinite or not a number: JSON has no way to write it
 		return def
 	}
-	return &value{kind: jsonNumber, text: strconv.FormatFloat(f, 'g', -1, 64), end: def.end}
+	return &jsontext.Value{Kind: jsontext.Number, Text: strconv.FormatFloat(f, 'g', -1, 64), End: def.End}
 }

@@ -1,10 +1,10 @@
 package avro
 
 import (
-	"cmp"
 	"fmt"
-	"slices"
 	"strings"
+
+	"github.com/millrace/millrace/schema-registry/jsontext"
 )
 
 // Schema is a parsed schema. It does not change and may be shared.
@@ -26,7 +26,7 @@ type Error struct {
 	Reason   string
 	Path     string // JSON pointer into the schema, "" while it is no JSON yet
 	Offset   int    // in bytes, where reading had come to
-	TooLarge bool   // the text is over MaxBytes
+	TooLarge bool   // the text is over jsontext.MaxBytes
 }
 
 func (e *Error) Error() string {
@@ -91,7 +91,7 @@ type node struct {
 	size     int
 	items    *node // of an array; of a map, its values
 	branches []*node
-	props    []member // logicalType among them, in the order given
+	props    []jsontext.Member // logicalType among them, in the order given
 }
 
 // field is a record's.
@@ -99,10 +99,10 @@ type field struct {
 	name    string
 	doc     *string
 	typ     *node
-	def     *value // nil without a default
-	order   string // "" for ascending
+	def     *jsontext.Value // nil without a default
+	order   string          // "" for ascending
 	aliases []string
-	props   []member
+	props   []jsontext.Member
 	at      int
 }
 
@@ -124,8 +124,11 @@ func makeName(text, space string) name {
 	return name{space, text}
 }
 
-func sortMembers(m []member) []member {
-	m = slices.Clone(m)
-	slices.SortFunc(m, func(a, b member) int { return cmp.Compare(a.key, b.key) })
-	return m
+// Fields returns the names of a record's fields, none for other types.
+func (s *Schema) Fields() []string {
+	out := make([]string, len(s.root.fields))
+	for i, f := range s.root.fields {
+		out[i] = f.name
+	}
+	return out
 }

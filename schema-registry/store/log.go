@@ -72,6 +72,8 @@ type Log struct {
 	cancel context.CancelFunc
 	done   chan struct{}
 
+	clusterID string // known once the topic has been looked at
+
 	// pending is closed when the last write's outcome is known. Append waits
 	// for it, so that a write that came late is read before the next is made.
 	// Append is its only user and is not called concurrently.
@@ -105,7 +107,14 @@ func Open(ctx context.Context, opts Options, apply func(Change)) (*Log, error) {
 		return nil, fmt.Errorf("topic %s: %w", l.opts.Topic, err)
 	}
 	l.client, l.admin = client, kadm.NewClient(client)
-	if err := l.prepare(ctx); err != nil {
+	err = l.prepare(ctx)
+	if err == nil {
+		var meta kadm.Metadata
+		if meta, err = l.admin.BrokerMetadata(ctx); err == nil {
+			l.clusterID = meta.Cluster
+		}
+	}
+	if err != nil {
 		client.Close()
 		return nil, fmt.Errorf("topic %s: %w", l.opts.Topic, err)
 	}
@@ -248,3 +257,6 @@ func (l *Log) await(ctx context.Context, end int64, stalled func() (int64, error
 		}
 	}
 }
+
+// ClusterID returns the id of the cluster that the topic is on.
+func (l *Log) ClusterID() string { return l.clusterID }

@@ -9,8 +9,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 )
 
 // KeyType says what a record is about.
@@ -46,6 +44,7 @@ type Change struct {
 	Mode    *Mode
 	Through *Through // of DELETE_SUBJECT
 	MaxIDs  *MaxIDs  // of NOOP
+	Gone    bool     // of CONTEXT: it exists no more
 
 	// Offset and Timestamp (in milliseconds) are the record's, once read.
 	Offset    int64
@@ -60,28 +59,18 @@ type Reference struct {
 }
 
 // Schema is the value of a SCHEMA record. Its text is what the registry
-// returns. Metadata and RuleSet are kept as they are.
+// returns.
 type Schema struct {
-	Subject    string          `json:"subject"`
-	Version    int             `json:"version"`
-	ID         int             `json:"id"`
-	MD5        []byte          `json:"md5,omitempty"` // 16 bytes, missing in records of older registries
-	Type       string          `json:"schemaType,omitempty"`
-	References []Reference     `json:"references,omitempty"`
-	Metadata   json.RawMessage `json:"metadata,omitempty"`
-	RuleSet    json.RawMessage `json:"ruleSet,omitempty"`
-	Text       string          `json:"schema"`
-	Deleted    bool            `json:"deleted"`
-}
-
-// Config is the value of a CONFIG record. What is nil is not set. Others holds
-// the members that this registry has no use for, so that they are not lost.
-type Config struct {
-	Subject            string
-	Compatibility      *string
-	Normalize          *bool
-	ValidateNewSchemas *bool
-	Others             map[string]json.RawMessage
+	Subject    string      `json:"subject"`
+	Version    int         `json:"version"`
+	ID         int         `json:"id"`
+	MD5        []byte      `json:"md5,omitempty"` // 16 bytes, missing in records of older registries
+	Type       string      `json:"schemaType,omitempty"`
+	References []Reference `json:"references,omitempty"`
+	Metadata   *Metadata   `json:"metadata,omitempty"`
+	RuleSet    *RuleSet    `json:"ruleSet,omitempty"`
+	Text       string      `json:"schema"`
+	Deleted    bool        `json:"deleted"`
 }
 
 // Mode is the value of a MODE record.
@@ -146,6 +135,7 @@ func Decode(key, value []byte, offset int64) (Change, error) {
 		return Change{}, err
 	}
 	if len(value) == 0 || bytes.Equal(value, []byte("null")) {
+		c.Gone = k.Type == ContextKey
 		return c, nil
 	}
 	if err := c.decodeValue(value); err != nil {
@@ -222,7 +212,7 @@ func (c Change) Encode() (key, value []byte, err error) {
 		v = c.MaxIDs
 	case c.Key.Type == ClearSubjectKey:
 		v = map[string]string{"subject": c.Key.Subject}
-	case c.Key.Type == ContextKey:
+	case c.Key.Type == ContextKey && !c.Gone:
 		v = map[string]string{"tenant": "default", "context": c.Key.Context}
 	default:
 		return key, nil, nil
@@ -258,65 +248,4 @@ func marshal(v any) ([]byte, error) {
 		return nil, err
 	}
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
-}
-
-// UnmarshalJSON reads a config. A member that is null is not set.
-func (c *Config) UnmarshalJSON(b []byte) error {
-	var all map[string]json.RawMessage
-	if err := json.Unmarshal(b, &all); err != nil {
-		return err
-	}
-	known := map[string]any{
-		"subject": &c.Subject, "compatibilityLevel": &c.Compatibility,
-		"normalize": &c.Normalize, "validateNewSchemas": &c.ValidateNewSchemas,
-	}
-	for k, raw := range all {
-		switch into, ok := known[k]; {
-		case ok:
-			if err := json.Unmarshal(raw, into); err != nil {
-				return fmt.Errorf("%s: %w", k, err)
-			}
-		case !bytes.Equal(raw, []byte("null")):
-			if c.Others == nil {
-				c.Others = map[string]json.RawMessage{}
-			}
-			c.Others[k] = raw
-		}
-	}
-	return nil
-}
-
-// MarshalJSON writes a config's members in Confluent's order, the unknown ones
-// last.
-func (c *Config) MarshalJSON() ([]byte, error) {
-	out := []byte{'{'}
-	add := func(k string, v any) error {
-		raw, err := marshal(v)
-		if err != nil {
-			return err
-		}
-		if len(out) > 1 {
-			out = append(out, ',')
-		}
-		name, err := marshal(k)
-		out = append(append(append(out, name...), ':'), raw...)
-		return err
-	}
-	var errs []error
-	if c.Subject != "" {
-		errs = append(errs, add("subject", c.Subject))
-	}
-	if c.Normalize != nil {
-		errs = append(errs, add("normalize", c.Normalize))
-	}
-	if c.ValidateNewSchemas != nil {
-		errs = append(errs, add("validateNewSchemas", c.ValidateNewSchemas))
-	}
-	if c.Compatibility != nil {
-		errs = append(errs, add("compatibilityLevel", c.Compatibility))
-	}
-	for _, k := range slices.Sorted(maps.Keys(c.Others)) {
-		errs = append(errs, add(k, c.Others[k]))
-	}
-	return append(out, '}'), errors.Join(errs...)
 }
