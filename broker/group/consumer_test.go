@@ -267,3 +267,32 @@ func TestConsumerGroupExpires(t *testing.T) {
 		t.Errorf("expired group is loaded: %+v", g.listing())
 	}
 }
+
+// A member of the consumer protocol gives its epoch as the generation of a
+// TxnOffsetCommit (KIP-848, KIP-447).
+func TestConsumerMembersCommitInTransactions(t *testing.T) {
+	c, _ := consumerCoordinator(t)
+	joined := <-beat(c, consumerJoin("m"))
+	if joined.err != nil {
+		t.Fatal(joined.err)
+	}
+	for name, tc := range map[string]struct {
+		member string
+		epoch  int32
+		want   error
+	}{
+		"its epoch":     {"m", joined.Epoch, nil},
+		"another epoch": {"m", joined.Epoch + 1, kerr.IllegalGeneration},
+		"a stranger":    {"other", joined.Epoch, kerr.UnknownMemberID},
+		"no member":     {"", -1, nil}, // clients before KIP-447
+	} {
+		done := make(chan []error, 1)
+		c.CommitTxn(TxnCommitRequest{
+			Group: "g", MemberID: tc.member, Generation: tc.epoch, ProducerID: 1, Offsets: commitOf(orders0, 7),
+			Append: func(_ []Record, done func(error)) { done(nil) },
+		}, func(errs []error) { done <- errs })
+		if err := (<-done)[0]; err != tc.want {
+			t.Errorf("%s: %v, want %v", name, err, tc.want)
+		}
+	}
+}

@@ -91,13 +91,21 @@ func (g *Group) CommitTxn(now time.Time, r TxnCommitRequest, done func([]error))
 }
 
 // checkTxnCommit decides who may commit in a transaction: anyone who does not
-// claim to be a member, and members of this generation.
+// claim to be a member, and members of this generation, or epoch in a group of
+// the consumer protocol.
 func (g *Group) checkTxnCommit(now time.Time, r TxnCommitRequest) error {
 	if g.dead() {
 		return kerr.CoordinatorNotAvailable
 	}
-	if r.Generation < 0 && (g.state == Empty || r.MemberID == "" && r.InstanceID == "") {
+	if r.Generation < 0 && (g.vacant() || r.MemberID == "" && r.InstanceID == "") {
 		return nil
+	}
+	if g.occupied() {
+		err := g.consumer.CheckEpoch(r.MemberID, r.Generation)
+		if err == kerr.StaleMemberEpoch {
+			err = kerr.IllegalGeneration // which every version of the request knows
+		}
+		return err
 	}
 	m, err := g.checkMember(r.MemberID, r.InstanceID)
 	switch {
