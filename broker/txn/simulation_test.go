@@ -50,15 +50,21 @@ type action struct {
 }
 
 func TestSimulation(t *testing.T) {
+	fates := map[fate]int{}
 	for range 400 {
 		seed := rand.Uint64()
-		if !t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) { simulate(t, seed) }) {
+		if !t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) { simulate(t, seed, fates) }) {
 			return
+		}
+	}
+	for f := noCommit; f <= committed; f++ {
+		if fates[f] == 0 {
+			t.Errorf("no transaction had fate %d: %v", f, fates)
 		}
 	}
 }
 
-func simulate(t *testing.T, seed uint64) {
+func simulate(t *testing.T, seed uint64, fates map[fate]int) {
 	cfg, err := Config{}.withDefaults()
 	if err != nil {
 		t.Fatal(err)
@@ -87,6 +93,9 @@ func simulate(t *testing.T, seed uint64) {
 		w.check()
 	}
 	w.settle()
+	for _, f := range w.outcome {
+		fates[f]++
+	}
 }
 
 func (w *world) step() {
