@@ -281,19 +281,27 @@ func TestVerification(t *testing.T) {
 		_, err := l.AppendVerified(b.view(t), 0, g)
 		return err
 	}
+	verify := func(id int64, epoch int16, seq int32, fresh bool) *Verification {
+		t.Helper()
+		g, err := l.Verify(id, epoch, seq, fresh)
+		if err != nil {
+			t.Errorf("Verify(%d, %d, %d) = %v", id, epoch, seq, err)
+		}
+		return g
+	}
 	first := batch{producer: 5, txn: true}
 	if err := late(first, nil); !errors.Is(err, ErrTxnState) {
 		t.Errorf("without verification: %v", err)
 	}
-	g := l.Verify(5, 0, 0, false)
-	if again := l.Verify(5, 0, 3, false); again != g {
+	g := verify(5, 0, 0, false)
+	if again := verify(5, 0, 3, false); again != g {
 		t.Error("a second batch needs another verification")
 	}
 	put(t, l, markerView(t, 5, 0, recordbatch.Abort, 1))
 	if err := late(first, g); !errors.Is(err, ErrTxnState) {
 		t.Errorf("after a marker: %v", err)
 	}
-	g = l.Verify(5, 0, 0, false)
+	g = verify(5, 0, 0, false)
 	if err := late(batch{producer: 5, seq: 1, txn: true}, g); !errors.Is(err, ErrOutOfOrderSequence) {
 		t.Errorf("second batch before the first: %v", err)
 	}
@@ -303,7 +311,7 @@ func TestVerification(t *testing.T) {
 	if err := late(first, g); err != nil {
 		t.Errorf("verified batch: %v", err)
 	}
-	if g := l.Verify(5, 0, 1, false); g != nil {
+	if g := verify(5, 0, 1, false); g != nil {
 		t.Error("an open transaction is to be verified again")
 	}
 	if err := late(batch{producer: 5, seq: 1, txn: true}, nil); err != nil {
@@ -312,11 +320,26 @@ func TestVerification(t *testing.T) {
 	if a, err := l.AppendVerified(first.view(t), 0, nil); err != nil || !a.Duplicate {
 		t.Errorf("first batch sent again: %+v, %v", a, err)
 	}
-	if g := l.Verify(5, 1, 0, true); g == nil {
+	if g := verify(5, 1, 0, true); g == nil {
 		t.Error("another epoch is not to be verified")
 	}
+	// A late batch of an old epoch does not disturb the next transaction.
+	put(t, l, markerView(t, 5, 1, recordbatch.Commit, 1))
+	g = verify(5, 1, 0, true)
+	if _, err := l.Verify(5, 0, 7, true); !errors.Is(err, ErrProducerEpoch) {
+		t.Errorf("Verify of an old epoch = %v", err)
+	}
+	verify(5, 2, 0, true)
+	if err := late(batch{producer: 5, epoch: 1, txn: true}, g); err != nil {
+		t.Errorf("batch of the next transaction: %v", err)
+	}
+	g = verify(7, 0, 0, false)
+	l.Unverify(7, g)
+	if err := late(batch{producer: 7, txn: true}, g); !errors.Is(err, ErrTxnState) {
+		t.Errorf("verification that was given up: %v", err)
+	}
 	// A producer whose sequence begins anew with each transaction.
-	g = l.Verify(6, 0, 7, true)
+	g = verify(6, 0, 7, true)
 	if err := late(batch{producer: 6, seq: 7, txn: true}, g); !errors.Is(err, ErrOutOfOrderSequence) {
 		t.Errorf("transaction that begins with sequence 7: %v", err)
 	}

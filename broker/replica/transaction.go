@@ -22,8 +22,11 @@ func (p *Partition) Verify(id int64, epoch int16, sequence int32, fresh bool) (*
 	if err := p.Err(); err != nil {
 		return nil, err
 	}
-	return p.log.Verify(id, epoch, sequence, fresh), nil
+	return p.log.Verify(id, epoch, sequence, fresh)
 }
+
+// Unverify gives up what Verify returned.
+func (p *Partition) Unverify(id int64, g *Verification) { p.log.Unverify(id, g) }
 
 // AppendVerified is Append for a batch of a transaction, ErrTxnState if that
 // is over.
