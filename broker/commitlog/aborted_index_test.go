@@ -278,7 +278,7 @@ func checkCommitted(l *Log) error {
 func TestVerification(t *testing.T) {
 	l := mustOpen(t, t.TempDir(), Config{FS: quiet()})
 	late := func(b batch, g *Verification) error {
-		_, err := l.AppendVerified(b.view(t), 0, g)
+		_, err := l.AppendWith(b.view(t), 0, AppendOptions{Verified: true, Verification: g})
 		return err
 	}
 	verify := func(id int64, epoch int16, seq int32, fresh bool) *Verification {
@@ -317,7 +317,7 @@ func TestVerification(t *testing.T) {
 	if err := late(batch{producer: 5, seq: 1, txn: true}, nil); err != nil {
 		t.Errorf("second batch: %v", err)
 	}
-	if a, err := l.AppendVerified(first.view(t), 0, nil); err != nil || !a.Duplicate {
+	if a, err := l.AppendWith(first.view(t), 0, AppendOptions{Verified: true}); err != nil || !a.Duplicate {
 		t.Errorf("first batch sent again: %+v, %v", a, err)
 	}
 	if g := verify(5, 1, 0, true); g == nil {
@@ -375,5 +375,25 @@ func TestBatchesWithoutSequence(t *testing.T) {
 	}
 	if got := strings.Join(names, ","); got != "5 -1 0" {
 		t.Errorf("producers are %s", got)
+	}
+}
+
+// A callback of the goroutine that flushes can append although flush.messages
+// demands to wait for it.
+func TestAppendWhileFlushing(t *testing.T) {
+	l := mustOpen(t, t.TempDir(), Config{FS: quiet(), FlushMessages: 1})
+	done := make(chan error, 1)
+	if _, err := l.AppendWith(batch{}.view(t), 0, AppendOptions{NoWait: true}); err != nil {
+		t.Fatal(err)
+	}
+	l.NotifyDurable(1, func(error) {
+		_, err := l.AppendWith(batch{}.view(t), 0, AppendOptions{NoWait: true})
+		done <- err
+	})
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	if err := l.WaitDurable(t.Context(), 2); err != nil {
+		t.Error(err)
 	}
 }

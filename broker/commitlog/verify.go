@@ -8,8 +8,7 @@ import (
 	"github.com/millrace/millrace/broker/recordbatch"
 )
 
-// Verification is what AppendVerified needs for the first batch of a
-// transaction: it was asked for before the transaction's coordinator was, so
+// Verification is what AppendWith needs for the first batch of a transaction: it was asked for before the transaction's coordinator was, so
 // that a marker that comes in between makes it void, and a batch that comes
 // late does not begin a transaction that nobody will end (KIP-890).
 type Verification struct {
@@ -19,8 +18,8 @@ type Verification struct {
 	at     int64 // Unix milliseconds
 }
 
-// Verify returns what AppendVerified needs for a batch of the producer, nil if
-// a transaction of that epoch is open here. ErrProducerEpoch means that the log
+// Verify returns what AppendWith needs for a batch of the producer, nil if a
+// transaction of that epoch is open here. ErrProducerEpoch means that the log
 // has seen a later epoch. fresh says that the sequence of the producer begins
 // at 0 with each transaction (transaction.version 2).
 //
@@ -64,12 +63,6 @@ func (ps *producers) keep(id int64, gs []*Verification) {
 		return
 	}
 	ps.verifying[id] = gs
-}
-
-// AppendVerified is Append for a batch of a transaction: ErrTxnState unless
-// one of that producer epoch is open or g is still valid.
-func (l *Log) AppendVerified(v recordbatch.View, leaderEpoch int32, g *Verification) (Appended, error) {
-	return l.append(v, leaderEpoch, func() error { return l.producers.checkVerified(v, g) })
 }
 
 // checkVerified decides whether a batch may begin, or go on with, a

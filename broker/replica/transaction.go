@@ -34,11 +34,7 @@ func (p *Partition) AppendVerified(v recordbatch.View, all bool, g *Verification
 	if err := p.admit(v, all); err != nil {
 		return Appended{}, err
 	}
-	a, err := p.log.AppendVerified(v, p.LeaderEpoch(), g)
-	if err == nil {
-		p.commit()
-	}
-	return a, err
+	return p.append(v, p.LeaderEpoch(), commitlog.AppendOptions{Verified: true, Verification: g})
 }
 
 // AppendOwnVerified is AppendVerified for a batch that the broker made itself.
@@ -46,11 +42,7 @@ func (p *Partition) AppendOwnVerified(v recordbatch.View, g *Verification) (Appe
 	if err := p.Err(); err != nil {
 		return Appended{}, err
 	}
-	a, err := p.log.AppendVerified(v, p.LeaderEpoch(), g)
-	if err == nil {
-		p.commit()
-	}
-	return a, err
+	return p.append(v, p.LeaderEpoch(), commitlog.AppendOptions{Verified: true, Verification: g, NoWait: true})
 }
 
 // AppendOwnIn is AppendOwn as the leader of an epoch: ErrNotLeader if that is
@@ -62,11 +54,7 @@ func (p *Partition) AppendOwnIn(epoch int32, v recordbatch.View) (Appended, erro
 	if p.LeaderEpoch() != epoch {
 		return Appended{}, ErrNotLeader
 	}
-	a, err := p.log.Append(v, epoch)
-	if err == nil {
-		p.commit()
-	}
-	return a, err
+	return p.append(v, epoch, commitlog.AppendOptions{NoWait: true})
 }
 
 // NotifyDurable is NotifyCommitted for what must survive a crash whatever
