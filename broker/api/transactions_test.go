@@ -65,7 +65,7 @@ func (x *producer) add(v int16, topic string) int16 {
 	req.Transactions = append(req.Transactions, tx)
 	for limit := time.Now().Add(20 * time.Second); time.Now().Before(limit); {
 		resp := x.p.ask(req).(*kmsg.AddPartitionsToTxnResponse)
-		code := resp.ErrorCode
+		var code int16
 		if v >= 4 {
 			code = resp.Transactions[0].Topics[0].Partitions[0].ErrorCode
 		} else {

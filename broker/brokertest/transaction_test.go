@@ -20,7 +20,7 @@ func worker(ctx context.Context, t *testing.T, c *brokertest.Cluster, id string,
 	for ctx.Err() == nil {
 		s, err := kgo.NewGroupTransactSession(append([]kgo.Opt{
 			kgo.SeedBrokers(c.Addr()), kgo.TransactionalID(id), kgo.ConsumerGroup("movers"), kgo.ConsumeTopics("in"),
-			kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.RequireStableFetchOffsets(), kgo.DefaultProduceTopic("out"),
+			kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.DefaultProduceTopic("out"),
 			kgo.TransactionTimeout(20 * time.Second), kgo.RetryBackoffFn(func(int) time.Duration { return 20 * time.Millisecond }),
 		}, opts...)...)
 		if err != nil {

@@ -235,7 +235,7 @@ func TestUnload(t *testing.T) {
 	}
 	initID(c, "id")
 	s.hold = true
-	var added, waited error = errPending, errPending
+	added, waited := errPending, errPending
 	r := AddRequest{ID: "id", ProducerID: 100, Partitions: []TopicPartition{{"t", 0}}}
 	c.Add(r, func(err error) { added = err })
 	r.Wait = true
