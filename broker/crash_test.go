@@ -31,7 +31,7 @@ func crashBroker(dir string) {
 		os.Exit(1)
 	}
 	b, err := New(Config{DataDir: dir, NodeID: 1, Listeners: []Listener{{Name: "PLAINTEXT", Listener: l}},
-		Properties: map[string]string{"log.segment.bytes": "200000"}, Logger: slog.New(slog.NewTextHandler(os.Stderr, nil))})
+		Properties: map[string]string{"log.segment.bytes": "200000", "transaction.abort.timed.out.transaction.cleanup.interval.ms": "200"}, Logger: slog.New(slog.NewTextHandler(os.Stderr, nil))})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)

@@ -5,6 +5,7 @@ import (
 
 	"github.com/millrace/millrace/broker/api"
 	"github.com/millrace/millrace/broker/replica"
+	"github.com/millrace/millrace/broker/txn"
 )
 
 // Stats are a broker's figures at one moment. Counters start at zero with the
@@ -20,6 +21,8 @@ type Stats struct {
 
 	Topics int
 	Logs   replica.Stats
+
+	Transactions txn.Stats // that this broker coordinates
 }
 
 // Stats returns the broker's figures; before it is ready most are zero.
@@ -33,6 +36,7 @@ func (b *Broker) Stats() Stats {
 	}
 	if a := b.node.api.Load(); a != nil {
 		s.Requests = a.Stats()
+		s.Transactions = a.Transactions()
 		s.Topics = b.node.quorum.Image().NumTopics()
 		s.Logs = b.node.replicas.Stats()
 	}

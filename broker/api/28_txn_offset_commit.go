@@ -103,6 +103,9 @@ func (a *API) commitTxnOffsets(req *kmsg.TxnOffsetCommitRequest, in group.TxnCom
 	answered = func(err error) {
 		switch {
 		case err != nil:
+			if !passing(err) {
+				x.p.Unverify(x.producer, x.verified)
+			}
 			fail(err)
 		case req.Version >= txnOffsetAdd && x.verify():
 			add() // see addToTransaction

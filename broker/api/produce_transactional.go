@@ -41,6 +41,16 @@ func (x *admission) verify() (ask bool) {
 	return x.err == nil && x.verified != nil && x.verified != before
 }
 
+// refuse takes in that the coordinator does not let the batch be appended.
+// Unless that will pass, a producer that claims to have a transaction leaves
+// nothing behind.
+func (x *admission) refuse(version int16, err error) {
+	if !passing(err) {
+		x.p.Unverify(x.producer, x.verified)
+	}
+	x.err = produceTxnError(version, err)
+}
+
 func (x *admission) partition() txn.TopicPartition {
 	return txn.TopicPartition{Topic: x.p.Topic, Partition: x.p.ID}
 }
@@ -97,7 +107,9 @@ func (a *API) verifyInTransaction(req *kmsg.ProduceRequest, ask []*admission) {
 		in.Partitions = append(in.Partitions, x.partition())
 	}
 	for i, err := range a.txns.Verify(in) {
-		ask[i].err = produceTxnError(req.Version, err)
+		if err != nil {
+			ask[i].refuse(req.Version, err)
+		}
 	}
 }
 
@@ -121,7 +133,7 @@ func (a *API) addToTransaction(ctx context.Context, req *kmsg.ProduceRequest, as
 		again := ask[:0:0]
 		for _, x := range ask {
 			if added != nil {
-				x.err = produceTxnError(req.Version, added)
+				x.refuse(req.Version, added)
 			} else if x.verify() {
 				again = append(again, x)
 			}

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/millrace/millrace/broker/txn"
 )
 
 // LatencyBuckets are the upper bounds of the buckets of RequestStats.Took. A
@@ -28,6 +30,9 @@ type RequestStats struct {
 	Took [len(LatencyBuckets) + 1]int64
 	Sum  time.Duration // of all of them
 }
+
+// Transactions counts the transactions that this broker coordinates.
+func (a *API) Transactions() txn.Stats { return a.txns.Stats() }
 
 type meter struct {
 	count, errors, sum atomic.Int64

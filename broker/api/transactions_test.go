@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -65,7 +66,7 @@ func (x *producer) add(v int16, topic string) int16 {
 	req.Transactions = append(req.Transactions, tx)
 	for limit := time.Now().Add(20 * time.Second); time.Now().Before(limit); {
 		resp := x.p.ask(req).(*kmsg.AddPartitionsToTxnResponse)
-		code := resp.ErrorCode
+		var code int16
 		if v >= 4 {
 			code = resp.Transactions[0].Topics[0].Partitions[0].ErrorCode
 		} else {
@@ -142,21 +143,25 @@ func (p *peer) readCommitted(topic string) (vs []string, lso int64) {
 		if len(got.RecordBatches) == 0 {
 			return vs, got.LastStableOffset
 		}
-		aborted := map[int64]int64{}
-		for _, a := range got.AbortedTransactions {
-			aborted[a.ProducerID] = a.FirstOffset
-		}
+		aborted := map[int64]bool{} // up to the producer's next marker
+		left := got.AbortedTransactions
+		slices.SortFunc(left, func(a, b kmsg.FetchResponseTopicPartitionAbortedTransaction) int {
+			return cmp.Compare(a.FirstOffset, b.FirstOffset)
+		})
 		for b := got.RecordBatches; len(b) > 0; {
 			v, rest, err := recordbatch.Parse(b)
 			if err != nil {
 				p.t.Fatal(err)
 			}
 			b, at = rest, v.NextOffset()
-			first, is := aborted[v.ProducerID()]
+			for len(left) > 0 && left[0].FirstOffset <= v.LastOffset() {
+				aborted[left[0].ProducerID] = true
+				left = left[1:]
+			}
 			switch {
 			case v.Control():
 				delete(aborted, v.ProducerID())
-			case v.Transactional() && is && first <= v.BaseOffset():
+			case v.Transactional() && aborted[v.ProducerID()]:
 			default:
 				vs = append(vs, values(p.t, v)...)
 			}
@@ -476,5 +481,116 @@ func TestFeatures(t *testing.T) {
 		if !maps.Equal(supported, want) || !maps.Equal(final, want) || resp.FinalizedFeaturesEpoch < 0 {
 			t.Errorf("version %d: supported %v, final %v, epoch %d", v, supported, final, resp.FinalizedFeaturesEpoch)
 		}
+	}
+}
+
+// A transaction that takes too long is aborted by the coordinator, and its
+// producer hears of it.
+func TestTransactionTimeout(t *testing.T) {
+	c := brokertest.Start(t, brokertest.With("transaction.abort.timed.out.transaction.cleanup.interval.ms", "20"),
+		brokertest.With("transaction.max.timeout.ms", "60000"))
+	c.CreateTopic(t, "t", 1)
+	p := dial(t, c)
+	x := p.beginProducer(5, "x")
+	req := as(kmsg.NewPtrInitProducerIDRequest(), 5)
+	req.TransactionalID, req.TransactionTimeoutMillis = &x.id, 60001
+	wantCode(t, "timeout above transaction.max.timeout.ms", p.ask(req).(*kmsg.InitProducerIDResponse).ErrorCode, kerr.InvalidTransactionTimeout)
+	req.TransactionTimeoutMillis = 50
+	x.epoch = p.ask(req).(*kmsg.InitProducerIDResponse).ProducerEpoch
+	wantCode(t, "produce", x.produce(12, "t", 0, "late"), nil)
+	x.settled()
+	wantCode(t, "produce", x.produce(12, "t", 1, "later"), kerr.InvalidProducerEpoch)
+	wantCode(t, "commit", x.end(5, true), kerr.ProducerFenced)
+	if vs, lso := p.readCommitted("t"); len(vs) != 0 || lso != 2 {
+		t.Errorf("committed is %v, last stable offset %d", vs, lso)
+	}
+}
+
+func TestTransactionalIDExpires(t *testing.T) {
+	c := brokertest.Start(t, brokertest.With("transactional.id.expiration.ms", "50"),
+		brokertest.With("transaction.remove.expired.transaction.cleanup.interval.ms", "20"))
+	p := dial(t, c)
+	first := p.beginProducer(5, "x")
+	for limit := time.Now().Add(20 * time.Second); p.described("x").ErrorCode != kerr.TransactionalIDNotFound.Code; {
+		if time.Now().After(limit) {
+			t.Fatal("the id does not expire")
+		}
+	}
+	c.Restart(t)
+	p = dial(t, c)
+	if next := p.beginProducer(5, "x"); next.pid == first.pid || next.epoch != 0 {
+		t.Errorf("producer was %+v, is %+v", first, next)
+	}
+}
+
+// A topic that is deleted while a transaction has records in it does not keep
+// the transaction from ending.
+func TestDeletedTopicInTransaction(t *testing.T) {
+	c := brokertest.Start(t)
+	c.CreateTopic(t, "stays", 1)
+	c.CreateTopic(t, "goes", 1)
+	p := dial(t, c)
+	x := p.beginProducer(5, "x")
+	wantCode(t, "produce", x.produce(12, "stays", 0, "a"), nil)
+	wantCode(t, "produce", x.produce(12, "goes", 0, "b"), nil)
+	req := as(kmsg.NewPtrDeleteTopicsRequest(), 4)
+	req.TopicNames = []string{"goes"}
+	wantCode(t, "delete topic", p.ask(req).(*kmsg.DeleteTopicsResponse).Topics[0].ErrorCode, nil)
+	wantCode(t, "commit", x.end(5, true), nil)
+	x.settled()
+	if vs, _ := p.readCommitted("stays"); !slices.Equal(vs, []string{"a"}) {
+		t.Errorf("committed is %v", vs)
+	}
+}
+
+// Where a topic does not wait for the disk, the ends of transactions still do:
+// or a crash could lose a marker whose transaction is known to be complete,
+// and nobody would write it again.
+func TestMarkersAreDurable(t *testing.T) {
+	c := brokertest.Start(t)
+	c.CreateTopic(t, "t", 1, "flush.before.ack", "never")
+	p := dial(t, c)
+	x := p.beginProducer(5, "x")
+	for i := range 5 {
+		wantCode(t, "produce", x.produce(12, "t", 0, fmt.Sprint(i)), nil)
+		wantCode(t, "commit", x.end(5, i%2 == 0), nil)
+		x.settled()
+		c.Kill(t)
+		c.Resume(t)
+		p = dial(t, c)
+		x.p = p
+		p.beginProducer(5, "other") // once the coordinator is loaded
+	}
+	if vs, lso := p.readCommitted("t"); !slices.Equal(vs, []string{"0", "2", "4"}) || lso != 10 {
+		t.Errorf("committed is %v, last stable offset %d", vs, lso)
+	}
+}
+
+// The latest offset for read_committed consumers is the last stable one.
+func TestListOffsetsReadCommitted(t *testing.T) {
+	c := brokertest.Start(t)
+	c.CreateTopic(t, "t", 1)
+	p := dial(t, c)
+	x := p.beginProducer(5, "x")
+	wantCode(t, "plain", p.produced(produceTo(9, "t", -1, records(t, -1, 0, "v"))).ErrorCode, nil)
+	wantCode(t, "produce", x.produce(12, "t", 0, "a", "b"), nil)
+	latest := func(isolation int8) int64 {
+		req := as(kmsg.NewPtrListOffsetsRequest(), 7)
+		rp := kmsg.NewListOffsetsRequestTopicPartition()
+		rp.Timestamp = -1
+		rt := kmsg.NewListOffsetsRequestTopic()
+		rt.Topic, rt.Partitions = "t", []kmsg.ListOffsetsRequestTopicPartition{rp}
+		req.IsolationLevel, req.Topics = isolation, []kmsg.ListOffsetsRequestTopic{rt}
+		got := p.ask(req).(*kmsg.ListOffsetsResponse).Topics[0].Partitions[0]
+		wantCode(t, "list offsets", got.ErrorCode, nil)
+		return got.Offset
+	}
+	if all, stable := latest(0), latest(1); all != 3 || stable != 1 {
+		t.Errorf("latest offsets are %d and %d", all, stable)
+	}
+	wantCode(t, "commit", x.end(5, true), nil)
+	x.settled()
+	if all, stable := latest(0), latest(1); all != 4 || stable != 4 {
+		t.Errorf("latest offsets are %d and %d after the commit", all, stable)
 	}
 }

@@ -278,22 +278,30 @@ func checkCommitted(l *Log) error {
 func TestVerification(t *testing.T) {
 	l := mustOpen(t, t.TempDir(), Config{FS: quiet()})
 	late := func(b batch, g *Verification) error {
-		_, err := l.AppendVerified(b.view(t), 0, g)
+		_, err := l.AppendWith(b.view(t), 0, AppendOptions{Verified: true, Verification: g})
 		return err
+	}
+	verify := func(id int64, epoch int16, seq int32, fresh bool) *Verification {
+		t.Helper()
+		g, err := l.Verify(id, epoch, seq, fresh)
+		if err != nil {
+			t.Errorf("Verify(%d, %d, %d) = %v", id, epoch, seq, err)
+		}
+		return g
 	}
 	first := batch{producer: 5, txn: true}
 	if err := late(first, nil); !errors.Is(err, ErrTxnState) {
 		t.Errorf("without verification: %v", err)
 	}
-	g := l.Verify(5, 0, 0, false)
-	if again := l.Verify(5, 0, 3, false); again != g {
+	g := verify(5, 0, 0, false)
+	if again := verify(5, 0, 3, false); again != g {
 		t.Error("a second batch needs another verification")
 	}
 	put(t, l, markerView(t, 5, 0, recordbatch.Abort, 1))
 	if err := late(first, g); !errors.Is(err, ErrTxnState) {
 		t.Errorf("after a marker: %v", err)
 	}
-	g = l.Verify(5, 0, 0, false)
+	g = verify(5, 0, 0, false)
 	if err := late(batch{producer: 5, seq: 1, txn: true}, g); !errors.Is(err, ErrOutOfOrderSequence) {
 		t.Errorf("second batch before the first: %v", err)
 	}
@@ -303,20 +311,35 @@ func TestVerification(t *testing.T) {
 	if err := late(first, g); err != nil {
 		t.Errorf("verified batch: %v", err)
 	}
-	if g := l.Verify(5, 0, 1, false); g != nil {
+	if g := verify(5, 0, 1, false); g != nil {
 		t.Error("an open transaction is to be verified again")
 	}
 	if err := late(batch{producer: 5, seq: 1, txn: true}, nil); err != nil {
 		t.Errorf("second batch: %v", err)
 	}
-	if a, err := l.AppendVerified(first.view(t), 0, nil); err != nil || !a.Duplicate {
+	if a, err := l.AppendWith(first.view(t), 0, AppendOptions{Verified: true}); err != nil || !a.Duplicate {
 		t.Errorf("first batch sent again: %+v, %v", a, err)
 	}
-	if g := l.Verify(5, 1, 0, true); g == nil {
+	if g := verify(5, 1, 0, true); g == nil {
 		t.Error("another epoch is not to be verified")
 	}
+	// A late batch of an old epoch does not disturb the next transaction.
+	put(t, l, markerView(t, 5, 1, recordbatch.Commit, 1))
+	g = verify(5, 1, 0, true)
+	if _, err := l.Verify(5, 0, 7, true); !errors.Is(err, ErrProducerEpoch) {
+		t.Errorf("Verify of an old epoch = %v", err)
+	}
+	verify(5, 2, 0, true)
+	if err := late(batch{producer: 5, epoch: 1, txn: true}, g); err != nil {
+		t.Errorf("batch of the next transaction: %v", err)
+	}
+	g = verify(7, 0, 0, false)
+	l.Unverify(7, g)
+	if err := late(batch{producer: 7, txn: true}, g); !errors.Is(err, ErrTxnState) {
+		t.Errorf("verification that was given up: %v", err)
+	}
 	// A producer whose sequence begins anew with each transaction.
-	g = l.Verify(6, 0, 7, true)
+	g = verify(6, 0, 7, true)
 	if err := late(batch{producer: 6, seq: 7, txn: true}, g); !errors.Is(err, ErrOutOfOrderSequence) {
 		t.Errorf("transaction that begins with sequence 7: %v", err)
 	}
@@ -352,5 +375,25 @@ func TestBatchesWithoutSequence(t *testing.T) {
 	}
 	if got := strings.Join(names, ","); got != "5 -1 0" {
 		t.Errorf("producers are %s", got)
+	}
+}
+
+// A callback of the goroutine that flushes can append although flush.messages
+// demands to wait for it.
+func TestAppendWhileFlushing(t *testing.T) {
+	l := mustOpen(t, t.TempDir(), Config{FS: quiet(), FlushMessages: 1})
+	done := make(chan error, 1)
+	if _, err := l.AppendWith(batch{}.view(t), 0, AppendOptions{NoWait: true}); err != nil {
+		t.Fatal(err)
+	}
+	l.NotifyDurable(1, func(error) {
+		_, err := l.AppendWith(batch{}.view(t), 0, AppendOptions{NoWait: true})
+		done <- err
+	})
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	if err := l.WaitDurable(t.Context(), 2); err != nil {
+		t.Error(err)
 	}
 }

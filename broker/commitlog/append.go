@@ -30,14 +30,24 @@ type Appended struct {
 // StorageError leaves the log as it was. The batch is not durable yet, unless
 // flush.messages demands it.
 func (l *Log) Append(v recordbatch.View, leaderEpoch int32) (Appended, error) {
-	return l.append(v, leaderEpoch, nil)
+	return l.AppendWith(v, leaderEpoch, AppendOptions{})
 }
 
-// append is Append; allow, if there is one, has the last word on a batch that
-// is not a duplicate, with mu held.
-func (l *Log) append(v recordbatch.View, leaderEpoch int32, allow func() error) (Appended, error) {
+// AppendOptions are what AppendWith does otherwise than Append.
+type AppendOptions struct {
+	// Verified demands that a batch is part of a transaction: ErrTxnState
+	// unless one of its producer epoch is open or Verification still holds.
+	Verified     bool
+	Verification *Verification
+	// NoWait leaves it to others to wait for what flush.messages makes durable.
+	// An append on the goroutine that flushes (NotifyDurable) must not wait.
+	NoWait bool
+}
+
+// AppendWith is Append with options.
+func (l *Log) AppendWith(v recordbatch.View, leaderEpoch int32, o AppendOptions) (Appended, error) {
 	l.mu.Lock()
-	a, err := l.appendLeader(v, leaderEpoch, allow)
+	a, err := l.appendLeader(v, leaderEpoch, o)
 	l.mu.Unlock()
 	if err != nil {
 		l.failWaiters()
@@ -46,7 +56,7 @@ func (l *Log) append(v recordbatch.View, leaderEpoch int32, allow func() error) 
 	if a.Duplicate {
 		return a, nil
 	}
-	return a, l.wrote()
+	return a, l.wrote(!o.NoWait)
 }
 
 // AppendFollower appends one batch as the leader sent it, without changing a
@@ -63,20 +73,25 @@ func (l *Log) AppendFollower(v recordbatch.View) error {
 		l.failWaiters()
 		return err
 	}
-	return l.wrote()
+	return l.wrote(true)
 }
 
 // wrote tells of the new end, and flushes if flush.messages says so.
-func (l *Log) wrote() error {
+func (l *Log) wrote(wait bool) error {
 	end := l.end.Load()
 	l.endWaiters.advance(end)
-	if n := l.config().FlushMessages; n >= 0 && end-l.durable.Load() >= n {
+	n := l.config().FlushMessages
+	switch {
+	case n < 0 || end-l.durable.Load() < n:
+		return nil
+	case wait:
 		return l.WaitDurable(context.Background(), end)
 	}
+	l.NotifyDurable(end, func(error) {}) // a failure is the log's, which tells of it
 	return nil
 }
 
-func (l *Log) appendLeader(v recordbatch.View, epoch int32, allow func() error) (Appended, error) {
+func (l *Log) appendLeader(v recordbatch.View, epoch int32, o AppendOptions) (Appended, error) {
 	if err := l.usable(); err != nil {
 		return Appended{}, err
 	}
@@ -95,8 +110,8 @@ func (l *Log) appendLeader(v recordbatch.View, epoch int32, allow func() error) 
 	if err == nil && marker != nil {
 		err = l.producers.checkMarker(v.ProducerID(), *marker)
 	}
-	if err == nil && !isDup && allow != nil {
-		err = allow()
+	if err == nil && !isDup && o.Verified {
+		err = l.producers.checkVerified(v, o.Verification)
 	}
 	if err != nil {
 		return Appended{}, err

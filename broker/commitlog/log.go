@@ -111,12 +111,13 @@ func (l *Log) HighWatermark() int64 { return l.hw.Load() }
 
 // LastStableOffset returns the offset below which no transaction is undecided:
 // the high watermark, or the first offset of the oldest transaction that is
-// open or whose marker is not below the high watermark (KIP-98).
+// open or whose marker is not below the high watermark (KIP-98); never below
+// the log start offset, which deletion may have moved into a transaction.
 func (l *Log) LastStableOffset() int64 {
 	// The high watermark first: a transaction that begins in between begins
 	// above it.
 	hw := l.hw.Load()
-	return min(hw, l.txns.Load().unstable.Load())
+	return max(min(hw, l.txns.Load().unstable.Load()), l.start.Load())
 }
 
 // SetHighWatermark moves the high watermark forward to offset, at most to the

@@ -61,12 +61,12 @@ func (p *producer) duplicate(v recordbatch.View) (sequence, bool) {
 // the log alone, so that every replica has the same.
 type producers struct {
 	byID      map[int64]*producer
-	verifying map[int64]*Verification
+	verifying map[int64][]*Verification // by producer id, one for each epoch
 	txns      transactions
 }
 
 func newProducers() *producers {
-	ps := &producers{byID: make(map[int64]*producer), verifying: make(map[int64]*Verification)}
+	ps := &producers{byID: make(map[int64]*producer), verifying: make(map[int64][]*Verification)}
 	ps.txns.publish()
 	return ps
 }
@@ -170,10 +170,8 @@ func (ps *producers) expire(now time.Time, after time.Duration) int {
 			gone++
 		}
 	}
-	for id, g := range ps.verifying {
-		if now.UnixMilli()-g.at >= after.Milliseconds() {
-			delete(ps.verifying, id)
-		}
+	for id, gs := range ps.verifying {
+		ps.keep(id, slices.DeleteFunc(gs, func(g *Verification) bool { return now.UnixMilli()-g.at >= after.Milliseconds() }))
 	}
 	return gone
 }

@@ -25,7 +25,7 @@ func (p *Partition) Append(v recordbatch.View, all bool) (Appended, error) {
 	if err := p.admit(v, all); err != nil {
 		return Appended{}, err
 	}
-	return p.append(v)
+	return p.append(v, p.LeaderEpoch(), commitlog.AppendOptions{})
 }
 
 // admit decides whether a producer's batch may be appended.
@@ -39,16 +39,17 @@ func (p *Partition) admit(v recordbatch.View, all bool) error {
 	return p.check(v)
 }
 
-// AppendOwn appends a batch that the broker made itself.
+// AppendOwn appends a batch that the broker made itself. It does not wait for
+// the disk, not even for flush.messages, so that callbacks of a log can append.
 func (p *Partition) AppendOwn(v recordbatch.View) (Appended, error) {
 	if err := p.Err(); err != nil {
 		return Appended{}, err
 	}
-	return p.append(v)
+	return p.append(v, p.LeaderEpoch(), commitlog.AppendOptions{NoWait: true})
 }
 
-func (p *Partition) append(v recordbatch.View) (Appended, error) {
-	a, err := p.log.Append(v, p.LeaderEpoch())
+func (p *Partition) append(v recordbatch.View, epoch int32, o commitlog.AppendOptions) (Appended, error) {
+	a, err := p.log.AppendWith(v, epoch, o)
 	if err == nil {
 		p.commit()
 	}

@@ -22,8 +22,11 @@ func (p *Partition) Verify(id int64, epoch int16, sequence int32, fresh bool) (*
 	if err := p.Err(); err != nil {
 		return nil, err
 	}
-	return p.log.Verify(id, epoch, sequence, fresh), nil
+	return p.log.Verify(id, epoch, sequence, fresh)
 }
+
+// Unverify gives up what Verify returned.
+func (p *Partition) Unverify(id int64, g *Verification) { p.log.Unverify(id, g) }
 
 // AppendVerified is Append for a batch of a transaction, ErrTxnState if that
 // is over.
@@ -31,11 +34,7 @@ func (p *Partition) AppendVerified(v recordbatch.View, all bool, g *Verification
 	if err := p.admit(v, all); err != nil {
 		return Appended{}, err
 	}
-	a, err := p.log.AppendVerified(v, p.LeaderEpoch(), g)
-	if err == nil {
-		p.commit()
-	}
-	return a, err
+	return p.append(v, p.LeaderEpoch(), commitlog.AppendOptions{Verified: true, Verification: g})
 }
 
 // AppendOwnVerified is AppendVerified for a batch that the broker made itself.
@@ -43,11 +42,7 @@ func (p *Partition) AppendOwnVerified(v recordbatch.View, g *Verification) (Appe
 	if err := p.Err(); err != nil {
 		return Appended{}, err
 	}
-	a, err := p.log.AppendVerified(v, p.LeaderEpoch(), g)
-	if err == nil {
-		p.commit()
-	}
-	return a, err
+	return p.append(v, p.LeaderEpoch(), commitlog.AppendOptions{Verified: true, Verification: g, NoWait: true})
 }
 
 // AppendOwnIn is AppendOwn as the leader of an epoch: ErrNotLeader if that is
@@ -59,11 +54,7 @@ func (p *Partition) AppendOwnIn(epoch int32, v recordbatch.View) (Appended, erro
 	if p.LeaderEpoch() != epoch {
 		return Appended{}, ErrNotLeader
 	}
-	a, err := p.log.Append(v, epoch)
-	if err == nil {
-		p.commit()
-	}
-	return a, err
+	return p.append(v, epoch, commitlog.AppendOptions{NoWait: true})
 }
 
 // NotifyDurable is NotifyCommitted for what must survive a crash whatever

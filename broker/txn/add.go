@@ -25,7 +25,10 @@ type AddRequest struct {
 // done gets nil once that is durable.
 func (t *Txn) Add(now time.Time, r AddRequest, done func(error)) []Action {
 	fail := func(err error) []Action { return reply(func() { done(err) }) }
-	if r.Wait && t.busy() && !t.lost {
+	if t.lost {
+		return fail(kerr.NotCoordinator)
+	}
+	if r.Wait && t.busy() {
 		r.Wait = false
 		t.waiting = append(t.waiting, func(now time.Time) []Action { return t.Add(now, r, done) })
 		return nil

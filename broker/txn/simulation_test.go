@@ -50,15 +50,21 @@ type action struct {
 }
 
 func TestSimulation(t *testing.T) {
+	fates := map[fate]int{}
 	for range 400 {
 		seed := rand.Uint64()
-		if !t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) { simulate(t, seed) }) {
+		if !t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) { simulate(t, seed, fates) }) {
 			return
+		}
+	}
+	for f := noCommit; f <= committed; f++ {
+		if fates[f] == 0 {
+			t.Errorf("no transaction had fate %d: %v", f, fates)
 		}
 	}
 }
 
-func simulate(t *testing.T, seed uint64) {
+func simulate(t *testing.T, seed uint64, fates map[fate]int) {
 	cfg, err := Config{}.withDefaults()
 	if err != nil {
 		t.Fatal(err)
@@ -87,6 +93,9 @@ func simulate(t *testing.T, seed uint64) {
 		w.check()
 	}
 	w.settle()
+	for _, f := range w.outcome {
+		fates[f]++
+	}
 }
 
 func (w *world) step() {
@@ -282,7 +291,7 @@ type state struct {
 	coordinator int32
 }
 
-type guard struct{}
+type guard struct{ _ int } // not empty: pointers to nothing may be equal
 
 func (l *leader) marker(m Marker) error {
 	s := l.of[m.ProducerID]
@@ -329,10 +338,11 @@ func (l *leader) produce(b batch, done func(error)) {
 	tps := []TopicPartition{{"t", l.id}}
 	if b.version < V2 {
 		err := l.w.txn.Verify(VerifyRequest{ProducerID: b.pid, Epoch: b.epoch, Partitions: tps})[0]
-		if err == nil {
-			err = l.append(b, g)
+		if err != nil {
+			done(err)
+			return
 		}
-		done(err)
+		l.w.net = append(l.w.net, func() { done(l.append(b, g)) }) // much may happen before
 		return
 	}
 	r := AddRequest{ProducerID: b.pid, Epoch: b.epoch, Partitions: tps, Version: V2, Wait: true}
@@ -343,7 +353,7 @@ func (l *leader) produce(b batch, done func(error)) {
 		case l.verified[b.pid] != g && !(l.of[b.pid] != nil && l.of[b.pid].open && l.of[b.pid].epoch == b.epoch):
 			l.produce(b, done) // a marker came in between
 		default:
-			done(l.append(b, g))
+			l.w.net = append(l.w.net, func() { done(l.append(b, g)) }) // as above
 		}
 	}))
 }
@@ -384,6 +394,8 @@ type producer struct {
 	seq     map[int32]int32 // next, by partition
 	txn     int             // serial number, 0 outside of one
 	added   map[int32]bool
+	writing bool // the present request is a batch
+	unsure  bool // of the sequence, which a new epoch begins anew
 
 	request func(seq int) // sends the present request
 	waiting int           // number of the present request, 0 for none
@@ -393,11 +405,17 @@ type producer struct {
 // act begins something, or sends the present request again.
 func (p *producer) act() {
 	switch {
+	case p.waiting > 0 && p.writing && p.w.rnd.IntN(6) == 0:
+		p.writing, p.unsure = false, true // whether it was written, and may be yet
+		p.ask(func(n int) { p.sendEnd(n, false) })
 	case p.waiting > 0:
 		p.request(p.waiting)
+	case p.unsure && p.txn == 0: // KIP-360
+		pid, epoch := p.pid, p.epoch
+		p.ask(func(n int) { p.sendInit(n, pid, epoch) })
 	case p.pid < 0 || p.w.rnd.IntN(40) == 0:
 		p.restart()
-		p.ask(p.sendInit)
+		p.ask(func(n int) { p.sendInit(n, -1, -1) })
 	case p.txn == 0:
 		p.w.serial++
 		p.txn, p.added = p.w.serial, map[int32]bool{}
@@ -432,7 +450,7 @@ func (p *producer) answered(n int, err error) bool {
 	}
 	switch {
 	case err == nil:
-		p.waiting = 0
+		p.waiting, p.writing = 0, false
 		return true
 	case errors.Is(err, kerr.ConcurrentTransactions), errors.Is(err, kerr.CoordinatorNotAvailable), errors.Is(err, kerr.NotCoordinator):
 		return false
@@ -444,17 +462,18 @@ func (p *producer) answered(n int, err error) bool {
 // reply sends an answer back over the network.
 func (p *producer) reply(f func()) { p.w.send(f) }
 
-func (p *producer) sendInit(n int) {
+func (p *producer) sendInit(n int, pid int64, epoch int16) {
 	w := p.w
 	w.send(func() {
 		if p.waiting != n {
 			return // a new process would not be asked twice
 		}
-		r := InitRequest{Timeout: 30 * time.Second, ProducerID: -1, Epoch: -1}
+		r := InitRequest{Timeout: 30 * time.Second, ProducerID: pid, Epoch: epoch}
 		w.run(w.txn.Init(w.now, r, func(out InitResult) {
 			p.reply(func() {
 				if p.answered(n, out.Err) {
 					p.pid, p.epoch, p.seq, p.txn = out.ProducerID, out.Epoch, map[int32]int32{}, 0
+					p.unsure = false
 				}
 			})
 		}))
@@ -484,6 +503,7 @@ func (p *producer) write() {
 		return
 	}
 	b := batch{pid, epoch, p.seq[id], p.txn, p.version}
+	p.writing = true
 	p.ask(func(n int) {
 		w.send(func() {
 			w.parts[id].produce(b, func(err error) {

@@ -530,7 +530,7 @@ func TestMarkersAreRetried(t *testing.T) {
 	if !h.txn.stalled() {
 		t.Error("nobody is told to resume")
 	}
-	var waited error = errPending
+	waited := errPending
 	h.run(h.txn.Add(h.now, AddRequest{ProducerID: 100, Wait: true, Partitions: []TopicPartition{{"t", 9}}}, func(err error) { waited = err }))
 	h.failMark, h.marks = nil, nil
 	h.fail = kerr.NotEnoughReplicas // of the completion

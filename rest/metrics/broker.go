@@ -23,6 +23,9 @@ var (
 	brokerSegments    = desc("broker_log_segments", "Segments of all partitions.")
 	brokerLogBytes    = desc("broker_log_bytes", "Bytes of all segments.")
 	brokerIdempotents = desc("broker_idempotent_producers", "Idempotent producers that partitions remember.")
+	brokerTxnIDs      = desc("broker_transactional_ids", "Transactional ids that this broker coordinates.")
+	brokerTxnOngoing  = desc("broker_transactions_ongoing", "Transactions that are open.")
+	brokerTxnEnding   = desc("broker_transactions_ending", "Transactions that are decided, and whose markers are being written.")
 )
 
 // Describe implements prometheus.Collector.
@@ -30,6 +33,7 @@ func (c brokerCollector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		brokerErrors, brokerSeconds, brokerIn, brokerOut, brokerConns, brokerRefused, brokerBroken, brokerTopics,
 		brokerPartitions, brokerOffline, brokerSegments, brokerLogBytes, brokerIdempotents,
+		brokerTxnIDs, brokerTxnOngoing, brokerTxnEnding,
 	} {
 		ch <- d
 	}
@@ -63,4 +67,7 @@ func (c brokerCollector) Collect(ch chan<- prometheus.Metric) {
 	gauge(ch, brokerSegments, float64(s.Logs.Segments))
 	gauge(ch, brokerLogBytes, float64(s.Logs.Bytes))
 	gauge(ch, brokerIdempotents, float64(s.Logs.Producers))
+	gauge(ch, brokerTxnIDs, float64(s.Transactions.IDs))
+	gauge(ch, brokerTxnOngoing, float64(s.Transactions.Ongoing))
+	gauge(ch, brokerTxnEnding, float64(s.Transactions.Ending))
 }
