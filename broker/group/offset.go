@@ -32,7 +32,7 @@ func (g *Group) Commit(now time.Time, r CommitRequest, done func([]error)) []Act
 	values := make(map[TopicPartition]committed)
 	g.appends++
 	for i, o := range r.Offsets {
-		if len(o.Metadata) > g.cfg.MaxMetadataBytes {
+		if len(o.Metadata) > min(g.cfg.MaxMetadataBytes, maxString) {
 			errs[i] = kerr.OffsetMetadataTooLarge
 			continue
 		}
