@@ -19,6 +19,7 @@ type connections struct {
 	send    int // socket.send.buffer.bytes
 	receive int // socket.receive.buffer.bytes
 	open    atomic.Int64
+	peers   peers
 	running sync.WaitGroup
 	cfg     wire.Config
 	handler wire.Handler
@@ -39,6 +40,7 @@ func (b *Broker) accept(ctx context.Context) error {
 			Logger:          b.cfg.Logger, Shared: &b.shared, Done: handler.Done,
 		},
 	}
+	b.shared.LimitQueued(max(int64(b.broker.Int("queued.max.request.bytes")), 0))
 	b.conns.Store(c)
 	listeners := append([]Listener{{Name: memoryListener, Listener: b.memory}}, b.cfg.Listeners...)
 	g, run := errgroup.WithContext(ctx)
@@ -84,18 +86,21 @@ func (c *connections) serveListener(ctx, hard context.Context, l Listener, b *Br
 			continue
 		}
 		delay = 0
-		// Connections of this process do not compete with those from outside.
-		if c.open.Add(1) > int64(b.broker.Int("max.connections")) && l.Name != memoryListener {
-			c.open.Add(-1)
-			b.refused.Add(1)
-			conn.Close() // max.connections is reached
-			continue
-		}
+		nth := c.open.Add(1)
 		if err := c.setBuffers(conn); err != nil {
 			b.cfg.Logger.Warn("buffers of a connection not set", "listener", l.Name, "err", err)
 		}
 		c.running.Go(func() {
 			defer c.open.Add(-1)
+			// Connections of this process do not compete with those from outside.
+			if l.Name != memoryListener {
+				leave, ok := c.admit(ctx, conn, nth, b)
+				if !ok {
+					conn.Close() // it was not served
+					return
+				}
+				defer leave()
+			}
 			wire.Serve(ctx, hard, conn, l.Name, c.handler, c.cfg) // Serve has logged it
 		})
 	}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/millrace/millrace/broker/commitlog"
 	"github.com/millrace/millrace/broker/metadata"
+	"github.com/millrace/millrace/broker/quota"
 	"github.com/millrace/millrace/broker/wire"
 )
 
@@ -69,6 +70,7 @@ type Broker struct {
 	endpoints []metadata.Endpoint
 	memory    *wire.PipeListener
 	shared    wire.Shared
+	quotas    *quota.Quotas
 	refused   atomic.Int64
 	conns     atomic.Pointer[connections]
 	ready     chan struct{}
@@ -84,7 +86,7 @@ func New(cfg Config) (*Broker, error) {
 	if cfg.DrainTimeout <= 0 {
 		cfg.DrainTimeout = 10 * time.Second
 	}
-	b := &Broker{cfg: cfg, memory: wire.NewPipeListener(), ready: make(chan struct{})}
+	b := &Broker{cfg: cfg, memory: wire.NewPipeListener(), quotas: quota.New(time.Now), ready: make(chan struct{})}
 	var errs []error
 	if cfg.DataDir == "" {
 		errs = append(errs, errors.New("data directory is not set"))

@@ -9,6 +9,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/millrace/millrace/broker/metadata"
+	"github.com/millrace/millrace/broker/quota"
 	"github.com/millrace/millrace/broker/recordbatch"
 	"github.com/millrace/millrace/broker/replica"
 	"github.com/millrace/millrace/broker/wire"
@@ -42,6 +43,7 @@ type fetched struct {
 // The reply waits, on the connection's writer, until min_bytes are there or
 // max_wait_ms have passed, and leaves the records in their files.
 func (a *API) fetch(_ context.Context, _ *wire.Conn, r *wire.Request, req *kmsg.FetchRequest) (wire.Reply, error) {
+	client := quota.Client{User: anonymous, ID: r.ClientID}
 	// Nothing in the decoded request points into the frame but unknown tags.
 	r.Release()
 	return func(ctx context.Context) (wire.Response, error) {
@@ -50,15 +52,32 @@ func (a *API) fetch(_ context.Context, _ *wire.Conn, r *wire.Request, req *kmsg.
 		if err != nil {
 			return encodeFetch(req, fetchAnswer{code: a.code(keyFetch, err)}), nil
 		}
-		f := &fetcher{api: a, req: req, topics: in.topics, deadline: now.Add(time.Duration(max(req.MaxWaitMillis, 0)) * time.Millisecond)}
+		f := &fetcher{
+			api: a, req: req, topics: in.topics, limit: a.fetchLimit(req, client),
+			deadline: now.Add(time.Duration(max(req.MaxWaitMillis, 0)) * time.Millisecond),
+		}
 		if err := f.run(ctx); err != nil {
 			return wire.Response{}, err
+		}
+		if d := a.quotas.Try(quota.Fetch, client, float64(f.size)); d > 0 {
+			f.close()
+			return wire.Response{Stream: encodeFetch(req, a.sessions.throttle(&in, d)).Stream, Busy: f.busy}, nil
 		}
 		f.settle()
 		out := fetchAnswer{topics: f.topics}
 		out.session, out.parts = a.sessions.finish(&in, f.parts)
-		return encodeFetch(req, out), nil
+		return wire.Response{Stream: encodeFetch(req, out).Stream, Busy: f.busy}, nil
 	}, nil
+}
+
+// fetchLimit is how much one fetch may return, but for a first batch that is
+// larger.
+func (a *API) fetchLimit(req *kmsg.FetchRequest, client quota.Client) int64 {
+	limit := int64(min(req.MaxBytes, a.fetchMaxBytes))
+	if budget, ok := a.quotas.Budget(quota.Fetch, client); ok && budget < float64(limit) {
+		limit = int64(budget)
+	}
+	return limit
 }
 
 // fetcher is one fetch on its way.
@@ -69,8 +88,10 @@ type fetcher struct {
 	deadline time.Time
 	parts    [][]fetched // as topics and their partitions
 
-	size  int64 // bytes found by the last look
-	ready bool  // answer whatever the size
+	limit int64         // of size
+	size  int64         // bytes found by the last look
+	ready bool          // answer whatever the size
+	busy  time.Duration // spent on looking
 }
 
 // run looks, and waits between looks, until there is something to answer.
@@ -78,7 +99,9 @@ func (f *fetcher) run(ctx context.Context) error {
 	f.open()
 	wake := make(chan struct{}, 1)
 	for {
+		began := time.Now()
 		f.look()
+		f.busy += time.Since(began)
 		wait := f.deadline.Sub(f.api.cfg.Now())
 		if f.ready || f.size >= int64(f.req.MinBytes) || wait <= 0 {
 			return nil
@@ -160,7 +183,7 @@ func (f *fetcher) follower() bool {
 // whole however large they are (KIP-74).
 func (f *fetcher) look() {
 	f.size, f.ready = 0, false
-	left := int64(min(f.req.MaxBytes, f.api.fetchMaxBytes))
+	left := f.limit
 	for i := range f.parts {
 		for j := range f.parts[i] {
 			out := &f.parts[i][j]

@@ -21,11 +21,12 @@ const proposals = 64
 
 // createTopics answers API 19, versions 0 to 7. v1 adds error messages and
 // validate_only; v4 lets counts be -1 for the broker's defaults; v5 is
-// flexible and returns what was created; v7 returns topic ids.
+// flexible and returns what was created; v6 may be refused for a quota
+// (KIP-599); v7 returns topic ids.
 //
 // Differs from Kafka: internal topics cannot be created, and the answer comes
 // when the partitions can be used.
-func (a *API) createTopics(ctx context.Context, _ *wire.Conn, req *kmsg.CreateTopicsRequest) (kmsg.Response, error) {
+func (a *API) createTopics(ctx context.Context, c *wire.Conn, req *kmsg.CreateTopicsRequest) (kmsg.Response, error) {
 	resp := req.ResponseKind().(*kmsg.CreateTopicsResponse)
 	ctx, cancel := context.WithTimeout(ctx, adminTimeout(req.TimeoutMillis))
 	defer cancel()
@@ -34,6 +35,7 @@ func (a *API) createTopics(ctx context.Context, _ *wire.Conn, req *kmsg.CreateTo
 		named[req.Topics[i].Topic]++
 	}
 	resp.Topics = make([]kmsg.CreateTopicsResponseTopic, 0, len(named))
+	spent := a.mutations(c, req.Version >= 6)
 	var g errgroup.Group
 	g.SetLimit(proposals)
 	for i := range req.Topics {
@@ -51,11 +53,13 @@ func (a *API) createTopics(ctx context.Context, _ *wire.Conn, req *kmsg.CreateTo
 			continue
 		}
 		g.Go(func() error {
-			a.createOne(ctx, req, t, out)
+			a.createOne(ctx, req, t, out, spent)
 			return nil
 		})
 	}
-	return resp, g.Wait()
+	err := g.Wait()
+	resp.ThrottleMillis = spent.millis()
+	return resp, err
 }
 
 // adminTimeout is how long a request that changes metadata may take. Clients
@@ -72,10 +76,12 @@ func (a *API) failCreate(out *kmsg.CreateTopicsResponseTopic, err error) {
 	out.ErrorMessage = message(err)
 }
 
-func (a *API) createOne(ctx context.Context, req *kmsg.CreateTopicsRequest, t *kmsg.CreateTopicsRequestTopic, out *kmsg.CreateTopicsResponseTopic) {
+func (a *API) createOne(ctx context.Context, req *kmsg.CreateTopicsRequest, t *kmsg.CreateTopicsRequestTopic, out *kmsg.CreateTopicsResponseTopic, spent *mutations) {
 	c, err := a.newTopic(t, req.Version)
 	if err == nil && !req.ValidateOnly {
-		err = a.createTopic(ctx, c)
+		if err = spent.spend(len(c.Replicas)); err == nil {
+			err = a.createTopic(ctx, c)
+		}
 	}
 	if err != nil {
 		a.failCreate(out, err)

@@ -12,10 +12,10 @@ import (
 )
 
 // deleteTopics answers API 20, versions 0 to 6. v4 is flexible; v5 adds error
-// messages; v6 names topics by id as well.
+// messages and may be refused for a quota (KIP-599); v6 names topics by id as well.
 //
 // Differs from Kafka: __consumer_offsets cannot be deleted.
-func (a *API) deleteTopics(ctx context.Context, _ *wire.Conn, req *kmsg.DeleteTopicsRequest) (kmsg.Response, error) {
+func (a *API) deleteTopics(ctx context.Context, c *wire.Conn, req *kmsg.DeleteTopicsRequest) (kmsg.Response, error) {
 	resp := req.ResponseKind().(*kmsg.DeleteTopicsResponse)
 	ctx, cancel := context.WithTimeout(ctx, adminTimeout(req.TimeoutMillis))
 	defer cancel()
@@ -27,6 +27,7 @@ func (a *API) deleteTopics(ctx context.Context, _ *wire.Conn, req *kmsg.DeleteTo
 	}
 	found, errs := a.resolveDeletions(topics)
 	resp.Topics = make([]kmsg.DeleteTopicsResponseTopic, len(topics))
+	spent := a.mutations(c, req.Version >= 5)
 	var g errgroup.Group
 	g.SetLimit(proposals)
 	for i := range topics {
@@ -37,13 +38,15 @@ func (a *API) deleteTopics(ctx context.Context, _ *wire.Conn, req *kmsg.DeleteTo
 			err := errs[i]
 			if err == nil {
 				out.Topic, out.TopicID = &found[i].Name, found[i].ID
-				err = a.deleteTopic(ctx, found[i])
+				err = a.deleteTopic(ctx, found[i], spent)
 			}
 			out.ErrorCode, out.ErrorMessage = a.code(req.Key(), err), message(err)
 			return nil
 		})
 	}
-	return resp, g.Wait()
+	err := g.Wait()
+	resp.ThrottleMillis = spent.millis()
+	return resp, err
 }
 
 // resolveDeletions finds the topics, each of which may be named once.
@@ -77,12 +80,15 @@ func (a *API) resolveDeletions(topics []kmsg.DeleteTopicsRequestTopic) ([]*metad
 	return found, errs
 }
 
-func (a *API) deleteTopic(ctx context.Context, t *metadata.Topic) error {
+func (a *API) deleteTopic(ctx context.Context, t *metadata.Topic, spent *mutations) error {
 	if !a.cfg.Broker.Bool("delete.topic.enable") {
 		return kerr.TopicDeletionDisabled
 	}
 	if internal(t.Name) {
 		return refuse(kerr.InvalidTopicException, t.Name+" cannot be deleted: it holds the state of all groups or transactions")
+	}
+	if err := spent.spend(len(t.Partitions)); err != nil {
+		return err
 	}
 	_, index, err := a.cfg.Controller.Propose(ctx, &metadata.DeleteTopic{ID: t.ID})
 	if err != nil {

@@ -12,11 +12,11 @@ import (
 )
 
 // createPartitions answers API 37, versions 0 to 3: topics get more
-// partitions. v2 is flexible; v3 belongs to quotas.
+// partitions. v2 is flexible; v3 may be refused for a quota (KIP-599).
 //
 // Differs from Kafka: __consumer_offsets and __transaction_state cannot grow,
 // because groups and transactional ids would lose their partition.
-func (a *API) createPartitions(ctx context.Context, _ *wire.Conn, req *kmsg.CreatePartitionsRequest) (kmsg.Response, error) {
+func (a *API) createPartitions(ctx context.Context, c *wire.Conn, req *kmsg.CreatePartitionsRequest) (kmsg.Response, error) {
 	resp := req.ResponseKind().(*kmsg.CreatePartitionsResponse)
 	ctx, cancel := context.WithTimeout(ctx, adminTimeout(req.TimeoutMillis))
 	defer cancel()
@@ -24,6 +24,7 @@ func (a *API) createPartitions(ctx context.Context, _ *wire.Conn, req *kmsg.Crea
 	for i := range req.Topics {
 		named[req.Topics[i].Topic]++
 	}
+	spent := a.mutations(c, req.Version >= 3)
 	for i := range req.Topics {
 		t := &req.Topics[i]
 		rt := kmsg.NewCreatePartitionsResponseTopic()
@@ -32,15 +33,16 @@ func (a *API) createPartitions(ctx context.Context, _ *wire.Conn, req *kmsg.Crea
 		if named[t.Topic] > 1 {
 			err = refuse(kerr.InvalidRequest, "topic named more than once")
 		} else {
-			err = a.growTopic(ctx, t, req.ValidateOnly)
+			err = a.growTopic(ctx, t, req.ValidateOnly, spent)
 		}
 		rt.ErrorCode, rt.ErrorMessage = a.code(req.Key(), err), message(err)
 		resp.Topics = append(resp.Topics, rt)
 	}
+	resp.ThrottleMillis = spent.millis()
 	return resp, nil
 }
 
-func (a *API) growTopic(ctx context.Context, rt *kmsg.CreatePartitionsRequestTopic, validateOnly bool) error {
+func (a *API) growTopic(ctx context.Context, rt *kmsg.CreatePartitionsRequestTopic, validateOnly bool, spent *mutations) error {
 	if internal(rt.Topic) {
 		return refuse(kerr.InvalidTopicException, rt.Topic+" cannot get more partitions: groups or transactional ids would lose theirs")
 	}
@@ -64,6 +66,9 @@ func (a *API) growTopic(ctx context.Context, rt *kmsg.CreatePartitionsRequestTop
 		if len(c.Replicas) != more {
 			err = fmt.Errorf("%d assignments for %d new partitions: %w", len(c.Replicas), more, metadata.ErrAssignment)
 		}
+	}
+	if err == nil && !validateOnly {
+		err = spent.spend(more)
 	}
 	if err != nil {
 		return err

@@ -16,6 +16,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/millrace/millrace/broker/metadata"
+	"github.com/millrace/millrace/broker/quota"
 	"github.com/millrace/millrace/broker/replica"
 	"github.com/millrace/millrace/broker/wire"
 )
@@ -40,6 +41,7 @@ type Config struct {
 	Broker     *metadata.BrokerConfig
 	Controller Controller
 	Replicas   *replica.Set
+	Quotas     *quota.Quotas
 	LogDir     string           // as DescribeLogDirs shows it
 	Now        func() time.Time // time.Now
 	Logger     *slog.Logger     // slog.Default()
@@ -57,6 +59,7 @@ type API struct {
 	groups    *groups
 	txns      *transactions
 	sessions  *sessions
+	quotas    *quota.Quotas
 
 	fetchMaxBytes      int32 // fetch.max.bytes
 	verifyTransactions bool  // transaction.partition.verification.enable
@@ -74,6 +77,7 @@ func New(cfg Config) (*API, error) {
 	}
 	a := &API{
 		cfg: cfg, stopping: make(chan struct{}), producers: newProducerIDs(cfg.Controller),
+		quotas:             cfg.Quotas,
 		sessions:           newSessions(cfg.Broker.Int("max.incremental.fetch.session.cache.slots")),
 		fetchMaxBytes:      int32(cfg.Broker.Int("fetch.max.bytes")),
 		verifyTransactions: cfg.Broker.Bool("transaction.partition.verification.enable"),
@@ -183,6 +187,8 @@ func (a *API) table() []route {
 		later(0, 2, "( s )", a.deleteGroups),
 		on(0, 1, "[ 1 s [ s 1 s ] ] 1", a.incrementalAlterConfigs),
 		later(0, 0, "s [ s [ 4 ] ]", a.offsetDelete),
+		on(0, 1, "[ s 1 s ] 1", a.describeClientQuotas),
+		on(0, 1, "[ [ s s ] [ s 8 1 ] ] 1", a.alterClientQuotas),
 		on(0, 1, "1 1@1", a.describeCluster),
 		on(0, 0, "[ s ( 4 ) ]", a.describeProducers),
 		on(0, 0, "( s )", a.describeTransactions),
@@ -211,5 +217,8 @@ func (a *API) Open(h wire.Header) (m kmsg.Request, l *wire.Layout) {
 
 // Handle implements wire.Handler.
 func (a *API) Handle(ctx context.Context, c *wire.Conn, r *wire.Request) (wire.Reply, error) {
+	if a.quotas.Enabled() {
+		return a.handleWithinQuotas(ctx, c, r)
+	}
 	return a.routes[r.Key].handle(ctx, c, r)
 }

@@ -50,6 +50,7 @@ var codes = []struct {
 	{metadata.ErrReplication, kerr.InvalidReplicationFactor},
 	{metadata.ErrAssignment, kerr.InvalidReplicaAssignment},
 	{metadata.ErrConfig, kerr.InvalidConfig},
+	{metadata.ErrQuota, kerr.InvalidRequest},
 	{metadata.ErrNotController, kerr.NotController},
 	{metadata.ErrOutcomeUnknown, kerr.RequestTimedOut},
 	{context.DeadlineExceeded, kerr.RequestTimedOut},

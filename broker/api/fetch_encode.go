@@ -2,6 +2,7 @@ package api
 
 import (
 	"encoding/binary"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -12,6 +13,7 @@ import (
 // fetchAnswer is what a Fetch response says.
 type fetchAnswer struct {
 	code    int16
+	delay   time.Duration // for which the client is muted
 	session int32
 	topics  []kmsg.FetchRequestTopic
 	parts   [][]fetched // as topics; a session leaves out topics without any
@@ -40,7 +42,7 @@ func (a *fetchAnswer) told() int {
 //	    tags: 0 diverging_epoch, 1 current_leader ] ]
 func encodeFetch(req *kmsg.FetchRequest, a fetchAnswer) wire.Response {
 	e := fetchEncoder{version: req.Version, flexible: req.Version >= 12, committed: req.IsolationLevel == 1, s: new(wire.Stream)}
-	e.i32(0)
+	e.i32(int32((a.delay + time.Millisecond - 1).Milliseconds()))
 	if req.Version >= 7 {
 		e.i16(a.code)
 		e.i32(a.session)

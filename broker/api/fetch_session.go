@@ -239,6 +239,22 @@ func (s *sessions) finish(c *fetchContext, parts [][]fetched) (int32, [][]fetche
 	return f.id, parts
 }
 
+// throttle is the answer to a fetch that a quota holds back: nothing, and no
+// session that was to begin with it.
+func (s *sessions) throttle(c *fetchContext, d time.Duration) fetchAnswer {
+	out := fetchAnswer{delay: d}
+	switch {
+	case c.session == nil:
+	case c.incremental:
+		out.session = c.session.id
+	default:
+		s.mu.Lock()
+		delete(s.byID, c.session.id)
+		s.mu.Unlock()
+	}
+	return out
+}
+
 // tell notes a partition's state and reports whether it is news.
 func (p *sessionPartition) tell(out *fetched) bool {
 	p.fed = out.chunk.Len() > 0

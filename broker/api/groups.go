@@ -84,8 +84,12 @@ func (a *API) Drop(p *replica.Partition) {
 	}
 }
 
-// Follow is told of metadata images: offsets of deleted topics go.
+// Follow is told of metadata images: offsets of deleted topics go, and quotas
+// change.
 func (a *API) Follow(_ context.Context, before, after *metadata.Image) {
+	if !metadata.SameQuotas(before, after) {
+		a.quotas.Follow(after)
+	}
 	for _, c := range metadata.Diff(before, after) {
 		if c.After == nil && after.Topic(c.Before.Name) == nil {
 			a.groups.TopicDeleted(c.Before.Name)

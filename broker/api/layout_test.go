@@ -38,6 +38,8 @@ func fill(v reflect.Value) {
 		}
 	case reflect.String:
 		v.SetString("text")
+	case reflect.Float64:
+		v.SetFloat(1)
 	case reflect.Bool:
 		v.SetBool(true)
 	case reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:

@@ -511,7 +511,7 @@ func TestTransactionalIDExpires(t *testing.T) {
 		brokertest.With("transaction.remove.expired.transaction.cleanup.interval.ms", "20"))
 	p := dial(t, c)
 	first := p.beginProducer(5, "x")
-	for limit := time.Now().Add(20 * time.Second); p.described("x").ErrorCode != kerr.TransactionalIDNotFound.Code; {
+	for limit := time.Now().Add(20 * time.Second); p.transactionState("x").ErrorCode != kerr.TransactionalIDNotFound.Code; {
 		if time.Now().After(limit) {
 			t.Fatal("the id does not expire")
 		}

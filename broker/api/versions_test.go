@@ -323,6 +323,23 @@ var works = map[int16]func(p *peer, v int16){
 			p.t.Errorf("offset is %d after its deletion", got)
 		}
 	},
+	48: func(p *peer, v int16) {
+		wantCode(p.t, "alter", p.quota(1, "producer_byte_rate", 1e9, "client-id", "described"), nil)
+		req := as(kmsg.NewPtrDescribeClientQuotasRequest(), v)
+		rc := kmsg.NewDescribeClientQuotasRequestComponent()
+		rc.EntityType, rc.Match = "client-id", kmsg.StringPtr("described")
+		req.Components = append(req.Components, rc)
+		resp := p.ask(req).(*kmsg.DescribeClientQuotasResponse)
+		wantCode(p.t, "describe quotas", resp.ErrorCode, nil)
+		if len(resp.Entries) != 1 || len(resp.Entries[0].Values) != 1 || resp.Entries[0].Values[0].Value != 1e9 || *resp.Entries[0].Entity[0].Name != "described" {
+			p.t.Errorf("quotas are %+v", resp.Entries)
+		}
+	},
+	49: func(p *peer, v int16) {
+		wantCode(p.t, "set", p.quota(v, "consumer_byte_rate", 1e9, "user", "someone"), nil)
+		wantCode(p.t, "remove", p.quota(v, "consumer_byte_rate", 0, "user", "someone"), nil)
+		wantCode(p.t, "unknown quota", p.quota(v, "speed", 1, "user", "someone"), kerr.InvalidRequest)
+	},
 	61: describeProducers,
 	65: describeTransactions,
 	66: listTransactions,

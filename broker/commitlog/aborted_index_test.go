@@ -107,7 +107,7 @@ func modelAborted(t *testing.T, rnd *rand.Rand) {
 			}
 			reopen(dir)
 		case n < 95:
-			if err := l.TruncateTo(l.EndOffset() - int64(rnd.IntN(10))); err != nil {
+			if err := l.TruncateTo(max(0, l.EndOffset()-int64(rnd.IntN(10)))); err != nil {
 				t.Fatal(err)
 			}
 			for id := range seqs {

@@ -14,6 +14,9 @@ import (
 // is emptied and starts there. Waiters for what was cut off get ErrTruncated.
 // Chunks above the cut come up short.
 func (l *Log) TruncateTo(offset int64) error {
+	if offset < 0 {
+		return fmt.Errorf("truncate log %s to offset %d: %w", l.dir, offset, ErrOffsetOutOfRange)
+	}
 	return l.rewrite(offset, func() error {
 		switch {
 		case offset >= l.end.Load():

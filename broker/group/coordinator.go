@@ -97,6 +97,9 @@ func (p *partition) led() error {
 // do runs an event of a group and performs what follows from it. event gets
 // nil if there is no such group and create is false; it runs with mu held.
 func (c *Coordinator) do(id string, create bool, event func(g *Group, now time.Time) []Action) error {
+	if len(id) > maxString {
+		return kerr.InvalidGroupID
+	}
 	p := c.parts[c.Partition(id)]
 	p.mu.Lock()
 	if err := p.led(); err != nil {
@@ -211,6 +214,10 @@ func (c *Coordinator) Join(r JoinRequest, done func(JoinResult)) {
 	}
 	if r.SessionTimeout < c.cfg.MinSessionTimeout || r.SessionTimeout > c.cfg.MaxSessionTimeout {
 		fail(kerr.InvalidSessionTimeout)
+		return
+	}
+	if !r.storable() {
+		fail(kerr.InvalidRequest)
 		return
 	}
 	known := true

@@ -220,6 +220,37 @@ func TestCoordinatorWhileLoading(t *testing.T) {
 	}
 }
 
+// What cannot be stored whole is refused: a record cut short would make its
+// partition unreadable.
+func TestLongNamesAreRefused(t *testing.T) {
+	c := newCoordinator(t, Config{Store: &topic{}, InitialRebalanceDelay: NoDelay, MaxMetadataBytes: 1 << 20})
+	defer c.Close()
+	new(topic).load(t, c, 0)
+	long := strings.Repeat("x", 40000)
+	for _, tt := range []struct {
+		name   string
+		change func(*JoinRequest)
+		want   error
+	}{
+		{"group", func(r *JoinRequest) { r.Group = long }, kerr.InvalidGroupID},
+		{"client id", func(r *JoinRequest) { r.ClientID = long[:maxString] }, kerr.InvalidRequest},
+		{"instance id", func(r *JoinRequest) { r.InstanceID = long }, kerr.InvalidRequest},
+		{"protocol", func(r *JoinRequest) { r.Protocols = []Protocol{{Name: long}} }, kerr.InvalidRequest},
+	} {
+		r := joinRequest("", "")
+		tt.change(&r)
+		if res := <-join(c, r); !errors.Is(res.Err, tt.want) {
+			t.Errorf("long %s: %v, want %v", tt.name, res.Err, tt.want)
+		}
+	}
+	commits := make(chan []error, 1)
+	offset := OffsetToCommit{TopicPartition: orders0, Metadata: long}
+	c.Commit(CommitRequest{Group: "g", Generation: -1, Offsets: []OffsetToCommit{offset}}, func(errs []error) { commits <- errs })
+	if errs := <-commits; !errors.Is(errs[0], kerr.OffsetMetadataTooLarge) {
+		t.Errorf("long metadata: %v", errs[0])
+	}
+}
+
 func TestCoordinatorRequestChecks(t *testing.T) {
 	store := &topic{}
 	c := newCoordinator(t, Config{Store: store, InitialRebalanceDelay: NoDelay})

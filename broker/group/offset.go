@@ -57,7 +57,7 @@ func (g *Group) encodeOffsets(now time.Time, offsets []OffsetToCommit) ([]Record
 	values := make(map[TopicPartition]committed)
 	g.appends++
 	for i, o := range offsets {
-		if len(o.Metadata) > g.cfg.MaxMetadataBytes {
+		if len(o.Metadata) > min(g.cfg.MaxMetadataBytes, maxString) {
 			errs[i] = kerr.OffsetMetadataTooLarge
 			continue
 		}

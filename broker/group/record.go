@@ -69,6 +69,21 @@ func (g *Group) metadataRecord(given map[string][]byte) Record {
 	return Record{metadataKey(g.id), v.AppendTo(nil)}
 }
 
+// maxString is the longest string that keys, and the values that are written
+// here, can hold: its length has 16 bits.
+const maxString = 1<<15 - 1
+
+// storable reports whether everything that is kept of a member can be written.
+// Member ids are made of a client or instance id and a UUID.
+func (r *JoinRequest) storable() bool {
+	const most = maxString - len("-00000000-0000-4000-8000-000000000000")
+	ok := len(r.ClientID) <= most && len(r.InstanceID) <= most && len(r.MemberID) <= maxString && len(r.ProtocolType) <= maxString
+	for _, p := range r.Protocols {
+		ok = ok && len(p.Name) <= maxString
+	}
+	return ok
+}
+
 func optional(s string) *string {
 	if s == "" {
 		return nil

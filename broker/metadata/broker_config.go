@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -69,6 +70,10 @@ var ownKeys = []ConfigKey{
 		Doc: "How often logs are checked for segments that retention lets go."},
 	{Name: "max.connections", Type: Int, Default: "10000", min: 1, max: maxInt32,
 		Doc: "Most connections at a time; further ones are closed at once."},
+	{Name: "max.connections.per.ip", Type: Int, Default: "2147483647", min: 0, max: maxInt32,
+		Doc: "Most connections at a time from one address; further ones are closed at once."},
+	{Name: "max.connections.per.ip.overrides", Type: String, Default: "", check: checkOverrides,
+		Doc: "Addresses for which max.connections.per.ip is another, as in 10.0.0.7:200,fd00::7:5."},
 	{Name: "max.incremental.fetch.session.cache.slots", Type: Int, Default: "1000", min: 0, max: maxInt32,
 		Doc: "How many fetch sessions are kept; fetches of further clients name all their partitions every time."},
 	{Name: "num.partitions", Type: Int, Default: "1", min: 1, max: MaxPartitions,
@@ -89,6 +94,8 @@ var ownKeys = []ConfigKey{
 		Doc: "How often idempotent producers are checked for expiry."},
 	{Name: "producer.id.expiration.ms", Type: Int, Default: "86400000", min: 1, max: maxInt32,
 		Doc: "How long a partition remembers an idempotent producer that is silent."},
+	{Name: "queued.max.request.bytes", Type: Long, Default: "-1", min: -1, max: maxInt64,
+		Doc: "Bytes of requests that may wait to be answered; above that no further ones are read. -1 for no limit."},
 	{Name: "socket.receive.buffer.bytes", Type: Int, Default: "102400", min: -1, max: maxInt32,
 		Doc: "Receive buffer of a connection (SO_RCVBUF). -1 leaves it to the system, which lets it grow for peers far away."},
 	{Name: "socket.request.max.bytes", Type: Int, Default: "104857600", min: 1 << 10, max: maxInt32,
@@ -113,6 +120,33 @@ var ownKeys = []ConfigKey{
 		Doc: "segment.bytes of __transaction_state; has no effect once it exists."},
 	{Name: "transactional.id.expiration.ms", Type: Int, Default: "604800000", min: 1, max: maxInt32,
 		Doc: "How long a transactional id is remembered that is not used."},
+}
+
+// Overrides reads the value of max.connections.per.ip.overrides: a limit by
+// address.
+func Overrides(value string) (map[netip.Addr]int, error) {
+	out := make(map[netip.Addr]int)
+	for _, v := range Split(value) {
+		at := strings.LastIndexByte(v, ':')
+		if at < 0 {
+			return nil, fmt.Errorf("%q is not of the form address:number", v)
+		}
+		addr, err := netip.ParseAddr(strings.Trim(v[:at], "[]"))
+		if err != nil {
+			return nil, fmt.Errorf("%q is not an address", v[:at])
+		}
+		n, err := strconv.ParseInt(v[at+1:], 10, 32)
+		if err != nil || n < 0 {
+			return nil, fmt.Errorf("%q must be a number from 0", v[at+1:])
+		}
+		out[addr.Unmap()] = int(n)
+	}
+	return out, nil
+}
+
+func checkOverrides(value string) error {
+	_, err := Overrides(value)
+	return err
 }
 
 // coarse are configs in minutes or hours that set one in milliseconds, which

@@ -32,7 +32,8 @@ type ConfigKey struct {
 	min, max  int64    // of Int and Long
 	low, high float64  // of Double
 	oneOf     []string // of String, and of each element of a List
-	fixed     string   // why no value but Default is taken; empty if others are
+	check     func(string) error
+	fixed     string // why no value but Default is taken; empty if others are
 }
 
 // Check returns why value cannot be used; the error wraps ErrConfig.
@@ -59,6 +60,9 @@ func (k *ConfigKey) Check(value string) error {
 		}
 	default:
 		err = checkOneOf(value, k.oneOf)
+	}
+	if err == nil && k.check != nil {
+		err = k.check(value)
 	}
 	if err != nil {
 		return fmt.Errorf("%s is %q: %v: %w", k.Name, value, err, ErrConfig)

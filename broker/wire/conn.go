@@ -29,6 +29,9 @@ type Conn struct {
 	Listener string
 	// RemoteHost is the peer's address without the port, and empty in memory.
 	RemoteHost string
+	// ClientID is that of the newest request. It may be read within
+	// Handler.Handle.
+	ClientID string
 
 	cfg      Config
 	conn     net.Conn
@@ -36,6 +39,7 @@ type Conn struct {
 	inFlight atomic.Int64 // requests read whose responses are not written
 	moved    atomic.Int64 // time of the last response, Unix nanoseconds
 	stopping atomic.Bool
+	muted    atomic.Int64 // until when nothing is read, Unix nanoseconds
 }
 
 // pending is a request whose response is owed.
@@ -44,6 +48,7 @@ type pending struct {
 	flexible bool
 	reply    Reply
 	start    time.Time
+	held     int64 // memory of the frame, until it is answered
 }
 
 // Serve answers requests on conn until the peer leaves, breaks the protocol or
@@ -75,7 +80,7 @@ func (c *Conn) serve(ctx, hard context.Context) error {
 	queue := make(chan pending, c.cfg.MaxInFlight)
 	wrote := make(chan error, 1)
 	go func() { wrote <- c.writeAll(alive, queue, gone) }()
-	readErr := c.readAll(alive, queue)
+	readErr := c.readAll(ctx, alive, queue)
 	close(queue)
 	if !c.stopping.Load() {
 		gone(io.EOF) // long polls end; nobody is there to read their answers
@@ -116,33 +121,87 @@ func left(err error) bool {
 		errors.As(err, &op) && !op.Timeout()
 }
 
-// readAll reads and handles requests until the connection ends.
-func (c *Conn) readAll(ctx context.Context, queue chan<- pending) error {
+// readAll reads and handles requests until the connection ends. No request is
+// read after accepting has ended.
+func (c *Conn) readAll(accepting, ctx context.Context, queue chan<- pending) error {
 	r := bufio.NewReaderSize(c.conn, readAhead)
 	for {
 		size, err := c.awaitFrame(r)
+		if err == nil {
+			err = c.checkSize(r, size)
+		}
+		if err == nil {
+			err = c.awaitVoice(accepting, ctx)
+		}
 		if err != nil {
 			return err
 		}
-		start := time.Now()
-		req, err := c.readRequest(r, size)
-		if err != nil {
+		if err := c.cfg.Shared.queued.acquire(accepting, ctx, int64(size)); err != nil {
 			return err
 		}
-		c.cfg.Shared.Requests.Add(1)
-		reply, err := c.handler.Handle(ctx, c, req)
-		if err != nil {
-			return err
+		p, err := c.readOne(ctx, r, size)
+		if err != nil || p.reply == nil || p.Key != keyProduce {
+			c.cfg.Shared.queued.release(int64(size))
+			p.held = 0 // only records are held until the answer
 		}
-		if reply == nil {
-			c.cfg.Done(req.Key, time.Since(start))
+		switch {
+		case err != nil:
+			return err
+		case p.reply == nil:
+			c.cfg.Done(p.Key, time.Since(p.start))
 			continue
 		}
 		c.inFlight.Add(1)
 		select {
-		case queue <- pending{req.Header, req.Body.IsFlexible(), reply, start}:
+		case queue <- p:
 		case <-ctx.Done():
-			return errors.Join(context.Cause(ctx), discard(ctx, reply))
+			c.cfg.Shared.queued.release(p.held)
+			return errors.Join(context.Cause(ctx), discard(ctx, p.reply))
+		}
+	}
+}
+
+// readOne reads and handles one request.
+func (c *Conn) readOne(ctx context.Context, r *bufio.Reader, size int) (pending, error) {
+	start := time.Now()
+	req, err := c.readRequest(r, size)
+	if err != nil {
+		return pending{}, err
+	}
+	c.cfg.Shared.Requests.Add(1)
+	c.ClientID = req.ClientID
+	reply, err := c.handler.Handle(ctx, c, req)
+	return pending{req.Header, req.Body.IsFlexible(), reply, start, int64(size)}, err
+}
+
+// Mute has no further request read for a while (KIP-219). Requests that have
+// been read are answered. It may be called from any goroutine.
+func (c *Conn) Mute(d time.Duration) {
+	until := time.Now().Add(d).UnixNano()
+	for {
+		was := c.muted.Load()
+		if until <= was || c.muted.CompareAndSwap(was, until) {
+			return
+		}
+	}
+}
+
+// awaitVoice waits until the connection is not muted.
+func (c *Conn) awaitVoice(accepting, ctx context.Context) error {
+	for {
+		d := time.Until(time.Unix(0, c.muted.Load()))
+		if d <= 0 {
+			return nil
+		}
+		t := time.NewTimer(d)
+		select {
+		case <-t.C:
+		case <-accepting.Done():
+			t.Stop()
+			return context.Canceled
+		case <-ctx.Done():
+			t.Stop()
+			return context.Cause(ctx)
 		}
 	}
 }
@@ -194,19 +253,24 @@ func (c *Conn) setReadDeadline() error {
 	return nil
 }
 
-func (c *Conn) readRequest(r *bufio.Reader, size int) (*Request, error) {
+// checkSize refuses a frame before anything is done about it.
+func (c *Conn) checkSize(r *bufio.Reader, size int) error {
 	if size < minHeader || size > int(c.cfg.MaxRequestBytes) {
-		return nil, fmt.Errorf("%d bytes, limit is %d (socket.request.max.bytes): %w", size, c.cfg.MaxRequestBytes, ErrFrameSize)
+		return fmt.Errorf("%d bytes, limit is %d (socket.request.max.bytes): %w", size, c.cfg.MaxRequestBytes, ErrFrameSize)
 	}
 	if size > int(c.cfg.MaxOtherBytes) {
 		head, err := r.Peek(2)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		if key := int16(binary.BigEndian.Uint16(head)); key != keyProduce {
-			return nil, fmt.Errorf("%s of %d bytes, limit is %d: %w", kmsg.NameForKey(key), size, c.cfg.MaxOtherBytes, ErrFrameSize)
+			return fmt.Errorf("%s of %d bytes, limit is %d: %w", kmsg.NameForKey(key), size, c.cfg.MaxOtherBytes, ErrFrameSize)
 		}
 	}
+	return nil
+}
+
+func (c *Conn) readRequest(r *bufio.Reader, size int) (*Request, error) {
 	if r.Buffered() < size { // a frame has as long as an idle connection, from now on
 		if err := c.setReadDeadline(); err != nil {
 			return nil, err
@@ -233,6 +297,7 @@ func (c *Conn) writeAll(ctx context.Context, queue <-chan pending, gone context.
 		} else {
 			err = c.answer(ctx, w, p)
 		}
+		c.cfg.Shared.queued.release(p.held)
 		c.inFlight.Add(-1)
 		if failed == nil && err != nil {
 			gone(err)

@@ -136,7 +136,7 @@ func Decode(h Handler, shared *Shared, frame []byte) (*Request, error) {
 			return nil, fmt.Errorf("decode %s version %d: %w", kmsg.NameForKey(head.Key), head.Version, err)
 		}
 	}
-	return &Request{Header: head, Body: m, frame: frame}, nil
+	return &Request{Header: head, Body: m, Size: len(frame), frame: frame}, nil
 }
 
 func decodeBody(shared *Shared, l *Layout, m kmsg.Request, b []byte) (err error) {

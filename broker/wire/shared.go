@@ -17,4 +17,6 @@ type Shared struct {
 	// take up to a hundred times the memory of their bytes, so that a few
 	// hostile requests at the same time could use up that of the process.
 	decoding sync.Mutex
+
+	queued memory
 }

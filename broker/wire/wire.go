@@ -30,6 +30,7 @@ type Header struct {
 type Request struct {
 	Header
 	Body kmsg.Request
+	Size int // of the frame, in bytes
 
 	frame []byte
 }
@@ -42,10 +43,13 @@ func (r *Request) Release() {
 	r.frame = nil
 }
 
-// Response is an encoded or encodable response body. Exactly one field is set.
+// Response is an encoded or encodable response body: either Message or Stream
+// is set.
 type Response struct {
 	Message kmsg.Response
 	Stream  *Stream
+	// Busy is for how long the Reply worked for it, as opposed to waiting.
+	Busy time.Duration
 }
 
 // Reply is the answer to one request, ready or yet to come. The connection's
