@@ -47,7 +47,9 @@ func (t *Txn) End(now time.Time, r EndRequest, done func(EndResult)) []Action {
 	case t.state == decided && again:
 		after := t.completed(now)
 		return reply(func() { done(EndResult{nil, after.producer, after.epoch}) })
-	case t.state == decided:
+	case t.state == decided, t.state.decided() && r.Version >= V2 && !again:
+		// A producer of version 2 that has the new epoch knows that the last
+		// transaction is decided, and speaks of the next.
 		return fail(kerr.ConcurrentTransactions)
 	case t.state == complete && (again || r.Version < V2):
 		return fail(nil)

@@ -257,11 +257,11 @@ func TestRequestsInStates(t *testing.T) {
 		}},
 		{"commit, version 2", V2, func(h *harness) error { return h.end(100, 5, V2, true).Err }, map[string]result{
 			"Empty": invalid(Empty), "Ongoing": ok(PrepareCommit), "PrepareCommit": concurrent(PrepareCommit),
-			"PrepareAbort": invalid(PrepareAbort), "CompleteCommit": invalid(CompleteCommit), "CompleteAbort": invalid(CompleteAbort),
+			"PrepareAbort": concurrent(PrepareAbort), "CompleteCommit": invalid(CompleteCommit), "CompleteAbort": invalid(CompleteAbort),
 			"appending": concurrent(Empty),
 		}},
 		{"abort, version 2", V2, func(h *harness) error { return h.end(100, 5, V2, false).Err }, map[string]result{
-			"Empty": ok(CompleteAbort), "Ongoing": ok(PrepareAbort), "PrepareCommit": invalid(PrepareCommit),
+			"Empty": ok(CompleteAbort), "Ongoing": ok(PrepareAbort), "PrepareCommit": concurrent(PrepareCommit),
 			"PrepareAbort": concurrent(PrepareAbort), "CompleteCommit": ok(CompleteAbort), "CompleteAbort": ok(CompleteAbort),
 			"appending": concurrent(Empty),
 		}},
