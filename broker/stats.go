@@ -1,9 +1,8 @@
 package broker
 
 import (
-	"time"
-
 	"github.com/millrace/millrace/broker/api"
+	"github.com/millrace/millrace/broker/quota"
 	"github.com/millrace/millrace/broker/replica"
 	"github.com/millrace/millrace/broker/txn"
 )
@@ -16,11 +15,15 @@ type Stats struct {
 	BytesIn            int64
 	BytesOut           int64
 	Connections        int64 // open now
-	ConnectionsRefused int64 // because of max.connections
+	BytesQueued        int64 // of requests that are not answered, if they are bounded
+	ConnectionsRefused int64 // because of a limit of connections
 	ConnectionsBroken  int64 // closed for what the client sent
 
-	Topics int
-	Logs   replica.Stats
+	Quotas   []quota.Stats
+	Sessions api.SessionStats
+	Groups   []api.GroupStats // coordinated here, by name
+	Topics   int
+	Logs     replica.Stats
 
 	Transactions txn.Stats // that this broker coordinates
 }
@@ -29,20 +32,17 @@ type Stats struct {
 func (b *Broker) Stats() Stats {
 	s := Stats{
 		BytesIn: b.shared.BytesIn.Load(), BytesOut: b.shared.BytesOut.Load(),
+		BytesQueued: b.shared.Queued(), Quotas: b.quotas.Stats(),
 		ConnectionsBroken: b.shared.Malformed.Load(), ConnectionsRefused: b.refused.Load(),
 	}
 	if c := b.conns.Load(); c != nil {
 		s.Connections = c.open.Load()
 	}
 	if a := b.node.api.Load(); a != nil {
-		s.Requests = a.Stats()
+		s.Requests, s.Sessions, s.Groups = a.Stats(), a.Sessions(), a.GroupStats()
 		s.Transactions = a.Transactions()
 		s.Topics = b.node.quorum.Image().NumTopics()
 		s.Logs = b.node.replicas.Stats()
 	}
 	return s
 }
-
-// LatencyBuckets returns the upper bounds of the buckets of a RequestStats'
-// Took. A last bucket has no bound.
-func LatencyBuckets() []time.Duration { return api.LatencyBuckets[:] }

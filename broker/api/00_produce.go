@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -30,11 +31,11 @@ type ack struct {
 	resp *kmsg.ProduceResponseTopicPartition
 }
 
-// produce answers API 0, versions 3 to 12, and 0 to 2, which held older
+// produce answers API 0, versions 3 to 13, and 0 to 2, which held older
 // message formats, with error 35. v7 is the first that may bring zstd; v8
 // adds the records that were refused; v9 is flexible; v10 adds the leader to
 // NOT_LEADER_OR_FOLLOWER; v11 knows TRANSACTION_ABORTABLE; v12 adds partitions
-// to the transaction by itself (KIP-890).
+// to the transaction by itself (KIP-890); v13 names topics by id (KIP-516).
 //
 // Batches are appended here, in the order of the connection's requests; the
 // reply waits for them to be committed, on disk if flush.before.ack says so.
@@ -55,16 +56,17 @@ func (a *API) produce(ctx context.Context, _ *wire.Conn, r *wire.Request, req *k
 	for i := range req.Topics {
 		t, rt := &req.Topics[i], &resp.Topics[i]
 		*rt = kmsg.NewProduceResponseTopic()
-		rt.Topic = t.Topic
+		rt.Topic, rt.TopicID = t.Topic, t.TopicID
+		name, unknown := a.named(t.Topic, t.TopicID, req.Version >= 13)
 		rt.Partitions = make([]kmsg.ProduceResponseTopicPartition, len(t.Partitions))
 		for j := range t.Partitions {
 			rp := &rt.Partitions[j]
 			*rp = kmsg.NewProduceResponseTopicPartition()
 			rp.Partition, rp.BaseOffset = t.Partitions[j].Partition, -1
-			p, end, err := a.appendProduced(r, req, fail, admitted, t.Topic, &t.Partitions[j], rp)
+			p, end, err := a.appendProduced(r, req, cmp.Or(fail, unknown), admitted, name, &t.Partitions[j], rp)
 			if err != nil {
 				failed = err
-				a.refusePartition(req.Version, t.Topic, rp, err)
+				a.refusePartition(req.Version, name, rp, err)
 				continue
 			}
 			acks = append(acks, ack{p, end, rp})

@@ -35,9 +35,9 @@ type fetched struct {
 	leader, epoch          int32 // set with err where the protocol tells them
 }
 
-// fetch answers API 1, versions 4 to 17. v5 adds log start offsets; v7 fetch
+// fetch answers API 1, versions 4 to 18. v5 adds log start offsets; v7 fetch
 // sessions (KIP-227); v9 leader epochs; v10 zstd; v11 racks (KIP-392); v12 is
-// flexible and compares epochs (KIP-595); v13 names topics by id; v15 to v17
+// flexible and compares epochs (KIP-595); v13 names topics by id; v15 to v18
 // concern followers.
 //
 // The reply waits, on the connection's writer, until min_bytes are there or

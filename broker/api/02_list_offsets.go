@@ -17,12 +17,13 @@ const (
 	maxTimestamp  = -3 // v7 (KIP-734)
 	earliestLocal = -4 // v8 (KIP-405)
 	latestTiered  = -5 // v9 (KIP-1005)
+	pendingUpload = -6 // v11 (KIP-1023)
 )
 
 // since says from which version on a special timestamp may be asked for.
-var since = map[int64]int16{latest: 1, earliest: 1, maxTimestamp: 7, earliestLocal: 8, latestTiered: 9}
+var since = map[int64]int16{latest: 1, earliest: 1, maxTimestamp: 7, earliestLocal: 8, latestTiered: 9, pendingUpload: 11}
 
-// listOffsets answers API 2, versions 1 to 10: the offset for a time. v2 adds
+// listOffsets answers API 2, versions 1 to 11: the offset for a time. v2 adds
 // the isolation level; v4 leader epochs; v6 is flexible; v10 adds a timeout,
 // which matters for tiered storage only.
 func (a *API) listOffsets(_ context.Context, _ *wire.Conn, req *kmsg.ListOffsetsRequest) (kmsg.Response, error) {
@@ -74,7 +75,7 @@ func (a *API) listOffset(req *kmsg.ListOffsetsRequest, topic string, rp *kmsg.Li
 		out.Offset, out.LeaderEpoch = end, p.LeaderEpoch()
 	case earliest, earliestLocal:
 		out.Offset = p.StartOffset() // its epoch is optional, and not kept
-	case latestTiered: // nothing is tiered: -1
+	case latestTiered, pendingUpload: // nothing is tiered: -1
 	default:
 		return findOffset(p, rp.Timestamp, end, out)
 	}

@@ -17,13 +17,14 @@ import (
 // again.
 const autoCreateWait = 500 * time.Millisecond
 
-// metadata answers API 3, versions 0 to 12: brokers, and topics with the
+// metadata answers API 3, versions 0 to 13: brokers, and topics with the
 // leaders of their partitions. In v0 no topics means all, from v1 on null
 // does and an empty list means none. v1 adds controller, rack and internal
 // topics; v2 the cluster id; v4 whether topics may be created; v5 offline
 // replicas; v7 leader epochs; v8 authorized operations, which are not
 // reported because nothing is authorized here; v9 is flexible; v10 adds topic
-// ids, v12 asks by them.
+// ids, v12 asks by them; v13 adds an error of the whole (KIP-1102), which is
+// for clients that must look for another cluster.
 //
 // Differs from Kafka: a topic that the request creates is waited for, so the
 // first answer has its partitions already.

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -11,9 +12,10 @@ import (
 	"github.com/millrace/millrace/broker/wire"
 )
 
-// offsetCommit answers API 8, versions 1 to 9. v1 may give a commit timestamp
+// offsetCommit answers API 8, versions 1 to 10. v1 may give a commit timestamp
 // and v2 to v4 a retention time; v6 adds leader epochs; v7 static members; v8
-// is flexible; v9 names unknown groups as such. The reply waits until the
+// is flexible; v9 names unknown groups as such; v10
+// names topics by id. The reply waits until the
 // offsets are durable.
 func (a *API) offsetCommit(_ context.Context, _ *wire.Conn, _ *wire.Request, req *kmsg.OffsetCommitRequest) (wire.Reply, error) {
 	resp := req.ResponseKind().(*kmsg.OffsetCommitResponse)
@@ -27,18 +29,19 @@ func (a *API) offsetCommit(_ context.Context, _ *wire.Conn, _ *wire.Request, req
 	for i := range req.Topics {
 		t, rt := &req.Topics[i], &resp.Topics[i]
 		*rt = kmsg.NewOffsetCommitResponseTopic()
-		rt.Topic = t.Topic
+		rt.Topic, rt.TopicID = t.Topic, t.TopicID
+		name, unknown := a.named(t.Topic, t.TopicID, req.Version >= 10)
 		rt.Partitions = make([]kmsg.OffsetCommitResponseTopicPartition, len(t.Partitions))
-		known := image.Topic(t.Topic)
+		known := image.Topic(name)
 		for j := range t.Partitions {
 			p, rp := &t.Partitions[j], &rt.Partitions[j]
 			*rp = kmsg.NewOffsetCommitResponseTopicPartition()
 			rp.Partition = p.Partition
 			if known == nil || p.Partition < 0 || int(p.Partition) >= len(known.Partitions) {
-				rp.ErrorCode = a.code(req.Key(), kerr.UnknownTopicOrPartition)
+				rp.ErrorCode = a.code(req.Key(), cmp.Or(unknown, error(kerr.UnknownTopicOrPartition)))
 				continue
 			}
-			in.Offsets = append(in.Offsets, a.offsetToCommit(req, t.Topic, p))
+			in.Offsets = append(in.Offsets, a.offsetToCommit(req, name, p))
 			asked = append(asked, &rp.ErrorCode)
 		}
 	}

@@ -10,11 +10,11 @@ import (
 	"github.com/millrace/millrace/broker/wire"
 )
 
-// offsetFetch answers API 9, versions 1 to 9. v2 lets null ask for all
+// offsetFetch answers API 9, versions 1 to 10. v2 lets null ask for all
 // partitions and reports errors of the whole group; v5 adds leader epochs; v6
 // is flexible; v7 asks for stable offsets, without those that a transaction
 // has yet to decide about; v8 asks for several groups; v9 checks the epoch of
-// a member of the consumer protocol (KIP-848).
+// a member of the consumer protocol (KIP-848); v10 names topics by id.
 func (a *API) offsetFetch(_ context.Context, _ *wire.Conn, req *kmsg.OffsetFetchRequest) (kmsg.Response, error) {
 	resp := req.ResponseKind().(*kmsg.OffsetFetchResponse)
 	if req.Version >= 8 {
@@ -54,17 +54,21 @@ func (a *API) offsetFetch(_ context.Context, _ *wire.Conn, req *kmsg.OffsetFetch
 // place for it.
 func failedTopics(g *kmsg.OffsetFetchRequestGroup, code int16) []kmsg.OffsetFetchResponseGroupTopic {
 	var out []kmsg.OffsetFetchResponseGroupTopic
-	for _, t := range g.Topics {
-		rt := kmsg.NewOffsetFetchResponseGroupTopic()
-		rt.Topic = t.Topic
-		for _, id := range t.Partitions {
-			rp := kmsg.NewOffsetFetchResponseGroupTopicPartition()
-			rp.Partition, rp.Offset, rp.LeaderEpoch, rp.ErrorCode = id, -1, -1, code
-			rt.Partitions = append(rt.Partitions, rp)
-		}
-		out = append(out, rt)
+	for i := range g.Topics {
+		out = append(out, failedTopic(&g.Topics[i], code))
 	}
 	return out
+}
+
+func failedTopic(t *kmsg.OffsetFetchRequestGroupTopic, code int16) kmsg.OffsetFetchResponseGroupTopic {
+	rt := kmsg.NewOffsetFetchResponseGroupTopic()
+	rt.Topic, rt.TopicID = t.Topic, t.TopicID
+	for _, id := range t.Partitions {
+		rp := kmsg.NewOffsetFetchResponseGroupTopicPartition()
+		rp.Partition, rp.Offset, rp.LeaderEpoch, rp.ErrorCode = id, -1, -1, code
+		rt.Partitions = append(rt.Partitions, rp)
+	}
+	return rt
 }
 
 // checkFetch asks whether the member that fetches is up to date, if it says
@@ -84,8 +88,13 @@ func (a *API) fetchGroup(req *kmsg.OffsetFetchRequest, g *kmsg.OffsetFetchReques
 		tps = []group.TopicPartition{}
 	}
 	for _, t := range g.Topics {
+		name, err := a.named(t.Topic, t.TopicID, req.Version >= 10)
+		if err != nil {
+			out.Topics = append(out.Topics, failedTopic(&t, a.code(req.Key(), err)))
+			continue
+		}
 		for _, id := range t.Partitions {
-			tps = append(tps, group.TopicPartition{Topic: t.Topic, Partition: id})
+			tps = append(tps, group.TopicPartition{Topic: name, Partition: id})
 		}
 	}
 	var offsets []group.CommittedOffset
@@ -94,11 +103,18 @@ func (a *API) fetchGroup(req *kmsg.OffsetFetchRequest, g *kmsg.OffsetFetchReques
 		offsets, err = a.groups.Fetch(g.Group, tps)
 	}
 	out.ErrorCode = a.code(req.Key(), err)
+	image := a.cfg.Controller.Image()
 	for i := range offsets {
 		o := &offsets[i]
-		if i == 0 || offsets[i-1].Topic != o.Topic {
+		t := image.Topic(o.Topic)
+		if t == nil && req.Version >= 10 {
+			continue // it was deleted, and its offsets are going
+		}
+		if n := len(out.Topics); n == 0 || i == 0 || offsets[i-1].Topic != o.Topic {
 			rt := kmsg.NewOffsetFetchResponseGroupTopic()
-			rt.Topic = o.Topic
+			if rt.Topic = o.Topic; t != nil {
+				rt.TopicID = t.ID
+			}
 			out.Topics = append(out.Topics, rt)
 		}
 		rt := &out.Topics[len(out.Topics)-1]

@@ -12,9 +12,10 @@ import (
 // brokerEndpoints is the endpoint type of clients' listeners.
 const brokerEndpoints = 1
 
-// describeCluster answers API 60, versions 0 to 1 (KIP-700): the brokers with
+// describeCluster answers API 60, versions 0 to 2 (KIP-700): the brokers with
 // their addresses on the client's listener. v1 adds endpoint types (KIP-919),
-// of which there is one here.
+// of which there is one here; v2 fenced brokers
+// (KIP-1073), of which there are none.
 func (a *API) describeCluster(_ context.Context, c *wire.Conn, req *kmsg.DescribeClusterRequest) (kmsg.Response, error) {
 	resp := req.ResponseKind().(*kmsg.DescribeClusterResponse)
 	resp.ClusterID, resp.ControllerID, resp.EndpointType = a.cfg.ClusterID, a.cfg.NodeID, req.EndpointType

@@ -29,6 +29,8 @@ type Controller interface {
 	// is applied here. The error is the command's own, or wraps
 	// metadata.ErrNotController or metadata.ErrOutcomeUnknown.
 	Propose(ctx context.Context, c metadata.Command) (any, uint64, error)
+	// Quorum returns the state of the quorum.
+	Quorum() metadata.QuorumState
 	// WaitPublished returns when this broker has acted on the image of that
 	// index, for example opened a new topic's partitions.
 	WaitPublished(ctx context.Context, index uint64) error
@@ -156,12 +158,12 @@ func byKey(table []route) []route {
 // in all of them, and the handler.
 func (a *API) table() []route {
 	return []route{
-		later(0, 12, "s@3 2 4 [ s [ 4 b ] ]", a.produce),
-		later(4, 17, "4@-14 4 4 4@3 1@4 4@7 4@7 [ s@-12 16@13 [ 4 4@9 8 4@12 8@5 4 ] ] [ s@-12 16@13 ( 4 ) ]@7 s@11 <1 4 8 >", a.fetch),
-		on(1, 10, "4 1@2 [ s [ 4 4@4 8 ] ] 4@10", a.listOffsets),
-		on(0, 12, "[ 16@10 s ] 1@4 1@8-10 1@8", a.metadata),
-		later(1, 9, "s 4@1 s@1 s@7 8@2-4 [ s [ 4 8 8@1-1 4@6 s ] ]", a.offsetCommit),
-		on(1, 9, "s@-7 [ s ( 4 ) ]@-7 [ s s@9 4@9 [ s ( 4 ) ] ]@8 1@7", a.offsetFetch),
+		later(0, 13, "s@3 2 4 [ s@-12 16@13 [ 4 b ] ]", a.produce),
+		later(4, 18, "4@-14 4 4 4@3 1@4 4@7 4@7 [ s@-12 16@13 [ 4 4@9 8 4@12 8@5 4 ] ] [ s@-12 16@13 ( 4 ) ]@7 s@11 <1 4 8 >", a.fetch),
+		on(1, 11, "4 1@2 [ s [ 4 4@4 8 ] ] 4@10", a.listOffsets),
+		on(0, 13, "[ 16@10 s ] 1@4 1@8-10 1@8", a.metadata),
+		later(1, 10, "s 4@1 s@1 s@7 8@2-4 [ s@-9 16@10 [ 4 8 8@1-1 4@6 s ] ]", a.offsetCommit),
+		on(1, 10, "s@-7 [ s ( 4 ) ]@-7 [ s s@9 4@9 [ s@-9 16@10 ( 4 ) ] ]@8 1@7", a.offsetFetch),
 		on(0, 5, "s@-3 1@1 ( s )@4", a.findCoordinator),
 		later(0, 9, "s 4 4@1 s s@5 s [ s b ] s@8", a.joinGroup),
 		on(0, 4, "s 4 s s@3", a.heartbeat),
@@ -189,7 +191,14 @@ func (a *API) table() []route {
 		later(0, 0, "s [ s [ 4 ] ]", a.offsetDelete),
 		on(0, 1, "[ s 1 s ] 1", a.describeClientQuotas),
 		on(0, 1, "[ [ s s ] [ s 8 1 ] ] 1", a.alterClientQuotas),
-		on(0, 1, "1 1@1", a.describeCluster),
+		on(0, 2, "1 1@1 1@2", a.describeCluster),
+		on(0, 2, "1@1 [ s ( 4 ) ] 4", a.electLeaders),
+		on(0, 1, "4 1@1 [ s [ 4 ( 4 ) ] ]", a.alterPartitionReassignments),
+		on(0, 0, "4 [ s ( 4 ) ]", a.listPartitionReassignments),
+		on(0, 2, "[ s [ 4 ] ]", a.describeQuorum),
+		on(0, 1, "4 [ s 2 1@-0 1@1 ] 1@1", a.updateFeatures),
+		on(0, 1, "( 1 )@1", a.listConfigResources),
+		on(0, 0, "[ s ] 4 { s 4 }", a.describeTopicPartitions),
 		on(0, 0, "[ s ( 4 ) ]", a.describeProducers),
 		on(0, 0, "( s )", a.describeTransactions),
 		on(0, 1, "( s ) ( 8 ) 8@1", a.listTransactions),

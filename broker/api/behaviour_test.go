@@ -47,8 +47,8 @@ func TestUnservedRequestsClose(t *testing.T) {
 		as(kmsg.NewPtrControlledShutdownRequest(), 1),
 		as(kmsg.NewPtrSASLHandshakeRequest(), 1),
 		as(kmsg.NewPtrFetchRequest(), 3),
-		as(kmsg.NewPtrFetchRequest(), 18),
-		as(kmsg.NewPtrProduceRequest(), 13),
+		as(kmsg.NewPtrFetchRequest(), 19),
+		as(kmsg.NewPtrProduceRequest(), 14),
 	} {
 		p := dial(t, c)
 		p.send(req)

@@ -78,7 +78,7 @@ func errorCode(err error) int16 {
 func (a *API) code(key int16, err error) int16 {
 	code := errorCode(err)
 	if code != 0 {
-		a.meters[key].errors.Add(1)
+		a.meters[key].fail(code)
 	}
 	if code == kerr.UnknownServerError.Code {
 		a.cfg.Logger.Error("request failed", "api", kmsg.NameForKey(key), "err", err)

@@ -130,7 +130,7 @@ func (p *peer) commit(version int16, group string, offset int64) int16 {
 		rp.Partition, rp.Offset, rp.Metadata = id, offset, kmsg.StringPtr("note")
 		if id == 0 {
 			rt := kmsg.NewOffsetCommitRequestTopic()
-			rt.Topic = "t"
+			rt.Topic, rt.TopicID = "t", p.topicID("t")
 			req.Topics = append(req.Topics, rt)
 		}
 		req.Topics[0].Partitions = append(req.Topics[0].Partitions, rp)
@@ -158,7 +158,7 @@ func (p *peer) committed(version int16, group string) int64 {
 	req.Group, req.Topics = group, []kmsg.OffsetFetchRequestTopic{rt}
 	rg := kmsg.NewOffsetFetchRequestGroup()
 	gt := kmsg.NewOffsetFetchRequestGroupTopic()
-	gt.Topic, gt.Partitions = "t", []int32{0}
+	gt.Topic, gt.TopicID, gt.Partitions = "t", p.topicID("t"), []int32{0}
 	rg.Group, rg.Topics = group, []kmsg.OffsetFetchRequestGroupTopic{gt}
 	req.Groups = append(req.Groups, rg)
 	resp := p.ask(req).(*kmsg.OffsetFetchResponse)
@@ -180,6 +180,9 @@ func offsetFetch(p *peer, v int16) {
 	if got := p.committed(v, g); got != 17 {
 		p.t.Errorf("committed offset is %d, want 17", got)
 	}
+	if v >= 10 {
+		offsetFetchByID(p, v, g)
+	}
 	if v < 2 || v > 7 {
 		return
 	}
@@ -189,6 +192,24 @@ func offsetFetch(p *peer, v int16) {
 	if len(resp.Topics) != 1 || *resp.Topics[0].Partitions[0].Metadata != "note" {
 		p.t.Errorf("all offsets are %+v", resp.Topics)
 	}
+}
+
+// offsetFetchByID fetches all offsets of a group, and those of a topic that
+// does not exist.
+func offsetFetchByID(p *peer, v int16, group string) {
+	req := as(kmsg.NewPtrOffsetFetchRequest(), v)
+	all := kmsg.NewOffsetFetchRequestGroup()
+	all.Group, all.Topics = group, nil
+	none := kmsg.NewOffsetFetchRequestGroup()
+	gt := kmsg.NewOffsetFetchRequestGroupTopic()
+	gt.TopicID, gt.Partitions = [16]byte{1}, []int32{0}
+	none.Group, none.Topics = group, []kmsg.OffsetFetchRequestGroupTopic{gt}
+	req.Groups = append(req.Groups, all, none)
+	gs := p.ask(req).(*kmsg.OffsetFetchResponse).Groups
+	if len(gs[0].Topics) != 1 || gs[0].Topics[0].TopicID != p.topicID("t") || gs[0].Topics[0].Partitions[0].Offset != 17 {
+		p.t.Errorf("all offsets are %+v", gs[0].Topics)
+	}
+	wantCode(p.t, "unknown topic id", gs[1].Topics[0].Partitions[0].ErrorCode, kerr.UnknownTopicID)
 }
 
 // config returns the value of a topic's config.

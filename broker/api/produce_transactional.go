@@ -69,17 +69,21 @@ func (a *API) admit(ctx context.Context, req *kmsg.ProduceRequest) (admissions, 
 	producer, epoch := int64(-1), int16(-1)
 	for i := range req.Topics {
 		t := &req.Topics[i]
+		name, err := a.named(t.Topic, t.TopicID, req.Version >= 13)
+		if err != nil || internal(name) {
+			continue // for who appends it
+		}
 		for j := range t.Partitions {
 			rp := &t.Partitions[j]
 			h, _, err := recordbatch.PeekHeader(rp.Records)
-			if err != nil || !h.Transactional() || internal(t.Topic) {
-				continue // for who appends it
+			if err != nil || !h.Transactional() {
+				continue // likewise
 			}
 			if producer >= 0 && h.ProducerID() != producer {
 				return nil, refuse(kerr.InvalidProducerIDMapping, "batches of several producers in a transactional request")
 			}
 			producer, epoch = h.ProducerID(), h.ProducerEpoch()
-			p, err := a.partition(t.Topic, rp.Partition)
+			p, err := a.partition(name, rp.Partition)
 			if err != nil {
 				continue
 			}

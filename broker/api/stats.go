@@ -1,54 +1,62 @@
 package api
 
 import (
+	"errors"
 	"sync/atomic"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/millrace/millrace/broker/latency"
 	"github.com/millrace/millrace/broker/txn"
 )
 
-// LatencyBuckets are the upper bounds of the buckets of RequestStats.Took. A
-// last bucket has no bound.
-var LatencyBuckets = [...]time.Duration{
-	100 * time.Microsecond, 250 * time.Microsecond, 500 * time.Microsecond,
-	time.Millisecond, 2500 * time.Microsecond, 5 * time.Millisecond,
-	10 * time.Millisecond, 25 * time.Millisecond, 50 * time.Millisecond,
-	100 * time.Millisecond, 250 * time.Millisecond, 500 * time.Millisecond,
-	time.Second, 2500 * time.Millisecond, 5 * time.Second, 10 * time.Second,
-}
-
 // RequestStats count the requests of one API key since the start.
 type RequestStats struct {
-	Name   string // such as "Produce"
-	Count  int64  // responses written
-	Errors int64  // error codes in responses, one per topic or partition
-	// Took counts responses by the time from request to response, long polls
-	// included: Took[i] is how many took at most LatencyBuckets[i] and more
-	// than the bucket before.
-	Took [len(LatencyBuckets) + 1]int64
-	Sum  time.Duration // of all of them
+	Name     string // such as "Produce"
+	BytesIn  int64
+	BytesOut int64
+	Errors   []ErrorCount     // that there were, by code
+	Took     latency.Snapshot // from request to response, long polls included
 }
 
 // Transactions counts the transactions that this broker coordinates.
 func (a *API) Transactions() txn.Stats { return a.txns.Stats() }
 
-type meter struct {
-	count, errors, sum atomic.Int64
-	took               [len(LatencyBuckets) + 1]atomic.Int64
+// ErrorCount is how often responses had one error code, for the whole or for
+// one topic or partition.
+type ErrorCount struct {
+	Error string // Kafka's name of it
+	Count int64
 }
 
-// Done records a response; it is wire.Config.Done.
-func (a *API) Done(key int16, took time.Duration) {
-	m := &a.meters[key]
-	m.count.Add(1)
-	m.sum.Add(int64(took))
-	i := 0
-	for i < len(LatencyBuckets) && took > LatencyBuckets[i] {
-		i++
+// errorCodes is how many codes are counted one by one: from -1 on, which is
+// the first. Those that are not known here are counted as that.
+const errorCodes = 160
+
+type meter struct {
+	in, out atomic.Int64
+	errors  [errorCodes]atomic.Int64
+	took    latency.Histogram
+}
+
+// fail counts an error code.
+func (m *meter) fail(code int16) {
+	i := int(code) + 1
+	if i < 0 || i >= errorCodes {
+		i = 0
 	}
-	m.took[i].Add(1)
+	m.errors[i].Add(1)
+}
+
+// Done records a request and its response, with their sizes in bytes; it is
+// wire.Config.Done.
+func (a *API) Done(key int16, took time.Duration, in, out int64) {
+	m := &a.meters[key]
+	m.in.Add(in)
+	m.out.Add(out)
+	m.took.Observe(took)
 }
 
 // Stats returns the counts of every key that is served, by key.
@@ -59,11 +67,34 @@ func (a *API) Stats() []RequestStats {
 			continue
 		}
 		m := &a.meters[key]
-		s := RequestStats{Name: kmsg.NameForKey(int16(key)), Count: m.count.Load(), Errors: m.errors.Load(), Sum: time.Duration(m.sum.Load())}
-		for i := range m.took {
-			s.Took[i] = m.took[i].Load()
+		s := RequestStats{Name: kmsg.NameForKey(int16(key)), BytesIn: m.in.Load(), BytesOut: m.out.Load(), Took: m.took.Snapshot()}
+		for i := range m.errors {
+			if n := m.errors[i].Load(); n > 0 {
+				s.Errors = append(s.Errors, ErrorCount{errorName(int16(i - 1)), n})
+			}
 		}
 		out = append(out, s)
 	}
 	return out
+}
+
+func errorName(code int16) string {
+	var e *kerr.Error
+	if errors.As(kerr.ErrorForCode(code), &e) {
+		return e.Message
+	}
+	return "NONE"
+}
+
+// SessionStats are the fetch sessions at one moment.
+type SessionStats struct {
+	Sessions   int
+	Partitions int   // of all of them
+	Evicted    int64 // since the start
+}
+
+// Sessions returns the fetch sessions.
+func (a *API) Sessions() SessionStats {
+	n, partitions, evicted := a.sessions.stats()
+	return SessionStats{n, partitions, evicted}
 }

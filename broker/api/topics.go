@@ -20,6 +20,18 @@ const (
 // internal reports whether clients may not write to a topic.
 func internal(topic string) bool { return topic == offsetsTopic || topic == txnTopic }
 
+// named returns a topic's name, which is what was given or, in versions that
+// name topics by id, what the id stands for; the error is UNKNOWN_TOPIC_ID.
+func (a *API) named(name string, id [16]byte, byID bool) (string, error) {
+	if !byID {
+		return name, nil
+	}
+	if t := a.cfg.Controller.Image().TopicByID(id); t != nil {
+		return t.Name, nil
+	}
+	return "", kerr.UnknownTopicID
+}
+
 // partition finds a partition by its topic's name. The error is
 // UNKNOWN_TOPIC_OR_PARTITION, or why the partition cannot be used here.
 func (a *API) partition(topic string, id int32) (*replica.Partition, error) {

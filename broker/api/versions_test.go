@@ -53,6 +53,7 @@ func TestEveryAdvertisedVersion(t *testing.T) {
 var works = map[int16]func(p *peer, v int16){
 	0: func(p *peer, v int16) {
 		req := produceTo(v, "t", -1, records(p.t, -1, 0, "a", "b"))
+		req.Topics[0].TopicID = p.topicID("t")
 		if v < 3 {
 			wantCode(p.t, "old produce", p.produced(req).ErrorCode, kerr.UnsupportedVersion)
 			return
@@ -348,6 +349,131 @@ var works = map[int16]func(p *peer, v int16){
 		wantCode(p.t, "describe cluster", resp.ErrorCode, nil)
 		if len(resp.Brokers) != 1 || resp.Brokers[0].Host != "127.0.0.1" || resp.ControllerID != 1 {
 			p.t.Errorf("cluster is %+v", resp)
+		}
+	},
+	43: func(p *peer, v int16) {
+		req := as(kmsg.NewPtrElectLeadersRequest(), v)
+		rt := kmsg.NewElectLeadersRequestTopic()
+		rt.Topic, rt.Partitions = "t", []int32{0, 99}
+		req.Topics = append(req.Topics, rt)
+		resp := p.ask(req).(*kmsg.ElectLeadersResponse)
+		wantCode(p.t, "elect leaders", resp.ErrorCode, nil)
+		wantCode(p.t, "elect a leader", resp.Topics[0].Partitions[0].ErrorCode, kerr.ElectionNotNeeded)
+		wantCode(p.t, "elect a leader of nothing", resp.Topics[0].Partitions[1].ErrorCode, kerr.UnknownTopicOrPartition)
+		all := as(kmsg.NewPtrElectLeadersRequest(), v)
+		if resp := p.ask(all).(*kmsg.ElectLeadersResponse); resp.ErrorCode != 0 || len(resp.Topics) != 0 {
+			p.t.Errorf("elect all: %+v", resp)
+		}
+	},
+	45: func(p *peer, v int16) {
+		req := as(kmsg.NewPtrAlterPartitionAssignmentsRequest(), v)
+		rt := kmsg.NewAlterPartitionAssignmentsRequestTopic()
+		rt.Topic = "t"
+		for i, replicas := range [][]int32{{1}, {2}, nil, {1}} {
+			rp := kmsg.NewAlterPartitionAssignmentsRequestTopicPartition()
+			if rp.Replicas = replicas; i == 3 {
+				rp.Partition = 99
+			}
+			rt.Partitions = append(rt.Partitions, rp)
+		}
+		req.Topics = append(req.Topics, rt)
+		resp := p.ask(req).(*kmsg.AlterPartitionAssignmentsResponse)
+		for i, want := range []*kerr.Error{nil, kerr.InvalidReplicaAssignment, kerr.NoReassignmentInProgress, kerr.UnknownTopicOrPartition} {
+			wantCode(p.t, fmt.Sprint("reassignment ", i), resp.Topics[0].Partitions[i].ErrorCode, want)
+		}
+	},
+	46: func(p *peer, v int16) {
+		resp := p.ask(as(kmsg.NewPtrListPartitionReassignmentsRequest(), v)).(*kmsg.ListPartitionReassignmentsResponse)
+		if resp.ErrorCode != 0 || len(resp.Topics) != 0 {
+			p.t.Errorf("reassignments are %+v", resp)
+		}
+	},
+	55: func(p *peer, v int16) {
+		req := as(kmsg.NewPtrDescribeQuorumRequest(), v)
+		for _, name := range []string{"__cluster_metadata", "t"} {
+			rt := kmsg.NewDescribeQuorumRequestTopic()
+			rt.Topic, rt.Partitions = name, []kmsg.DescribeQuorumRequestTopicPartition{kmsg.NewDescribeQuorumRequestTopicPartition()}
+			req.Topics = append(req.Topics, rt)
+		}
+		resp := p.ask(req).(*kmsg.DescribeQuorumResponse)
+		wantCode(p.t, "describe quorum", resp.ErrorCode, nil)
+		q := resp.Topics[0].Partitions[0]
+		wantCode(p.t, "the quorum", q.ErrorCode, nil)
+		if q.LeaderID != 1 || q.LeaderEpoch < 1 || q.HighWatermark < 2 || len(q.CurrentVoters) != 1 || q.CurrentVoters[0].LogEndOffset < q.HighWatermark {
+			p.t.Errorf("quorum is %+v", q)
+		}
+		if v >= 2 && (q.CurrentVoters[0].ReplicaDirectoryID == [16]byte{} || len(resp.Nodes) != 1) {
+			p.t.Errorf("voter is %+v, nodes are %+v", q.CurrentVoters[0], resp.Nodes)
+		}
+		wantCode(p.t, "another topic", resp.Topics[1].Partitions[0].ErrorCode, kerr.UnknownTopicOrPartition)
+	},
+	57: func(p *peer, v int16) {
+		req := as(kmsg.NewPtrUpdateFeaturesRequest(), v)
+		for _, f := range []struct {
+			name  string
+			level int16
+		}{{"group.version", 1}, {"metadata.version", 1}} {
+			u := kmsg.NewUpdateFeaturesRequestFeatureUpdate()
+			u.Feature, u.MaxVersionLevel = f.name, f.level
+			req.FeatureUpdates = append(req.FeatureUpdates, u)
+		}
+		resp := p.ask(req).(*kmsg.UpdateFeaturesResponse)
+		wantCode(p.t, "update features", resp.ErrorCode, nil)
+		wantCode(p.t, "to the level that there is", resp.Results[0].ErrorCode, nil)
+		wantCode(p.t, "of an unknown feature", resp.Results[1].ErrorCode, kerr.FeatureUpdateFailed)
+	},
+	74: func(p *peer, v int16) {
+		wantCode(p.t, "set", p.set(groupResource, "configured", "consumer.session.timeout.ms", "50000"), nil)
+		resp := p.ask(as(kmsg.NewPtrListConfigResourcesRequest(), v)).(*kmsg.ListConfigResourcesResponse)
+		wantCode(p.t, "list", resp.ErrorCode, nil)
+		if v == 0 {
+			if len(resp.ConfigResources) != 0 {
+				p.t.Errorf("client metrics are %+v", resp.ConfigResources)
+			}
+			return
+		}
+		for kind, name := range map[int8]string{2: "t", 4: "1", 32: "configured"} {
+			if !slices.ContainsFunc(resp.ConfigResources, func(r kmsg.ListConfigResourcesResponseConfigResource) bool { return r.Type == kind && r.Name == name }) {
+				p.t.Errorf("%s of type %d is not in %+v", name, kind, resp.ConfigResources)
+			}
+		}
+		req := as(kmsg.NewPtrListConfigResourcesRequest(), v)
+		req.ResourceTypes = []int8{32}
+		if resp := p.ask(req).(*kmsg.ListConfigResourcesResponse); len(resp.ConfigResources) != 1 {
+			p.t.Errorf("groups with configs are %+v", resp.ConfigResources)
+		}
+	},
+	75: func(p *peer, v int16) {
+		for _, name := range []string{"paged-a", "paged-b", "paged-c"} {
+			p.create(name, 3)
+		}
+		req := as(kmsg.NewPtrDescribeTopicPartitionsRequest(), v)
+		for _, name := range []string{"paged-c", "paged-b", "paged-a", "none"} {
+			rt := kmsg.NewDescribeTopicPartitionsRequestTopic()
+			rt.Topic = name
+			req.Topics = append(req.Topics, rt)
+		}
+		req.ResponsePartitionLimit = 4
+		var got []string
+		for pages := 1; ; pages++ {
+			resp := p.ask(req).(*kmsg.DescribeTopicPartitionsResponse)
+			for _, t := range resp.Topics {
+				if t.ErrorCode == kerr.UnknownTopicOrPartition.Code {
+					got = append(got, *t.Topic)
+				}
+				for _, p := range t.Partitions {
+					got = append(got, fmt.Sprint(*t.Topic, p.Partition, p.LeaderID))
+				}
+			}
+			if resp.NextCursor == nil {
+				if want := "[none paged-a0 1 paged-a1 1 paged-a2 1 paged-b0 1 paged-b1 1 paged-b2 1 paged-c0 1 paged-c1 1 paged-c2 1]"; fmt.Sprint(got) != want || pages != 3 {
+					p.t.Errorf("%d pages: %v, want %s", pages, got, want)
+				}
+				break
+			}
+			c := kmsg.NewDescribeTopicPartitionsRequestCursor()
+			c.Topic, c.Partition = resp.NextCursor.Topic, resp.NextCursor.Partition
+			req.Cursor = &c
 		}
 	},
 	68: func(p *peer, v int16) {

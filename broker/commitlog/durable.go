@@ -6,14 +6,22 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"github.com/millrace/millrace/broker/latency"
 )
 
 // Syncer bounds how many logs fdatasync at the same time. A few at once lets
 // the file system put them in one journal commit; hundreds only queue.
-type Syncer struct{ slots chan struct{} }
+type Syncer struct {
+	slots chan struct{}
+	took  latency.Histogram
+}
 
 // NewSyncer returns a Syncer for n concurrent fdatasyncs, at least one.
 func NewSyncer(n int) *Syncer { return &Syncer{slots: make(chan struct{}, max(n, 1))} }
+
+// Took returns how long the rounds of fdatasync took that it let in.
+func (s *Syncer) Took() latency.Snapshot { return s.took.Snapshot() }
 
 func (s *Syncer) enter() {
 	if s != nil {
@@ -128,8 +136,12 @@ func (l *Log) syncOnce() (int64, error) {
 	}
 	l.mu.Unlock()
 
+	began := time.Now()
 	if err := l.syncFiles(dirty, active, dirDirty); err != nil {
 		return 0, l.poison(err)
+	}
+	if syncer != nil && len(dirty) > 0 {
+		syncer.took.Observe(time.Since(began))
 	}
 	l.durable.Store(at.recoveryPoint)
 	if !dirDirty {

@@ -187,6 +187,19 @@ func (n *Node) lead(ctx context.Context) error {
 // Image returns the image of the last applied command. It never blocks.
 func (n *Node) Image() *metadata.Image { return n.fsm.image.Load() }
 
+// Quorum returns the state of the quorum, of which this node is the only
+// voter.
+func (n *Node) Quorum() metadata.QuorumState {
+	s := metadata.QuorumState{
+		Leader: -1, Term: n.raft.CurrentTerm(), Committed: n.raft.CommitIndex(),
+		Voters: []metadata.QuorumVoter{{NodeID: n.cfg.Identity.NodeID, DirectoryID: n.cfg.Identity.DirectoryID, Last: n.raft.LastIndex()}},
+	}
+	if n.raft.State() == raft.Leader {
+		s.Leader = n.cfg.Identity.NodeID
+	}
+	return s
+}
+
 // Propose commits a command, and returns its result and the index of its log
 // entry once this node has applied it. The error is the command's own, or
 // wraps metadata.ErrNotController or metadata.ErrOutcomeUnknown. When ctx ends

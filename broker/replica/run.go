@@ -1,10 +1,14 @@
 package replica
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
+
+	"github.com/millrace/millrace/broker/latency"
 )
 
 // Run does what logs need from time to time, until ctx ends: retention,
@@ -84,11 +88,21 @@ type Stats struct {
 	Bytes      int64
 	Producers  int // idempotent producers that partitions remember
 	Cleaner    CleanerStats
+	Syncs      latency.Snapshot // how long fdatasync took
+	Logs       []LogStats       // by topic and partition, without those out of use
+}
+
+// LogStats is one partition at one moment.
+type LogStats struct {
+	Topic                     string
+	Partition                 int32
+	Bytes                     int64
+	Start, End, HighWatermark int64
 }
 
 // Stats adds up the sizes of all partitions.
 func (s *Set) Stats() Stats {
-	out := Stats{Cleaner: s.cleaner.statsNow()}
+	out := Stats{Cleaner: s.cleaner.statsNow(), Syncs: s.syncer.Took()}
 	for _, p := range s.all() {
 		out.Partitions++
 		if p.log == nil || p.log.Err() != nil {
@@ -99,6 +113,13 @@ func (s *Set) Stats() Stats {
 		out.Segments += st.Segments
 		out.Bytes += st.Bytes
 		out.Producers += st.Producers
+		out.Logs = append(out.Logs, LogStats{
+			Topic: p.Topic, Partition: p.ID, Bytes: st.Bytes,
+			Start: p.StartOffset(), End: p.EndOffset(), HighWatermark: p.HighWatermark(),
+		})
 	}
+	slices.SortFunc(out.Logs, func(a, b LogStats) int {
+		return cmp.Or(cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition, b.Partition))
+	})
 	return out
 }

@@ -48,6 +48,7 @@ type pending struct {
 	flexible bool
 	reply    Reply
 	start    time.Time
+	size     int64 // of the frame and its length field
 	held     int64 // memory of the frame, until it is answered
 }
 
@@ -148,7 +149,7 @@ func (c *Conn) readAll(accepting, ctx context.Context, queue chan<- pending) err
 		case err != nil:
 			return err
 		case p.reply == nil:
-			c.cfg.Done(p.Key, time.Since(p.start))
+			c.cfg.Done(p.Key, time.Since(p.start), p.size, 0)
 			continue
 		}
 		c.inFlight.Add(1)
@@ -171,7 +172,7 @@ func (c *Conn) readOne(ctx context.Context, r *bufio.Reader, size int) (pending,
 	c.cfg.Shared.Requests.Add(1)
 	c.ClientID = req.ClientID
 	reply, err := c.handler.Handle(ctx, c, req)
-	return pending{req.Header, req.Body.IsFlexible(), reply, start, int64(size)}, err
+	return pending{req.Header, req.Body.IsFlexible(), reply, start, int64(size) + 4, int64(size)}, err
 }
 
 // Mute has no further request read for a while (KIP-219). Requests that have
@@ -322,6 +323,6 @@ func (c *Conn) answer(ctx context.Context, w *responseWriter, p pending) error {
 	c.cfg.Shared.BytesOut.Add(w.out - before)
 	now := time.Now()
 	c.moved.Store(now.UnixNano())
-	c.cfg.Done(p.Key, now.Sub(p.start))
+	c.cfg.Done(p.Key, now.Sub(p.start), p.size, w.out-before)
 	return err
 }

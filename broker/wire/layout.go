@@ -18,7 +18,7 @@ type Layout struct{ fields []field }
 
 // field is one field, or one tagged field that is a structure itself.
 type field struct {
-	kind     byte // '#' fixed, 's' string, 'b' bytes, '[' structures, '(' elements, '<' tagged structure
+	kind     byte // '#' fixed, 's' string, 'b' bytes, '[' structures, '(' elements, '{' nullable structure, '<' tagged structure
 	size     int  // of a fixed field, or the number of a tagged one
 	from, to int16
 	sub      []field
@@ -35,6 +35,7 @@ const maxElements = 1 << 20
 //	s, b       a string, bytes; null or not
 //	[ ... ]    an array of structures
 //	( x )      an array of strings or fixed fields
+//	{ ... }    a structure that may be null
 //	<1 ... >   a structure that is tagged field 1 of the one around it
 //	x@3, x@3-5, x@-5  the field x from version 3, from 3 to 5, up to 5
 //
@@ -55,7 +56,7 @@ func (p *layoutParser) fields() []field {
 	var out []field
 	for len(p.words) > 0 {
 		w := p.words[0]
-		if strings.ContainsRune("])>", rune(w[0])) {
+		if strings.ContainsRune("])}>", rune(w[0])) {
 			break
 		}
 		p.words = p.words[1:]
@@ -65,7 +66,7 @@ func (p *layoutParser) fields() []field {
 }
 
 func (p *layoutParser) field(w string) field {
-	closing := map[byte]string{'[': "]", '(': ")", '<': ">"}[w[0]]
+	closing := map[byte]string{'[': "]", '(': ")", '{': "}", '<': ">"}[w[0]]
 	if closing == "" {
 		name, versions, _ := strings.Cut(w, "@")
 		f := field{kind: name[0]}
@@ -156,6 +157,15 @@ func (w *walker) field(f *field) {
 	case '(':
 		for n := w.count(); n > 0 && !w.bad; n-- {
 			w.field(&f.sub[0])
+		}
+	case '{':
+		if len(w.b) == 0 {
+			w.fail()
+			return
+		}
+		null := int8(w.b[0]) < 0
+		if w.skip(1); !null {
+			w.structure(f.sub)
 		}
 	}
 }

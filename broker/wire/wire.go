@@ -104,8 +104,9 @@ type Config struct {
 	// none.
 	Shared *Shared
 	// Done, if set, is called after each response with the request's key and
-	// the time from its frame being read to its response being written.
-	Done func(key int16, took time.Duration)
+	// the time from its frame being read to its response being written, and
+	// with their sizes in bytes.
+	Done func(key int16, took time.Duration, in, out int64)
 }
 
 func (c Config) withDefaults() Config {
@@ -129,7 +130,7 @@ func (c Config) withDefaults() Config {
 		c.Shared = new(Shared)
 	}
 	if c.Done == nil {
-		c.Done = func(int16, time.Duration) {}
+		c.Done = func(int16, time.Duration, int64, int64) {}
 	}
 	return c
 }

@@ -22,7 +22,7 @@ var layers = map[string]string{
 	"rest/connectapi":  "rest/reply connect connect/connector connect/signature",
 	"rest/registryapi": "rest/reply schema-registry",
 	"rest/adminapi":    "rest/reply broker",
-	"rest/metrics":     "broker connect schema-registry",
+	"rest/metrics":     "broker broker/latency connect schema-registry",
 	"rest/console":     "",
 
 	"connect":           "connect/* plugins/*",
@@ -46,7 +46,7 @@ var layers = map[string]string{
 	"schema-registry/verdicttest": "",
 
 	"broker":       "broker/*",
-	"broker/api":   "broker/wire broker/group broker/group/consumer broker/txn broker/replica broker/metadata broker/auth broker/quota broker/recordbatch",
+	"broker/api":   "broker/wire broker/group broker/group/consumer broker/txn broker/replica broker/metadata broker/auth broker/quota broker/latency broker/recordbatch",
 	"broker/wire":  "",
 	"broker/group": "",
 
@@ -54,12 +54,13 @@ var layers = map[string]string{
 	"broker/group/assignor": "",
 
 	"broker/txn":         "",
-	"broker/replica":     "broker/commitlog broker/metadata broker/recordbatch",
+	"broker/replica":     "broker/commitlog broker/latency broker/metadata broker/recordbatch",
 	"broker/quorum":      "broker/metadata",
 	"broker/metadata":    "",
 	"broker/auth":        "broker/metadata",
 	"broker/quota":       "broker/metadata",
-	"broker/commitlog":   "broker/recordbatch",
+	"broker/commitlog":   "broker/recordbatch broker/latency",
+	"broker/latency":     "",
 	"broker/recordbatch": "",
 	"broker/brokertest":  "broker",
 

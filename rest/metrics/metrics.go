@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/millrace/millrace/broker"
+	"github.com/millrace/millrace/broker/latency"
 	"github.com/millrace/millrace/connect"
 )
 
@@ -42,6 +43,17 @@ func desc(name, help string, labels ...string) *prometheus.Desc {
 // gauge and counter send one value.
 func gauge(ch chan<- prometheus.Metric, d *prometheus.Desc, v float64, labels ...string) {
 	ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+}
+
+// histogram sends the buckets of durations.
+func histogram(ch chan<- prometheus.Metric, d *prometheus.Desc, s *latency.Snapshot, labels ...string) {
+	buckets := make(map[float64]uint64, len(latency.Bounds))
+	below := uint64(0)
+	for i, bound := range latency.Bounds {
+		below += uint64(s.Took[i])
+		buckets[bound.Seconds()] = below
+	}
+	ch <- prometheus.MustNewConstHistogram(d, uint64(s.Count()), s.Sum.Seconds(), buckets, labels...)
 }
 
 func counter(ch chan<- prometheus.Metric, d *prometheus.Desc, v float64, labels ...string) {
