@@ -2,6 +2,8 @@ package api
 
 import (
 	"context"
+	"errors"
+	"slices"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -68,13 +70,7 @@ func (a *API) txnOffsetCommit(_ context.Context, _ *wire.Conn, _ *wire.Request, 
 // commitTxnOffsets has the transaction verified, or the group's partition
 // added to it, and then the offsets appended as part of it.
 func (a *API) commitTxnOffsets(req *kmsg.TxnOffsetCommitRequest, in group.TxnCommitRequest, done func([]error)) {
-	fail := func(err error) {
-		errs := make([]error, len(in.Offsets))
-		for i := range errs {
-			errs[i] = txnOffsetError(req.Version, err)
-		}
-		done(errs)
-	}
+	fail := func(err error) { done(slices.Repeat([]error{err}, len(in.Offsets))) }
 	tp := a.offsetsPartition(req.Group)
 	op := a.groups.part(tp.Partition)
 	if op == nil {
@@ -84,7 +80,7 @@ func (a *API) commitTxnOffsets(req *kmsg.TxnOffsetCommitRequest, in group.TxnCom
 	x := &admission{p: op.p, producer: req.ProducerID, epoch: req.ProducerEpoch, sequence: -1}
 	needed := x.verify()
 	if x.err != nil {
-		fail(x.err)
+		fail(txnLogError(x.err))
 		return
 	}
 	in.Append = func(records []group.Record, done func(error)) {
@@ -106,11 +102,11 @@ func (a *API) commitTxnOffsets(req *kmsg.TxnOffsetCommitRequest, in group.TxnCom
 			if !passing(err) {
 				x.p.Unverify(x.producer, x.verified)
 			}
-			fail(err)
+			fail(txnOffsetError(req.Version, err))
 		case req.Version >= txnOffsetAdd && x.verify():
 			add() // see addToTransaction
 		case x.err != nil:
-			fail(x.err)
+			fail(txnLogError(x.err))
 		default:
 			a.groups.CommitTxn(in, done)
 		}
@@ -127,17 +123,27 @@ func (a *API) commitTxnOffsets(req *kmsg.TxnOffsetCommitRequest, in group.TxnCom
 	}
 }
 
-// txnOffsetError is what a producer hears when its offsets cannot be part of a
-// transaction. What will pass is COORDINATOR_LOAD_IN_PROGRESS, which every
-// client tries again; NOT_COORDINATOR would be taken for the group's.
+// txnLogError is what a producer hears when the group's partition does not let
+// it begin a transaction.
+func txnLogError(err error) error {
+	if errors.Is(err, replica.ErrProducerEpoch) {
+		return err
+	}
+	return kerr.NotCoordinator // the partition moved, or its disk failed
+}
+
+// txnOffsetError is what a producer hears when the transaction's coordinator
+// does not let its offsets be part of it. What will pass is
+// COORDINATOR_LOAD_IN_PROGRESS, which every client tries again; NOT_COORDINATOR
+// would be taken for the group's.
 func txnOffsetError(version int16, err error) error {
 	switch {
+	case passing(err):
+		return kerr.CoordinatorLoadInProgress
 	case err == kerr.ProducerFenced:
 		return kerr.InvalidProducerEpoch
 	case err == kerr.TransactionAbortable && version < 4:
 		return kerr.InvalidTxnState
-	case err == kerr.ConcurrentTransactions:
-		return kerr.CoordinatorLoadInProgress
 	}
 	return err
 }

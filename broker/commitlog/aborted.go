@@ -2,6 +2,7 @@ package commitlog
 
 import (
 	"fmt"
+	"sort"
 
 	"github.com/millrace/millrace/broker/recordbatch"
 )
@@ -23,12 +24,9 @@ func (a *abortedList) has(v recordbatch.View) bool {
 	if !v.Transactional() || a.n == 0 {
 		return false
 	}
-	for _, s := range a.spans[v.ProducerID()] {
-		if v.BaseOffset() >= s.first && v.LastOffset() < s.marker {
-			return true
-		}
-	}
-	return false
+	spans := a.spans[v.ProducerID()] // one after the other
+	i := sort.Search(len(spans), func(i int) bool { return spans[i].marker > v.LastOffset() })
+	return i < len(spans) && v.BaseOffset() >= spans[i].first
 }
 
 // find takes in the aborted transactions that have offsets in [from, to),

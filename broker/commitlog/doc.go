@@ -1,6 +1,6 @@
 // Package commitlog keeps one partition on disk in Kafka's own formats:
-// segments of record batches with their offset and time indexes, producer
-// state snapshots, the leader epoch checkpoint and the partition's topic id.
+// segments of record batches with their indexes of offsets, times and aborted
+// transactions, producer state snapshots, the leader epoch checkpoint and the partition's topic id.
 //
 // Open recovers what a crash left behind. One goroutine at a time appends;
 // reads take no lock that an append holds over the disk. Everything below

@@ -21,6 +21,10 @@ type AddRequest struct {
 	Wait bool
 }
 
+// maxWaiting bounds how many requests wait for the end of a transaction. Who
+// gave up waiting counts until it ends.
+const maxWaiting = 100
+
 // Add takes partitions into the transaction, beginning one if there is none.
 // done gets nil once that is durable.
 func (t *Txn) Add(now time.Time, r AddRequest, done func(error)) []Action {
@@ -28,7 +32,7 @@ func (t *Txn) Add(now time.Time, r AddRequest, done func(error)) []Action {
 	if t.lost {
 		return fail(kerr.NotCoordinator)
 	}
-	if r.Wait && t.busy() {
+	if r.Wait && t.busy() && len(t.waiting) < maxWaiting {
 		r.Wait = false
 		t.waiting = append(t.waiting, func(now time.Time) []Action { return t.Add(now, r, done) })
 		return nil

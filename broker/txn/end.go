@@ -77,13 +77,20 @@ func (t *Txn) checkEnd(r EndRequest) (again bool, err error) {
 	if t.pending != none {
 		return false, kerr.ConcurrentTransactions
 	}
-	raised := t.version >= V2 && (t.state.decided() || t.state == CompleteCommit || t.state == CompleteAbort)
-	renamed := raised && !t.state.decided() && r.ProducerID == t.previous && r.Epoch == lastEpoch && t.epoch == 0
-	again = renamed || raised && r.ProducerID == t.producer && int(t.epoch) == int(r.Epoch)+1
-	if again {
+	if t.raisedBy(r.ProducerID, r.Epoch) {
 		return true, nil
 	}
 	return false, t.check(r.ProducerID, r.Epoch)
+}
+
+// raisedBy reports whether the last transaction was ended by the producer
+// itself, with that epoch, and the present epoch or id is what that gave it.
+func (t *Txn) raisedBy(producer int64, epoch int16) bool {
+	if t.version < V2 || t.state == Empty || t.state == Ongoing {
+		return false
+	}
+	renamed := !t.state.decided() && producer == t.previous && epoch == lastEpoch && t.epoch == 0
+	return renamed || producer == t.producer && int(t.epoch) == int(epoch)+1
 }
 
 // decide makes the decision durable. With version 2 the markers carry the

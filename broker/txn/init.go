@@ -24,6 +24,11 @@ type InitResult struct {
 // Init is InitProducerId: a new epoch, which fences the producer that had the
 // last, or a new producer id when epochs are used up. A transaction that is
 // ongoing is aborted first, meanwhile the answer is CONCURRENT_TRANSACTIONS.
+//
+// Differs from Kafka: a producer that names an old epoch does not abort the
+// transaction of the one that replaced it. And one whose EndTxn raised the
+// epoch, but which never heard so, gets that epoch also from a coordinator that
+// took over.
 func (t *Txn) Init(now time.Time, r InitRequest, done func(InitResult)) []Action {
 	fail := func(err error) []Action {
 		return reply(func() { done(InitResult{err, noProducer, noEpoch}) })
@@ -38,6 +43,8 @@ func (t *Txn) Init(now time.Time, r InitRequest, done func(InitResult)) []Action
 		return fail(kerr.ProducerFenced)
 	case t.state.decided():
 		return fail(kerr.ConcurrentTransactions)
+	case t.state == Ongoing && given && r.Epoch != t.epoch:
+		return fail(kerr.ProducerFenced)
 	case t.state == Ongoing:
 		return t.fence(now, func(err error) []Action {
 			if err == nil {
@@ -56,8 +63,8 @@ func (t *Txn) Init(now time.Time, r InitRequest, done func(InitResult)) []Action
 		next.epoch, next.last = t.epoch+1, noEpoch
 	case r.Epoch == t.epoch:
 		next.epoch, next.last = t.epoch+1, t.epoch
-	case r.Epoch == t.last:
-		// The answer to the first attempt was lost.
+	case r.Epoch == t.last, t.raisedBy(r.ProducerID, r.Epoch):
+		// The answer that told of the present epoch was lost.
 	default:
 		return fail(kerr.ProducerFenced)
 	}

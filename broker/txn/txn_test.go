@@ -357,10 +357,17 @@ func TestLostAnswers(t *testing.T) {
 		if out := h.end(100, 0, V2, true); out != first {
 			t.Errorf("reload %v: commit again is %+v, was %+v", reload, out, first)
 		}
+		if out := h.init(InitRequest{ProducerID: 100, Epoch: 0}); out != (InitResult{nil, 100, 1}) {
+			t.Errorf("reload %v: Init of a producer that did not hear of the end: %+v", reload, out)
+		}
 		if err := h.add(100, 1, V2, 0); err != nil {
 			t.Fatal(err)
 		}
 		again(h)
+		if out := h.init(InitRequest{ProducerID: 100, Epoch: 0}); out.Err != kerr.ProducerFenced {
+			t.Errorf("reload %v: Init with an old epoch: %+v", reload, out)
+		}
+		h.want(Ongoing, 100, 1)
 		if out := h.end(100, 0, V2, true); out.Err != kerr.ProducerFenced {
 			t.Errorf("reload %v: late commit of the last transaction: %+v", reload, out)
 		}
@@ -547,6 +554,19 @@ func TestMarkersAreRetried(t *testing.T) {
 	h.want(Ongoing, 100, 0) // by the Add
 	if waited != nil {
 		t.Errorf("waiting Add = %v", waited)
+	}
+	h.hold = true
+	h.end(100, 0, V1, true)
+	refused := 0
+	for range 2 * maxWaiting {
+		h.run(h.txn.Add(h.now, AddRequest{ProducerID: 100, Wait: true}, func(err error) {
+			if err == kerr.ConcurrentTransactions {
+				refused++
+			}
+		}))
+	}
+	if refused != maxWaiting {
+		t.Errorf("%d of %d do not wait", refused, 2*maxWaiting)
 	}
 }
 
