@@ -16,8 +16,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kgo"
-
+	"github.com/millrace/millrace/connect/client"
 	"github.com/millrace/millrace/connect/connector"
 	"github.com/millrace/millrace/connect/converter"
 	"github.com/millrace/millrace/connect/provider"
@@ -39,8 +38,11 @@ type OffsetStore interface {
 type Config struct {
 	Host    *host.Host
 	Catalog *catalog.Catalog
-	// ClientOpts lead every client to the log.
-	ClientOpts []kgo.Opt
+	// Brokers is the cluster that clients use unless their settings name
+	// another. Connection settings of the worker itself are in Defaults.
+	Brokers client.Target
+	// Open reports whether tasks may write. Nil is always.
+	Open func() bool
 	// Offsets and Touched are called while tasks run. Touched notes that a task
 	// uses a topic (KIP-558); nil notes nothing.
 	Offsets OffsetStore
@@ -55,8 +57,8 @@ type Config struct {
 	Providers provider.Set
 	// Group is the group of the Connect cluster, which no sink may join.
 	Group string
-	// AllowOverrides lets connectors change settings of their clients.
-	AllowOverrides bool
+	// Overrides says which settings of their clients connectors may change.
+	Overrides OverridePolicy
 	// CreateTopics heeds the topic.creation keys.
 	CreateTopics bool
 	// CommitInterval is the time between two commits of a sink.
