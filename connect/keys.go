@@ -138,6 +138,10 @@ var idleKeys = map[string]string{
 	"rest.advertised.host.port":        "it is no key of Kafka Connect; did you mean rest.advertised.port?",
 	"listeners":                        "connect-addr is the address of the REST API",
 	"plugin.discovery":                 "plugins describe themselves when the worker starts",
+	"offset.storage.file.filename":     "it is a key of standalone workers; offset.storage.topic is where a distributed one keeps offsets",
+	"errors.":                          "it is a connector's key",
+	"cleanup.policy":                   "it is no key of a worker; the internal topics are compacted",
+	"topic.whitelist":                  "it is a key of Confluent Replicator",
 	"replication.factor":               "it is no key of a worker; config.storage.replication.factor and the like are",
 	"log4j.":                           "log-level and /admin/loggers set levels",
 	"metric.reporters":                 "metrics are served at /metrics",
@@ -155,13 +159,9 @@ var idleKeys = map[string]string{
 	"topic.creation.":                  "topic.creation.enable is the worker's only key of these; the others are a connector's",
 	"auto.create.topics.enable":        "it is a broker's key",
 	"tasks.max":                        "it is a connector's key",
-	"request.timeout.ms":               "requests of the worker's own clients are bounded by its operations",
-	"retry.backoff.ms":                 "the worker's own clients pace themselves",
 	"retry.backoff.max.ms":             "the worker's own clients pace themselves",
 	"reconnect.backoff.ms":             "the worker's own clients pace themselves",
 	"reconnect.backoff.max.ms":         "the worker's own clients pace themselves",
-	"connections.max.idle.ms":          "the worker's own clients close idle connections by themselves",
-	"metadata.max.age.ms":              "the worker's own clients refresh what they know by themselves",
 	"metadata.recovery.strategy":       "the worker's own clients fall back to bootstrap.servers",
 	"client.dns.lookup":                "all addresses of a broker are tried",
 	"heartbeats.storage.":              "it is a key of MirrorMaker",
@@ -173,29 +173,25 @@ var idleKeys = map[string]string{
 	"schema.registry.topic":            "it is a key of Confluent Replicator",
 }
 
-// idle returns why a key has no effect, "" if it has.
-func idle(name string) string {
-	if why := idleKeys[name]; why != "" {
-		return why
-	}
-	for k, why := range idleKeys {
-		if strings.HasSuffix(k, ".") && strings.HasPrefix(name, k) {
-			return why
-		}
-	}
-	return ""
-}
-
 // unknownKeys refuses keys that the worker does not have, and warns of those
 // that are set often and mean nothing here. Differs from Kafka Connect, which
 // lets all pass in silence: what a worker ignores, its operator should not
 // believe set.
 func unknownKeys(props map[string]string) (problems, warnings []configdef.Problem) {
+	if _, ok := props["clusters"]; ok {
+		return []configdef.Problem{{Key: "clusters", Text: "clusters is set: these are settings of MirrorMaker, which Millrace has not; " +
+			"a worker has bootstrap.servers, group.id and the like"}}, nil
+	}
 	for _, name := range slices.Sorted(maps.Keys(props)) {
 		if _, ok := workerKeys.Key(name); ok {
 			continue
 		}
-		if why := idle(name); why != "" {
+		if _, distributed := props["offset.storage.topic"]; name == "offset.storage.file.filename" && !distributed {
+			problems = append(problems, configdef.Problem{Key: name, Text: name + " is a key of standalone workers, and this is a distributed one: " +
+				"offset.storage.topic is where it keeps offsets"})
+			continue
+		}
+		if why := configdef.Longest(idleKeys, name); why != "" {
 			warnings = append(warnings, configdef.Problem{Key: name, Text: "Configuration " + name + " has no effect: " + why})
 			continue
 		}

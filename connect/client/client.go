@@ -8,6 +8,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"maps"
 	"net"
 	"os"
 	"slices"
@@ -38,6 +39,8 @@ type Target struct {
 	// ReceiveBuffer and SendBuffer are the sizes of a connection's buffers in
 	// the kernel, in bytes; 0 or less leaves them to it.
 	ReceiveBuffer, SendBuffer int
+	// Options are further settings of the client.
+	Options []kgo.Opt
 }
 
 // Security is what is spoken over a connection. The zero Security is plain.
@@ -55,6 +58,7 @@ const dialTimeout = 10 * time.Second
 // and the connection fails.
 func (t Target) Opts(open func() bool) []kgo.Opt {
 	opts := []kgo.Opt{kgo.SeedBrokers(t.Seeds...), kgo.Dialer(t.dialer(open))}
+	opts = append(opts, t.Options...)
 	if len(t.Security.SASL) > 0 {
 		opts = append(opts, kgo.SASL(t.Security.SASL...))
 	}
@@ -155,6 +159,12 @@ func (t Target) With(props map[string]string) (Target, []configdef.Problem) {
 	}
 	cfg, problems := sockets.Parse(pick(props, sockets))
 	t.SetupTimeout, t.ReceiveBuffer, t.SendBuffer = cfg.Millis("socket.connection.setup.timeout.ms"), cfg.Int("receive.buffer.bytes"), cfg.Int("send.buffer.bytes")
+	t.Options = nil
+	for _, name := range slices.Sorted(maps.Keys(options)) {
+		if cfg.Given(name) {
+			t.Options = append(t.Options, options[name](cfg.Millis(name))...)
+		}
+	}
 	if t.Dial != nil && (t.Security.TLS != nil || len(t.Security.SASL) > 0) {
 		problems = append(problems, problem("security.protocol", "the broker is in this process, and is reached without TLS and SASL; "+
 			"remove the key, or name another cluster with bootstrap.servers"))

@@ -5,6 +5,9 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/millrace/millrace/plugins/configdef"
 )
@@ -61,6 +64,28 @@ var sockets = configdef.Def{
 		Doc: "Size of a connection's receive buffer, in bytes. -1 leaves it to the system; Kafka Connect's default is 32768."},
 	{Name: "send.buffer.bytes", Type: configdef.Int, Default: -1, Rules: []configdef.Rule{configdef.AtLeast(-1)}, Importance: configdef.Medium,
 		Doc: "Size of a connection's send buffer, in bytes. -1 leaves it to the system; Kafka Connect's default is 131072."},
+	{Name: "request.timeout.ms", Type: configdef.Int, Rules: []configdef.Rule{configdef.AtLeast(100), configdef.AtMost(900000)}, Importance: configdef.Medium,
+		Doc: "How long a client waits for an answer, in milliseconds, beyond what the request itself may take. The client's own 10 s if not given."},
+	{Name: "retry.backoff.ms", Type: configdef.Long, Rules: []configdef.Rule{configdef.AtLeast(0)}, Importance: configdef.Low,
+		Doc: "Pause before a request is tried again, in milliseconds. It grows from 250 ms if not given."},
+	{Name: "connections.max.idle.ms", Type: configdef.Long, Rules: []configdef.Rule{configdef.AtLeast(1000)}, Importance: configdef.Medium,
+		Doc: "After what time of silence a connection is closed, in milliseconds."},
+	{Name: "metadata.max.age.ms", Type: configdef.Long, Rules: []configdef.Rule{configdef.AtLeast(1000)}, Importance: configdef.Low,
+		Doc: "After what time topics and brokers are asked for anew, in milliseconds."},
+}
+
+// options are the settings of sockets that the client has options for.
+var options = map[string]func(time.Duration) []kgo.Opt{
+	"request.timeout.ms": func(d time.Duration) []kgo.Opt {
+		return []kgo.Opt{kgo.RequestTimeoutOverhead(d), kgo.ProduceRequestTimeout(max(d, time.Second))}
+	},
+	"retry.backoff.ms": func(d time.Duration) []kgo.Opt {
+		return []kgo.Opt{kgo.RetryBackoffFn(func(int) time.Duration { return d })}
+	},
+	"connections.max.idle.ms": func(d time.Duration) []kgo.Opt { return []kgo.Opt{kgo.ConnIdleTimeout(d)} },
+	"metadata.max.age.ms": func(d time.Duration) []kgo.Opt {
+		return []kgo.Opt{kgo.MetadataMaxAge(d), kgo.MetadataMinAge(min(d, 250*time.Millisecond))}
+	},
 }
 
 // refusedPrefixes lead to keys of mechanisms that do not exist here.

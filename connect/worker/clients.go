@@ -114,17 +114,7 @@ var idleKeys = map[string]string{
 }
 
 // idle returns why a key has no effect, "" if it has.
-func idle(name string) string {
-	if why := idleKeys[name]; why != "" {
-		return why
-	}
-	for k, why := range idleKeys {
-		if strings.HasSuffix(k, ".") && strings.HasPrefix(name, k) {
-			return why
-		}
-	}
-	return ""
-}
+func idle(name string) string { return configdef.Longest(idleKeys, name) }
 
 // apply turns properties into options, in the order of their names.
 func (k clientKeys) apply(props map[string]string) (clientSettings, []configdef.Problem) {
@@ -218,12 +208,8 @@ func batchSize(s string) ([]kgo.Opt, error) {
 // everyClient are the properties that all kinds of clients have.
 func everyClient(own clientKeys) clientKeys {
 	all := clientKeys{
-		"client.id":               text(kgo.ClientID),
-		"metadata.max.age.ms":     millis(1000, kgo.MetadataMaxAge),
-		"connections.max.idle.ms": millis(1000, kgo.ConnIdleTimeout),
-		"retry.backoff.ms":        millis(0, func(d time.Duration) kgo.Opt { return kgo.RetryBackoffFn(func(int) time.Duration { return d }) }),
-		"request.timeout.ms":      millis(1000, kgo.RequestTimeoutOverhead),
-		"retries":                 number(0, maxInt32, func(n int) kgo.Opt { return kgo.RequestRetries(n) }),
+		"client.id": text(kgo.ClientID),
+		"retries":   number(0, maxInt32, func(n int) kgo.Opt { return kgo.RequestRetries(n) }),
 	}
 	maps.Copy(all, own)
 	return all
@@ -249,7 +235,6 @@ var producerKeys = everyClient(clientKeys{
 		"zstd":   {kgo.ProducerBatchCompression(kgo.ZstdCompression())},
 	}),
 	"max.request.size":                      number(1024, maxInt32, kgo.ProducerBatchMaxBytes),
-	"request.timeout.ms":                    millis(1000, kgo.ProduceRequestTimeout),
 	"delivery.timeout.ms":                   millis(1000, kgo.RecordDeliveryTimeout),
 	"retries":                               number(0, maxInt32, func(n int) kgo.Opt { return kgo.RecordRetries(n) }),
 	"max.in.flight.requests.per.connection": number(1, 5, kgo.MaxProduceRequestsInflightPerBroker),
