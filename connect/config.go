@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/millrace/millrace/connect/client"
+	"github.com/millrace/millrace/connect/loggers"
 	"github.com/millrace/millrace/connect/provider"
 	"github.com/millrace/millrace/connect/store"
 	"github.com/millrace/millrace/connect/worker"
@@ -42,7 +43,10 @@ type Config struct {
 	RegistryURL string
 	// Version and Commit are those that GET / tells.
 	Version, Commit string
-	Logger          *slog.Logger
+	// Loggers are the levels of the process's loggers, which Logger goes by.
+	// Nil is levels that nothing goes by.
+	Loggers *loggers.Levels
+	Logger  *slog.Logger
 }
 
 // settings are Config's properties, parsed.

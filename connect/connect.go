@@ -20,6 +20,7 @@ import (
 	"github.com/millrace/millrace/connect/client"
 	"github.com/millrace/millrace/connect/connector"
 	"github.com/millrace/millrace/connect/herder"
+	"github.com/millrace/millrace/connect/loggers"
 	"github.com/millrace/millrace/connect/store"
 	"github.com/millrace/millrace/connect/worker"
 	"github.com/millrace/millrace/plugins/catalog"
@@ -52,6 +53,9 @@ func New(cfg Config) (*Connect, error) {
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Loggers == nil {
+		cfg.Loggers = loggers.New(slog.LevelInfo)
 	}
 	for _, w := range s.warnings {
 		cfg.Logger.Warn("worker setting", "key", w.Key, "why", w.Text)
@@ -118,7 +122,8 @@ func (c *Connect) Run(ctx context.Context, ready func()) (err error) {
 		StopTimeout: stopGrace, Logger: c.cfg.Logger,
 	})
 	h = herder.New(herder.Config{
-		WorkerID: c.workerID(), Worker: w, Group: c.groupConfig(joiner), Signing: c.settings.signing(), Logger: c.cfg.Logger,
+		WorkerID: c.workerID(), Worker: w, Group: c.groupConfig(joiner), Signing: c.settings.signing(),
+		SetLevel: c.setLevel, Logger: c.cfg.Logger,
 		Configs:  c.settings.storeConfig(c.cfg, c.brokers, "config", 1),
 		Offsets:  c.settings.storeConfig(c.cfg, c.brokers, "offset", c.settings.Int("offset.storage.partitions")),
 		Statuses: c.settings.storeConfig(c.cfg, c.brokers, "status", c.settings.Int("status.storage.partitions")),

@@ -87,6 +87,8 @@ var workerKeys = append(configdef.Def{
 		Doc: "Whether the topic.creation keys of source connectors are heeded."},
 	{Name: "topic.tracking.enable", Type: configdef.Boolean, Default: true, Importance: configdef.Low,
 		Doc: "Whether the topics that connectors touch are recorded."},
+	{Name: "topic.tracking.allow.reset", Type: configdef.Boolean, Default: true, Importance: configdef.Low,
+		Doc: "Whether that record may be reset through the REST API."},
 	{Name: "connector.client.config.override.policy", Type: configdef.String, Default: "All", Importance: configdef.Medium,
 		Doc: "Which settings of their clients connectors may change with producer.override, consumer.override and admin.override: All, None, Principal (who they are), Allowlist."},
 	{Name: "connector.client.config.override.allowlist", Type: configdef.List, Default: "", Importance: configdef.Medium, Doc: "Keys that Allowlist allows, without the prefix."},

@@ -118,7 +118,7 @@ func (n *node) newWorker(brokers client.Target) (*connect.Connect, error) {
 	w, err := connect.New(connect.Config{
 		Properties: n.settings.section("connect"), Brokers: brokers, Address: n.addrs.Connect,
 		BuiltIn: builtinPlugins(), PluginPath: n.pluginPath, CacheFile: connect.CacheFile(n.dataDir), MemberFile: connect.MemberFile(n.dataDir),
-		RegistryURL: n.registryURL(), Version: info.Version, Commit: info.Commit, Logger: n.log.With("role", "connect"),
+		RegistryURL: n.registryURL(), Version: info.Version, Commit: info.Commit, Loggers: n.levels, Logger: n.log.With("role", "connect"),
 	})
 	if err != nil {
 		return nil, n.settings.inSection("connect", "Connect worker", err)

@@ -31,6 +31,7 @@ var layers = map[string]string{
 	"connect/herder":    "connect/connector connect/store connect/rebalance connect/signature connect/worker plugins/configdef",
 	"connect/rebalance": "connect/connector",
 	"connect/signature": "",
+	"connect/loggers":   "",
 	"connect/store":     "connect/connector",
 	"connect/provider":  "",
 	"connect/worker":    "connect/client connect/connector connect/provider connect/task connect/converter connect/transform plugins/host plugins/catalog plugins/configdef plugins/data",

@@ -20,6 +20,7 @@ import (
 	"github.com/millrace/millrace/connect/connector"
 	"github.com/millrace/millrace/connect/converter"
 	"github.com/millrace/millrace/connect/provider"
+	"github.com/millrace/millrace/connect/transform"
 	"github.com/millrace/millrace/plugins/catalog"
 	"github.com/millrace/millrace/plugins/configdef"
 	"github.com/millrace/millrace/plugins/host"
@@ -257,7 +258,7 @@ func restartPolicyOf(cfg connector.Config) restartPolicy {
 }
 
 // Plugins lists what this worker can run: connectors, and with connectorsOnly
-// unset converters too.
+// unset converters, transforms and predicates too.
 func (w *Worker) Plugins(connectorsOnly bool) []connector.PluginInfo {
 	out := []connector.PluginInfo{}
 	for _, kind := range []catalog.Kind{catalog.Sink, catalog.Source} { // in Kafka Connect's order
@@ -284,13 +285,28 @@ func (w *Worker) Plugins(connectorsOnly bool) []connector.PluginInfo {
 			out = append(out, connector.PluginInfo{Class: c.Name, Type: "header_converter"})
 		}
 	}
+	for _, c := range transform.Classes() {
+		out = append(out, connector.PluginInfo{Class: c.Name, Type: "transformation"})
+	}
+	for _, c := range transform.Predicates() {
+		out = append(out, connector.PluginInfo{Class: c.Name, Type: "predicate"})
+	}
 	return out
 }
 
-// PluginConfig describes the keys of a connector or converter class.
+// PluginConfig describes the keys of a connector, converter, transform or
+// predicate class.
 func (w *Worker) PluginConfig(ctx context.Context, plugin string) ([]configdef.Definition, error) {
 	if c, ok := converter.Lookup(plugin); ok {
 		return c.Def.Definitions(), nil
+	}
+	if c, ok := transform.Lookup(plugin); ok {
+		return c.Def.Definitions(), nil
+	}
+	for _, c := range transform.Predicates() {
+		if c.Name == plugin || strings.HasSuffix(c.Name, "."+plugin) {
+			return c.Def.Definitions(), nil
+		}
 	}
 	t, err := w.resolve(connector.Config{"connector.class": plugin})
 	if err != nil {
