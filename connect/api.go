@@ -2,8 +2,10 @@ package connect
 
 import (
 	"context"
+	"strings"
 
 	"github.com/millrace/millrace/connect/connector"
+	"github.com/millrace/millrace/connect/loggers"
 	"github.com/millrace/millrace/connect/signature"
 )
 
@@ -150,4 +152,50 @@ func (c *Connect) ServeFence(ctx context.Context, name string, r signature.Reque
 // CatchUp waits until this worker has read all that is in the config topic.
 func (c *Connect) CatchUp(ctx context.Context) error {
 	return do(c, func(p *parts) error { return p.Herder.CatchUp(ctx) })
+}
+
+// ResetTopics forgets the topics that a connector has touched.
+func (c *Connect) ResetTopics(ctx context.Context, name string) error {
+	switch {
+	case !c.settings.Bool("topic.tracking.enable"):
+		return connector.Errorf(connector.Forbidden, "Topic tracking is disabled.")
+	case !c.settings.Bool("topic.tracking.allow.reset"):
+		return connector.Errorf(connector.Forbidden, "Topic tracking reset is disabled.")
+	}
+	return do(c, func(p *parts) error { return p.Herder.ResetTopics(ctx, name) })
+}
+
+// Loggers returns the levels of this worker's loggers.
+func (c *Connect) Loggers(context.Context) (any, error) { return c.cfg.Loggers.All(), nil }
+
+// Logger returns the level of one logger.
+func (c *Connect) Logger(_ context.Context, name string) (any, error) {
+	l, ok := c.cfg.Loggers.Get(name)
+	if !ok {
+		return nil, connector.Errorf(connector.NotFound, "Logger %s not found.", name)
+	}
+	return l, nil
+}
+
+// SetLogger sets the level of all loggers whose name begins so, here or on all
+// workers of the cluster.
+func (c *Connect) SetLogger(ctx context.Context, namespace, level string, cluster bool) ([]string, error) {
+	l, ok := loggers.Parse(level)
+	if !ok {
+		return nil, connector.Errorf(connector.NotFound, "invalid log level '%s'.", level)
+	}
+	if cluster {
+		return nil, do(c, func(p *parts) error { return p.Herder.SetLogger(ctx, namespace, strings.ToUpper(level)) })
+	}
+	return c.cfg.Loggers.Set(namespace, l), nil
+}
+
+// setLevel takes in what was asked of the whole cluster.
+func (c *Connect) setLevel(namespace, level string) {
+	l, ok := loggers.Parse(level)
+	if !ok {
+		c.cfg.Logger.Warn("level of loggers unknown", "namespace", namespace, "level", level)
+		return
+	}
+	c.cfg.Loggers.Set(namespace, l)
 }

@@ -8,10 +8,11 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/twmb/franz-go/pkg/kgo"
-
+	"github.com/millrace/millrace/connect/client"
+	"github.com/millrace/millrace/connect/loggers"
 	"github.com/millrace/millrace/connect/provider"
 	"github.com/millrace/millrace/connect/store"
+	"github.com/millrace/millrace/connect/worker"
 	"github.com/millrace/millrace/plugins/catalog"
 	"github.com/millrace/millrace/plugins/configdef"
 )
@@ -21,8 +22,9 @@ type Config struct {
 	// Properties are the worker's settings under Kafka Connect's names, checked
 	// by New.
 	Properties map[string]string
-	// ClientOpts lead to the log: seed brokers, dialer.
-	ClientOpts []kgo.Opt
+	// Brokers is the cluster to work with, unless Properties name another with
+	// bootstrap.servers. Their security settings are added to it.
+	Brokers client.Target
 	// Address is the host:port of this worker's REST API, by which statuses
 	// name it unless rest.advertised.* says otherwise.
 	Address string
@@ -41,7 +43,10 @@ type Config struct {
 	RegistryURL string
 	// Version and Commit are those that GET / tells.
 	Version, Commit string
-	Logger          *slog.Logger
+	// Loggers are the levels of the process's loggers, which Logger goes by.
+	// Nil is levels that nothing goes by.
+	Loggers *loggers.Levels
+	Logger  *slog.Logger
 }
 
 // settings are Config's properties, parsed.
@@ -49,6 +54,8 @@ type settings struct {
 	configdef.Config
 	props     map[string]string
 	providers provider.Set
+	policy    worker.OverridePolicy
+	warnings  []configdef.Problem
 }
 
 // parseSettings checks the worker's properties and reports all problems at
@@ -61,7 +68,14 @@ func parseSettings(props map[string]string) (settings, error) {
 	}
 	props = resolved
 	cfg, problems := workerKeys.Parse(props)
-	problems = append(problems, unknownKeys(props)...)
+	unknown, warnings := unknownKeys(props)
+	clients, more := worker.CheckClients(props)
+	problems = append(append(problems, unknown...), clients...)
+	policy, ok := worker.ParsePolicy(cfg.String("connector.client.config.override.policy"), cfg.List("connector.client.config.override.allowlist"))
+	if !ok {
+		problems = append(problems, configdef.Problem{Key: "connector.client.config.override.policy", Text: fmt.Sprintf(
+			"connector.client.config.override.policy is %s: must be one of %s", cfg.String("connector.client.config.override.policy"), strings.Join(worker.PolicyNames, ", "))})
+	}
 	var errs []error
 	for _, p := range problems {
 		errs = append(errs, &KeyError{Key: p.Key, Err: p})
@@ -69,7 +83,7 @@ func parseSettings(props map[string]string) (settings, error) {
 	if len(errs) == 0 {
 		errs = append(errs, checkGroup(cfg))
 	}
-	return settings{cfg, props, providers}, errors.Join(errs...)
+	return settings{cfg, props, providers, policy, append(warnings, more...)}, errors.Join(errs...)
 }
 
 // checkGroup holds what keys of the group say against each other.
@@ -107,11 +121,11 @@ func (e *KeyError) Error() string { return e.Err.Error() }
 func (e *KeyError) Unwrap() error { return e.Err }
 
 // storeConfig describes one of the internal topics.
-func (s settings) storeConfig(c Config, which string, partitions int) store.Config {
+func (s settings) storeConfig(c Config, brokers client.Target, which string, partitions int) store.Config {
 	configs := map[string]string{}
 	for k, v := range s.props {
 		rest, ok := strings.CutPrefix(k, which+".storage.")
-		if ok && rest != "topic" && rest != "partitions" && rest != "replication.factor" {
+		if ok && rest != "topic" && rest != "partitions" && rest != "replication.factor" && rest != "cleanup.policy" && rest != "file.filename" {
 			configs[rest] = v
 		}
 	}
@@ -123,7 +137,7 @@ func (s settings) storeConfig(c Config, which string, partitions int) store.Conf
 	return store.Config{
 		Topic: s.String(which + ".storage.topic"), Partitions: int32(partitions),
 		ReplicationFactor: int16(s.Int(which + ".storage.replication.factor")), TopicConfigs: configs,
-		ClientID: id + suffix, ClientOpts: c.ClientOpts, Logger: c.Logger,
+		ClientID: id + suffix, ClientOpts: brokers.Opts(nil), Logger: c.Logger,
 	}
 }
 

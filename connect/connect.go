@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"path/filepath"
 	"slices"
 	"sync/atomic"
@@ -16,11 +17,14 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/millrace/millrace/connect/client"
 	"github.com/millrace/millrace/connect/connector"
 	"github.com/millrace/millrace/connect/herder"
+	"github.com/millrace/millrace/connect/loggers"
 	"github.com/millrace/millrace/connect/store"
 	"github.com/millrace/millrace/connect/worker"
 	"github.com/millrace/millrace/plugins/catalog"
+	"github.com/millrace/millrace/plugins/configdef"
 	"github.com/millrace/millrace/plugins/host"
 )
 
@@ -30,6 +34,7 @@ import (
 type Connect struct {
 	cfg      Config
 	settings settings
+	brokers  client.Target // with the worker's own security
 	parts    atomic.Pointer[parts]
 }
 
@@ -46,7 +51,24 @@ func New(cfg Config) (*Connect, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Connect{cfg: cfg, settings: s}, nil
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Loggers == nil {
+		cfg.Loggers = loggers.New(slog.LevelInfo)
+	}
+	for _, w := range s.warnings {
+		cfg.Logger.Warn("worker setting", "key", w.Key, "why", w.Text)
+	}
+	brokers, problems := cfg.Brokers.With(s.props)
+	if len(brokers.Seeds) == 0 {
+		problems = append(problems, configdef.Problem{Key: "bootstrap.servers", Text: "Missing required configuration \"bootstrap.servers\" which has no default value."})
+	}
+	var errs []error
+	for _, p := range problems {
+		errs = append(errs, &KeyError{Key: p.Key, Err: p})
+	}
+	return &Connect{cfg: cfg, settings: s, brokers: brokers}, errors.Join(errs...)
 }
 
 // Stats are a worker's figures.
@@ -72,16 +94,16 @@ func (c *Connect) Run(ctx context.Context, ready func()) (err error) {
 	}
 	defer func() { err = errors.Join(err, procs.Close()) }()
 	plugins, err := catalog.Open(ctx, catalog.Config{
-		BuiltIn: c.cfg.BuiltIn, Path: c.cfg.PluginPath, Describe: procs.Describe, CacheFile: c.cfg.CacheFile, Logger: c.cfg.Logger,
+		BuiltIn: c.cfg.BuiltIn, Path: c.pluginPath(), Describe: procs.Describe, CacheFile: c.cfg.CacheFile, Logger: c.cfg.Logger,
 	})
 	if err != nil {
 		return err
 	}
-	client, err := kgo.NewClient(append(slices.Clone(c.cfg.ClientOpts), kgo.ClientID(c.settings.String("group.id")+"-shared-admin"))...)
+	shared, err := kgo.NewClient(append(c.brokers.Opts(nil), kgo.ClientID(c.settings.String("group.id")+"-shared-admin"))...)
 	if err != nil {
 		return err
 	}
-	defer client.Close()
+	defer shared.Close()
 	joiner, err := kgo.NewClient(c.groupClientOpts()...)
 	if err != nil {
 		return err
@@ -90,26 +112,27 @@ func (c *Connect) Run(ctx context.Context, ready func()) (err error) {
 	topics := newTouches(c.settings.Bool("topic.tracking.enable"))
 	var h *herder.Herder
 	w := worker.New(worker.Config{
-		Host: procs, Catalog: plugins, ClientOpts: c.cfg.ClientOpts,
-		Offsets: offsetStore{func() *store.Offsets { return h.Offsets() }}, Touched: topics.note,
+		Host: procs, Catalog: plugins, Brokers: c.brokers, Open: func() bool { return h.Open() },
+		Offsets: offsetStore{func() *herder.Herder { return h }}, Touched: topics.note,
 		Providers: c.settings.providers,
 		Defaults:  c.settings.taskDefaults(), RegistryURL: c.cfg.RegistryURL, Group: c.settings.String("group.id"),
-		AllowOverrides: c.settings.String("connector.client.config.override.policy") != "None",
+		Overrides:      c.settings.policy,
 		CreateTopics:   c.settings.Bool("topic.creation.enable"),
 		CommitInterval: c.settings.Millis("offset.flush.interval.ms"), DrainTimeout: c.settings.Millis("offset.flush.timeout.ms"),
 		StopTimeout: stopGrace, Logger: c.cfg.Logger,
 	})
 	h = herder.New(herder.Config{
-		WorkerID: c.workerID(), Worker: w, Group: c.groupConfig(joiner), Signing: c.settings.signing(), Logger: c.cfg.Logger,
-		Configs:  c.settings.storeConfig(c.cfg, "config", 1),
-		Offsets:  c.settings.storeConfig(c.cfg, "offset", c.settings.Int("offset.storage.partitions")),
-		Statuses: c.settings.storeConfig(c.cfg, "status", c.settings.Int("status.storage.partitions")),
+		WorkerID: c.workerID(), Worker: w, Group: c.groupConfig(joiner), Signing: c.settings.signing(),
+		SetLevel: c.setLevel, Logger: c.cfg.Logger,
+		Configs:  c.settings.storeConfig(c.cfg, c.brokers, "config", 1),
+		Offsets:  c.settings.storeConfig(c.cfg, c.brokers, "offset", c.settings.Int("offset.storage.partitions")),
+		Statuses: c.settings.storeConfig(c.cfg, c.brokers, "status", c.settings.Int("status.storage.partitions")),
 	})
 	g, gctx := errgroup.WithContext(ctx)
 	started := make(chan struct{})
 	g.Go(func() error {
 		return h.Run(gctx, func() {
-			c.parts.Store(&parts{Herder: h, worker: w, admin: kadm.NewClient(client)})
+			c.parts.Store(&parts{Herder: h, worker: w, admin: kadm.NewClient(shared)})
 			close(started)
 			ready()
 		})
@@ -127,24 +150,40 @@ func (c *Connect) Run(ctx context.Context, ready func()) (err error) {
 	return err
 }
 
+// pluginPath returns the directories of plugins, each once.
+func (c *Connect) pluginPath() []string {
+	path := slices.Clone(c.cfg.PluginPath)
+	for _, dir := range c.settings.List("plugin.path") {
+		if dir != "" && !slices.Contains(path, dir) {
+			path = append(path, dir)
+		}
+	}
+	return path
+}
+
 // CacheFile is where a data directory keeps descriptions of plugins.
 func CacheFile(dataDir string) string { return filepath.Join(dataDir, "plugins.json") }
 
 // offsetStore is the tasks' view of the offset topic.
-type offsetStore struct{ store func() *store.Offsets }
+type offsetStore struct{ herder func() *herder.Herder }
 
 // Get implements worker.OffsetStore.
 func (o offsetStore) Get(ctx context.Context, name string, partitions ...[]byte) ([][]byte, error) {
-	return o.store().Get(ctx, name, partitions...)
+	return o.herder().Offsets().Get(ctx, name, partitions...)
 }
 
-// Put implements worker.OffsetStore.
+// Put implements worker.OffsetStore. A worker that is not sure of its
+// membership stores nothing: it might take a successor back.
 func (o offsetStore) Put(ctx context.Context, name string, offsets map[string][]byte) error {
+	h := o.herder()
+	if !h.Open() {
+		return client.ErrShut
+	}
 	entries := make([]store.Entry, 0, len(offsets))
 	for p, v := range offsets {
 		entries = append(entries, store.Entry{Partition: []byte(p), Offset: v})
 	}
-	return o.store().Put(ctx, name, entries)
+	return h.Offsets().Put(ctx, name, entries)
 }
 
 // clusterTimeout bounds the question for the cluster's id.

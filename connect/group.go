@@ -8,7 +8,6 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -51,7 +50,7 @@ func (c *Connect) groupClientOpts() []kgo.Opt {
 	if id == "" {
 		id = "connect-" + c.workerID()
 	}
-	return append(slices.Clone(c.cfg.ClientOpts), kgo.ClientID(id), kgo.RetryTimeout(c.settings.Millis("session.timeout.ms")))
+	return append(c.brokers.Opts(nil), kgo.ClientID(id), kgo.RetryTimeout(c.settings.Millis("session.timeout.ms")))
 }
 
 func (c *Connect) groupConfig(client *kgo.Client) rebalance.Config {

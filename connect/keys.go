@@ -5,20 +5,24 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/millrace/millrace/connect/client"
 	"github.com/millrace/millrace/connect/signature"
 	"github.com/millrace/millrace/plugins/configdef"
 )
 
 // Reasons why a worker key of Kafka Connect is refused here.
 const (
-	noSecurity = "this version of Millrace reaches the log without TLS and SASL only; remove the key"
-	noEOS      = "this version of Millrace has no exactly-once sources; leave it disabled"
-	noHTTPS    = "this version of Millrace serves plain HTTP without authentication, on the address of connect-addr; remove the key"
+	noEOS   = "this version of Millrace has no exactly-once sources; leave it disabled"
+	noHTTPS = "this version of Millrace serves plain HTTP without authentication, on the address of connect-addr; remove the key"
 )
 
 // workerKeys are the settings of a worker, under Kafka Connect's names. Where
 // a default differs from Kafka Connect's, the text says so.
-var workerKeys = configdef.Def{
+var workerKeys = append(configdef.Def{
+	{Name: "bootstrap.servers", Type: configdef.List, Importance: configdef.High,
+		Doc: "Brokers of the cluster to work with. The broker of this process, or those of --bootstrap-servers, if not given."},
+	{Name: "plugin.path", Type: configdef.List, Default: "", Importance: configdef.Low,
+		Doc: "Directories of third-party connector plugins, beside those of --plugin-path. Those that do not exist are warned of."},
 	{Name: "group.id", Type: configdef.String, Default: "millrace-connect", Rules: []configdef.Rule{configdef.NonEmpty()}, Importance: configdef.High,
 		Doc: "Name of the Connect cluster that this worker belongs to. Kafka Connect has no default."},
 	{Name: "config.storage.topic", Type: configdef.String, Default: "connect-configs", Rules: []configdef.Rule{configdef.NonEmpty()}, Importance: configdef.High,
@@ -83,16 +87,17 @@ var workerKeys = configdef.Def{
 		Doc: "Whether the topic.creation keys of source connectors are heeded."},
 	{Name: "topic.tracking.enable", Type: configdef.Boolean, Default: true, Importance: configdef.Low,
 		Doc: "Whether the topics that connectors touch are recorded."},
-	{Name: "connector.client.config.override.policy", Type: configdef.String, Default: "All", Rules: []configdef.Rule{configdef.OneOfFold("All", "None")}, Importance: configdef.Medium,
-		Doc: "Whether connectors may change settings of their clients with producer.override, consumer.override and admin.override."},
+	{Name: "topic.tracking.allow.reset", Type: configdef.Boolean, Default: true, Importance: configdef.Low,
+		Doc: "Whether that record may be reset through the REST API."},
+	{Name: "connector.client.config.override.policy", Type: configdef.String, Default: "All", Importance: configdef.Medium,
+		Doc: "Which settings of their clients connectors may change with producer.override, consumer.override and admin.override: All, None, Principal (who they are), Allowlist."},
+	{Name: "connector.client.config.override.allowlist", Type: configdef.List, Default: "", Importance: configdef.Medium, Doc: "Keys that Allowlist allows, without the prefix."},
 	{Name: "client.id", Type: configdef.String, Default: "", Importance: configdef.Low, Doc: "Part of the names of the worker's own clients."},
 	{Name: "exactly.once.source.support", Type: configdef.String, Default: "disabled", Unsupported: noEOS, Importance: configdef.High, Doc: "Exactly-once delivery of sources."},
 	{Name: "config.providers", Type: configdef.List, Default: "", Importance: configdef.Low,
 		Doc: "Names of the config providers, each with config.providers.NAME.class and .param.KEY. FileConfigProvider, DirectoryConfigProvider and EnvVarConfigProvider exist."},
-	{Name: "security.protocol", Type: configdef.String, Default: "PLAINTEXT", Unsupported: noSecurity, Importance: configdef.Medium, Doc: "Protocol to the log."},
-	{Name: "listeners", Type: configdef.List, Unsupported: noHTTPS, Importance: configdef.Low, Doc: "Addresses of the REST API."},
 	{Name: "rest.extension.classes", Type: configdef.List, Default: "", Unsupported: noHTTPS, Importance: configdef.Low, Doc: "REST extensions."},
-}
+}, client.Keys()...)
 
 func checkAlgorithm(v any) error {
 	s, _ := v.(string)
@@ -121,23 +126,85 @@ var workerPrefixes = []string{
 	"config.storage.", "offset.storage.", "status.storage.",
 }
 
-// unknownKeys refuses keys that the worker does not have. Differs from Kafka
-// Connect, which lets them pass: what a worker ignores, its operator should
-// not believe set.
-func unknownKeys(props map[string]string) []configdef.Problem {
-	var out []configdef.Problem
+// idleKeys are settings that published configs of workers carry and that mean
+// nothing here, with the reason. A dot at the end stands for all that begins
+// so.
+var idleKeys = map[string]string{
+	"internal.key.converter":           "the internal topics have one format; Kafka Connect ignores it too",
+	"internal.key.converter.":          "the internal topics have one format; Kafka Connect ignores it too",
+	"internal.value.converter":         "the internal topics have one format; Kafka Connect ignores it too",
+	"internal.value.converter.":        "the internal topics have one format; Kafka Connect ignores it too",
+	"config.storage.partitions":        "the config topic has one partition",
+	"rest.port":                        "Kafka Connect removed it; connect-addr is the address of the REST API",
+	"rest.host.name":                   "Kafka Connect removed it; connect-addr is the address of the REST API",
+	"rest.advertised.host.port":        "it is no key of Kafka Connect; did you mean rest.advertised.port?",
+	"listeners":                        "connect-addr is the address of the REST API",
+	"plugin.discovery":                 "plugins describe themselves when the worker starts",
+	"offset.storage.file.filename":     "it is a key of standalone workers; offset.storage.topic is where a distributed one keeps offsets",
+	"errors.":                          "it is a connector's key",
+	"cleanup.policy":                   "it is no key of a worker; the internal topics are compacted",
+	"topic.whitelist":                  "it is a key of Confluent Replicator",
+	"replication.factor":               "it is no key of a worker; config.storage.replication.factor and the like are",
+	"log4j.":                           "log-level and /admin/loggers set levels",
+	"metric.reporters":                 "metrics are served at /metrics",
+	"metrics.":                         "metrics are served at /metrics",
+	"auto.include.jmx.reporter":        "metrics are served at /metrics",
+	"rest.servlet.initializor.classes": "it is a Java class of Confluent's",
+	"rest.auth.jmx.enabled":            "it is for Confluent's own components",
+	"public.key.path":                  "it is for Confluent's own components",
+	"oauthbearer.":                     "it is for Confluent's own components",
+	"confluent.":                       "it is for Confluent's own components",
+	"cub.":                             "it steers the start script of Confluent's image",
+	"zookeeper.connect":                "Kafka Connect has no such key",
+	"schema.registry.url":              "it is a converter's key: value.converter.schema.registry.url",
+	"schema.registry.client.":          "it is a converter's key, under key.converter. or value.converter.",
+	"topic.creation.":                  "topic.creation.enable is the worker's only key of these; the others are a connector's",
+	"auto.create.topics.enable":        "it is a broker's key",
+	"tasks.max":                        "it is a connector's key",
+	"retry.backoff.max.ms":             "the worker's own clients pace themselves",
+	"reconnect.backoff.ms":             "the worker's own clients pace themselves",
+	"reconnect.backoff.max.ms":         "the worker's own clients pace themselves",
+	"metadata.recovery.strategy":       "the worker's own clients fall back to bootstrap.servers",
+	"client.dns.lookup":                "all addresses of a broker are tried",
+	"heartbeats.storage.":              "it is a key of MirrorMaker",
+	"checkpoints.storage.":             "it is a key of MirrorMaker",
+	"offset-syncs.storage.":            "it is a key of MirrorMaker",
+	"provenance.header.enable":         "it is a key of Confluent Replicator",
+	"topic.auto.create":                "it is a key of Confluent Replicator",
+	"topic.config.sync":                "it is a key of Confluent Replicator",
+	"schema.registry.topic":            "it is a key of Confluent Replicator",
+}
+
+// unknownKeys refuses keys that the worker does not have, and warns of those
+// that are set often and mean nothing here. Differs from Kafka Connect, which
+// lets all pass in silence: what a worker ignores, its operator should not
+// believe set.
+func unknownKeys(props map[string]string) (problems, warnings []configdef.Problem) {
+	if _, ok := props["clusters"]; ok {
+		return []configdef.Problem{{Key: "clusters", Text: "clusters is set: these are settings of MirrorMaker, which Millrace has not; " +
+			"a worker has bootstrap.servers, group.id and the like"}}, nil
+	}
 	for _, name := range slices.Sorted(maps.Keys(props)) {
 		if _, ok := workerKeys.Key(name); ok {
 			continue
 		}
-		if slices.ContainsFunc(workerPrefixes, func(p string) bool { return strings.HasPrefix(name, p) }) {
+		if _, distributed := props["offset.storage.topic"]; name == "offset.storage.file.filename" && !distributed {
+			problems = append(problems, configdef.Problem{Key: name, Text: name + " is a key of standalone workers, and this is a distributed one: " +
+				"offset.storage.topic is where it keeps offsets"})
+			continue
+		}
+		if why := configdef.Longest(idleKeys, name); why != "" {
+			warnings = append(warnings, configdef.Problem{Key: name, Text: "Configuration " + name + " has no effect: " + why})
+			continue
+		}
+		if client.Is(name) || slices.ContainsFunc(workerPrefixes, func(p string) bool { return strings.HasPrefix(name, p) }) {
 			continue
 		}
 		text := "unknown key " + name
 		if near := workerKeys.Nearest(name); near != "" {
 			text += "; did you mean " + near + "?"
 		}
-		out = append(out, configdef.Problem{Key: name, Text: text})
+		problems = append(problems, configdef.Problem{Key: name, Text: text})
 	}
-	return out
+	return problems, warnings
 }

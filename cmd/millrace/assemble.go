@@ -7,10 +7,9 @@ import (
 	"net/http"
 	"path/filepath"
 
-	"github.com/twmb/franz-go/pkg/kgo"
-
 	"github.com/millrace/millrace/broker"
 	"github.com/millrace/millrace/connect"
+	"github.com/millrace/millrace/connect/client"
 	"github.com/millrace/millrace/rest"
 	"github.com/millrace/millrace/rest/connectapi"
 	"github.com/millrace/millrace/rest/metrics"
@@ -25,22 +24,22 @@ const nodeID = 1
 func (n *node) assemble() error {
 	var errs []error
 	var sources metrics.Sources
-	var clients []kgo.Opt
+	var brokers client.Target
 	if n.broker {
 		b, err := n.addBroker()
 		errs = append(errs, err)
 		if err == nil {
 			sources.Broker = b.Stats
-			clients = []kgo.Opt{
-				kgo.SeedBrokers(b.MemoryAddr()),
-				kgo.Dialer(func(ctx context.Context, _, _ string) (net.Conn, error) { return b.Dial(ctx) }),
+			brokers = client.Target{
+				Seeds: []string{b.MemoryAddr()},
+				Dial:  func(ctx context.Context, _, _ string) (net.Conn, error) { return b.Dial(ctx) },
 			}
 		}
 	} else {
-		clients = []kgo.Opt{kgo.SeedBrokers(n.bootstrap...)}
+		brokers.Seeds = n.bootstrap
 	}
 	if n.registry {
-		errs = append(errs, n.addRegistry(clients))
+		errs = append(errs, n.addRegistry(brokers.Opts(nil)))
 	}
 	httpListener, err := n.listen("connect-addr", n.connectAddr)
 	errs = append(errs, err)
@@ -48,7 +47,7 @@ func (n *node) assemble() error {
 	var worker *connect.Connect
 	if n.connect && err == nil {
 		n.addrs.Connect = httpListener.Addr().String()
-		worker, err = n.newWorker(clients)
+		worker, err = n.newWorker(brokers)
 		errs = append(errs, err)
 		if err == nil {
 			sources.Connect = worker.Stats
@@ -114,12 +113,12 @@ func runBroker(ctx context.Context, b *broker.Broker, ready func()) error {
 }
 
 // newWorker makes the Connect worker.
-func (n *node) newWorker(clients []kgo.Opt) (*connect.Connect, error) {
+func (n *node) newWorker(brokers client.Target) (*connect.Connect, error) {
 	info := readBuildInfo()
 	w, err := connect.New(connect.Config{
-		Properties: n.settings.section("connect"), ClientOpts: clients, Address: n.addrs.Connect,
+		Properties: n.settings.section("connect"), Brokers: brokers, Address: n.addrs.Connect,
 		BuiltIn: builtinPlugins(), PluginPath: n.pluginPath, CacheFile: connect.CacheFile(n.dataDir), MemberFile: connect.MemberFile(n.dataDir),
-		RegistryURL: n.registryURL(), Version: info.Version, Commit: info.Commit, Logger: n.log.With("role", "connect"),
+		RegistryURL: n.registryURL(), Version: info.Version, Commit: info.Commit, Loggers: n.levels, Logger: n.log.With("role", "connect"),
 	})
 	if err != nil {
 		return nil, n.settings.inSection("connect", "Connect worker", err)

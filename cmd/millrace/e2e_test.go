@@ -130,11 +130,15 @@ func (s *server) restart() {
 	if err := os.Remove(filepath.Join(s.dir, addressesFile)); err != nil && !errors.Is(err, os.ErrNotExist) {
 		s.t.Fatal(err)
 	}
-	registry := s.addrs.Registry
-	if registry == "" {
-		registry = "127.0.0.1:0"
+	s.start(orAny(s.addrs.Kafka), s.addrs.Metrics, orAny(s.addrs.Registry))
+}
+
+// orAny is the address of a role, any free one if the role did not run.
+func orAny(addr string) string {
+	if addr == "" {
+		return "127.0.0.1:0"
 	}
-	s.start(s.addrs.Kafka, s.addrs.Metrics, registry)
+	return addr
 }
 
 // eventually waits until ok returns nil.

@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"math"
 	"net"
 	"os"
 	"path/filepath"
@@ -17,6 +18,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/millrace/millrace/broker/quorum"
+	"github.com/millrace/millrace/connect/loggers"
 )
 
 func newServer() *cobra.Command {
@@ -79,12 +81,15 @@ func readSettings(flags *pflag.FlagSet, environ []string) (settings, error) {
 	return s, nil
 }
 
-func newLogger(o options, w io.Writer) *slog.Logger {
-	opts := &slog.HandlerOptions{Level: o.logLevel}
+// newLogger returns the node's logger, and the levels that it goes by.
+func newLogger(o options, w io.Writer) (*slog.Logger, *loggers.Levels) {
+	opts := &slog.HandlerOptions{Level: slog.Level(math.MinInt32)} // the levels decide
+	var out slog.Handler = slog.NewTextHandler(w, opts)
 	if o.logFormat == "json" {
-		return slog.New(slog.NewJSONHandler(w, opts))
+		out = slog.NewJSONHandler(w, opts)
 	}
-	return slog.New(slog.NewTextHandler(w, opts))
+	levels := loggers.New(o.logLevel)
+	return slog.New(levels.Handler(out)), levels
 }
 
 // addresses is DATA/addresses.json: where the roles that run listen. Metrics
@@ -100,11 +105,12 @@ const addressesFile = "addresses.json"
 
 // serve runs a node until ctx ends.
 func serve(ctx context.Context, s settings, stderr io.Writer) error {
+	s.adoptCluster()
 	o, problems := parseOptions(s)
 	if err := s.explain(append(problems, s.unknown()...)); err != nil {
 		return fmt.Errorf("configuration:\n%w", err)
 	}
-	log := newLogger(o, stderr)
+	log, levels := newLogger(o, stderr)
 	if err := os.MkdirAll(o.dataDir, 0o700); err != nil {
 		return fmt.Errorf("data-dir: %w", err)
 	}
@@ -117,7 +123,7 @@ func serve(ctx context.Context, s settings, stderr io.Writer) error {
 	if err := os.Remove(file); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	n := &node{options: o, settings: s, log: log}
+	n := &node{options: o, settings: s, log: log, levels: levels}
 	defer n.closeListeners()
 	if err := n.assemble(); err != nil {
 		return err
@@ -152,6 +158,7 @@ type node struct {
 	options
 	settings  settings
 	log       *slog.Logger
+	levels    *loggers.Levels
 	units     []unit
 	addrs     addresses
 	listeners []net.Listener

@@ -140,6 +140,21 @@ func ownKey(name string) string {
 	return flag
 }
 
+// adoptCluster takes Kafka Connect's own name for the brokers to use, which
+// existing settings of workers carry, for that of the node.
+func (s settings) adoptCluster() {
+	if v, ok := s["connect.bootstrap.servers"]; ok && s["bootstrap-servers"].value == "" {
+		var plain []string
+		for _, b := range list(v.value) {
+			if _, addr, ok := strings.Cut(b, "://"); ok {
+				b = addr
+			}
+			plain = append(plain, b)
+		}
+		s["bootstrap-servers"] = setting{strings.Join(plain, ","), v.from}
+	}
+}
+
 // section returns the part of the settings under a name, without it.
 func (s settings) section(name string) map[string]string {
 	out := map[string]string{}

@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -43,6 +44,11 @@ func (api) ServerInfo(context.Context) (connector.ServerInfo, error) {
 }
 func (api) Plugins(context.Context, bool) ([]connector.PluginInfo, error) { return nil, nil }
 func (api) PluginConfig(context.Context, string) (any, error)             { return nil, nil }
+func (api) Loggers(context.Context) (any, error)                          { return nil, nil }
+func (api) Logger(context.Context, string) (any, error)                   { return nil, nil }
+func (a api) SetLogger(ctx context.Context, namespace, level string, _ bool) ([]string, error) {
+	return nil, a.Herder.SetLogger(ctx, namespace, level)
+}
 func (a api) Offsets(ctx context.Context, name string) (connector.Offsets, error) {
 	return a.ConnectorOffsets(ctx, name)
 }
@@ -595,4 +601,25 @@ func TestMixedGroupFallsBackToEager(t *testing.T) {
 	if len(used) != 2 {
 		t.Errorf("work is at %v, want it on both", at)
 	}
+}
+
+// A level that is asked of the cluster reaches every worker, once.
+func TestLevelsReachEveryWorker(t *testing.T) {
+	var mu sync.Mutex
+	var seen []string
+	c := startCluster(t, startBroker(t), 2, func(cfg *Config) {
+		cfg.SetLevel = func(namespace, level string) {
+			mu.Lock()
+			defer mu.Unlock()
+			seen = append(seen, namespace+"="+level)
+		}
+	})
+	if code, body := c[1].do(t, "PUT", "/admin/loggers/connect?scope=cluster", `{"level":"DEBUG"}`); code != 204 {
+		t.Fatalf("HTTP %d %s", code, body)
+	}
+	eventually(t, "the level on both workers", func() bool {
+		mu.Lock()
+		defer mu.Unlock()
+		return slices.Equal(seen, []string{"connect=DEBUG", "connect=DEBUG"})
+	})
 }

@@ -336,3 +336,15 @@ func (h *Herder) PutTopic(ctx context.Context, id connector.TaskID, topic string
 
 // CatchUp waits until this worker has read all that is in the config topic.
 func (h *Herder) CatchUp(ctx context.Context) error { return h.configs.ReadToEnd(ctx) }
+
+// ResetTopics forgets the topics that a connector has touched.
+func (h *Herder) ResetTopics(ctx context.Context, name string) error {
+	return h.statuses.DeleteTopics(ctx, name)
+}
+
+// SetLogger sets the level of a namespace of loggers on every worker.
+func (h *Herder) SetLogger(ctx context.Context, namespace, level string) error {
+	h.writing.Lock()
+	defer h.writing.Unlock()
+	return h.configs.PutLogger(ctx, namespace, level)
+}

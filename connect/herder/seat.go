@@ -195,6 +195,10 @@ func (h *Herder) stops(ctx context.Context, k *keeper, version int, by time.Time
 	return false
 }
 
+// Open reports whether this worker may be sure, at this moment, that what it
+// runs is run by nobody else. It is asked before each write of a task.
+func (h *Herder) Open() bool { return h.member == nil || h.member.Holds() }
+
 // seatTimeout is how long a request waits for the group to settle before it is
 // refused.
 const seatTimeout = 20 * time.Second

@@ -46,6 +46,16 @@ func (m *Member) beat(ctx context.Context) {
 	}
 }
 
+// Holds reports whether the worker may trust its membership at this moment. It
+// goes by the clock, so that it is right in a process that was frozen, too.
+func (m *Member) Holds() bool {
+	at := m.heard.Load()
+	return at != 0 && time.Since(clockStart)-time.Duration(at) < m.lease()
+}
+
+// clockStart is what times of Member.heard count from.
+var clockStart = time.Now()
+
 // checkLease stops the work when the coordinator has been silent for too long.
 func (m *Member) checkLease() {
 	m.mu.Lock()
@@ -64,6 +74,7 @@ func (m *Member) answered(sent time.Time) {
 	defer m.mu.Unlock()
 	if sent.After(m.contact) {
 		m.contact = sent
+		m.heard.Store(int64(sent.Sub(clockStart)) | 1) // not 0
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -102,7 +103,8 @@ type Member struct {
 	active   Work                        // likewise
 	delayed  *time.Timer                 // nil, or the next round that is due by itself
 
-	mu         sync.Mutex // guards below, and is held while Lost and Take are called
+	heard      atomic.Int64 // contact as nanoseconds since clockStart, 0 for none
+	mu         sync.Mutex   // guards below, and is held while Lost and Take are called
 	id         string
 	generation int32
 	joining    bool
@@ -280,6 +282,7 @@ func (m *Member) lose(why string) {
 // abandon has all work stopped. The caller holds mu.
 func (m *Member) abandon() {
 	m.contact = time.Time{}
+	m.heard.Store(0)
 	m.epoch++
 	m.owner.Lost()
 	m.Rejoin()

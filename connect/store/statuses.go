@@ -277,6 +277,18 @@ func (s *Statuses) DeleteTask(ctx context.Context, id connector.TaskID) error {
 	return s.topic.writeAndRead(ctx, &kgo.Record{Key: []byte(prefixTaskStatus + id.String())})
 }
 
+// DeleteTopics forgets the topics that a connector has touched.
+func (s *Statuses) DeleteTopics(ctx context.Context, name string) error {
+	var recs []*kgo.Record
+	for _, t := range s.Topics(name) {
+		recs = append(recs, &kgo.Record{Key: []byte(prefixTopicStatus + t + topicKeyInfix + name)})
+	}
+	if len(recs) == 0 {
+		return nil
+	}
+	return s.topic.writeAndRead(ctx, recs...)
+}
+
 // topicValue is the JSON of a topic status record.
 type topicValue struct {
 	Topic struct {

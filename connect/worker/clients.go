@@ -10,6 +10,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/millrace/millrace/connect/client"
+	"github.com/millrace/millrace/connect/connector"
 	"github.com/millrace/millrace/plugins/configdef"
 )
 
@@ -22,7 +24,97 @@ type clientKeys map[string]func(value string) ([]kgo.Opt, error)
 type clientSettings struct {
 	opts   []kgo.Opt
 	values map[string]string // those that the loops read themselves
+	target client.Target
 }
+
+// clientKind is one of the three kinds of clients that connectors have.
+type clientKind struct {
+	name     string // as a prefix of the worker's settings
+	override string // as a prefix of a connector's
+	keys     clientKeys
+}
+
+var (
+	producers = clientKind{"producer.", prefixProducer, producerKeys}
+	consumers = clientKind{"consumer.", prefixConsumer, consumerKeys}
+	admins    = clientKind{"admin.", prefixAdmin, adminKeys}
+)
+
+// client puts a client's settings together: the worker's own connection
+// settings, what it sets for such clients, and what the connector does. Later
+// ones win. Differs from Kafka, where the worker's own connection settings do
+// not reach producers and consumers, and have to be written out three times.
+func (w *Worker) client(kind clientKind, cfg connector.Config) (clientSettings, []configdef.Problem) {
+	connection := client.Only(w.cfg.Defaults)
+	delete(connection, "bootstrap.servers") // Brokers has them
+	props := map[string]string{}
+	for _, from := range []map[string]string{under(w.cfg.Defaults, kind.name), under(cfg, kind.override)} {
+		for k, v := range from {
+			if client.Is(k) {
+				connection[k] = v
+			} else {
+				props[k] = v
+			}
+		}
+	}
+	s, problems := kind.keys.apply(props)
+	var more []configdef.Problem
+	s.target, more = w.cfg.Brokers.With(connection)
+	return s, append(problems, more...)
+}
+
+// CheckClients checks what a worker's settings say of the clients of its
+// connectors: the keys under producer., consumer. and admin. Warnings are of
+// keys that have no effect here.
+func CheckClients(props map[string]string) (problems, warnings []configdef.Problem) {
+	for _, kind := range []clientKind{producers, consumers, admins} {
+		under := under(props, kind.name)
+		for k := range under {
+			if client.Is(k) {
+				delete(under, k)
+				continue
+			}
+			if why := idle(k); why != "" {
+				warnings = append(warnings, configdef.Problem{Key: kind.name + k, Text: fmt.Sprintf("Configuration %s%s has no effect: %s", kind.name, k, why)})
+			}
+		}
+		_, found := kind.keys.apply(under)
+		for _, p := range found {
+			problems = append(problems, configdef.Problem{Key: kind.name + p.Key, Text: strings.ReplaceAll(p.Text, "onfiguration "+p.Key, "onfiguration "+kind.name+p.Key)})
+		}
+	}
+	slices.SortFunc(warnings, func(a, b configdef.Problem) int { return strings.Compare(a.Key, b.Key) })
+	return problems, warnings
+}
+
+// idleKeys are settings of Kafka's Java clients that published configs carry
+// and that mean nothing to the client here, with the reason.
+var idleKeys = map[string]string{
+	"interceptor.classes":      "interceptors are Java classes",
+	"metric.reporters":         "metrics are served at /metrics",
+	"enable.metrics.push":      "metrics are served at /metrics",
+	"key.serializer":           "converters make the bytes",
+	"value.serializer":         "converters make the bytes",
+	"key.deserializer":         "converters read the bytes",
+	"value.deserializer":       "converters read the bytes",
+	"client.dns.lookup":        "all addresses of a broker are tried",
+	"metrics.recording.level":  "metrics are served at /metrics",
+	"auto.register.schemas":    "it is a converter's key",
+	"schema.registry.url":      "it is a converter's key",
+	"confluent.monitoring.":    "Confluent's interceptors are Java classes",
+	"confluent.":               "it is for Confluent's own components",
+	"retry.backoff.max.ms":     "retry.backoff.ms is the pause of all tries",
+	"reconnect.backoff.ms":     "the client paces its connections by itself",
+	"reconnect.backoff.max.ms": "the client paces its connections by itself",
+	"max.block.ms":             "a task's producer waits for room as long as the task runs",
+	"default.api.timeout.ms":   "request.timeout.ms bounds a request, and the worker its operations",
+	"partitioner.class":        "records without a partition are spread as Kafka's default partitioner does",
+	"enable.auto.commit":       "sinks commit what they have stored",
+	"auto.commit.interval.ms":  "sinks commit what they have stored",
+}
+
+// idle returns why a key has no effect, "" if it has.
+func idle(name string) string { return configdef.Longest(idleKeys, name) }
 
 // apply turns properties into options, in the order of their names.
 func (k clientKeys) apply(props map[string]string) (clientSettings, []configdef.Problem) {
@@ -30,6 +122,9 @@ func (k clientKeys) apply(props map[string]string) (clientSettings, []configdef.
 	var problems []configdef.Problem
 	for _, name := range slices.Sorted(maps.Keys(props)) {
 		parse, ok := k[name]
+		if !ok && idle(name) != "" {
+			continue
+		}
 		if !ok {
 			problems = append(problems, configdef.Problem{Key: name, Text: fmt.Sprintf(
 				"Configuration %s is not one that Millrace's clients have; remove it (known are %s)", name,
@@ -110,9 +205,18 @@ func batchSize(s string) ([]kgo.Opt, error) {
 	return []kgo.Opt{kgo.ProducerBatchMaxBytes(int32(n))}, nil
 }
 
+// everyClient are the properties that all kinds of clients have.
+func everyClient(own clientKeys) clientKeys {
+	all := clientKeys{
+		"client.id": text(kgo.ClientID),
+		"retries":   number(0, maxInt32, func(n int) kgo.Opt { return kgo.RequestRetries(n) }),
+	}
+	maps.Copy(all, own)
+	return all
+}
+
 // producerKeys are the properties that producer.override. may name.
-var producerKeys = clientKeys{
-	"client.id":     text(kgo.ClientID),
+var producerKeys = everyClient(clientKeys{
 	"linger.ms":     millis(0, kgo.ProducerLinger),
 	"batch.size":    batchSize,
 	"buffer.memory": number(1<<20, maxInt32, kgo.MaxBufferedBytes),
@@ -130,15 +234,14 @@ var producerKeys = clientKeys{
 		"lz4":    {kgo.ProducerBatchCompression(kgo.Lz4Compression())},
 		"zstd":   {kgo.ProducerBatchCompression(kgo.ZstdCompression())},
 	}),
-	"max.request.size":    number(1024, maxInt32, kgo.ProducerBatchMaxBytes),
-	"request.timeout.ms":  millis(1000, kgo.ProduceRequestTimeout),
-	"delivery.timeout.ms": millis(1000, kgo.RecordDeliveryTimeout),
-	"metadata.max.age.ms": millis(1000, kgo.MetadataMaxAge),
-}
+	"max.request.size":                      number(1024, maxInt32, kgo.ProducerBatchMaxBytes),
+	"delivery.timeout.ms":                   millis(1000, kgo.RecordDeliveryTimeout),
+	"retries":                               number(0, maxInt32, func(n int) kgo.Opt { return kgo.RecordRetries(n) }),
+	"max.in.flight.requests.per.connection": number(1, 5, kgo.MaxProduceRequestsInflightPerBroker),
+})
 
 // consumerKeys are the properties that consumer.override. may name.
-var consumerKeys = clientKeys{
-	"client.id":         text(kgo.ClientID),
+var consumerKeys = everyClient(clientKeys{
 	"client.rack":       text(kgo.Rack),
 	"group.id":          func(string) ([]kgo.Opt, error) { return nil, nil }, // the loop joins it
 	"group.instance.id": text(kgo.InstanceID),
@@ -159,11 +262,7 @@ var consumerKeys = clientKeys{
 	"session.timeout.ms":        millis(1000, kgo.SessionTimeout),
 	"heartbeat.interval.ms":     millis(100, kgo.HeartbeatInterval),
 	"max.poll.interval.ms":      millis(1000, kgo.RebalanceTimeout),
-	"metadata.max.age.ms":       millis(1000, kgo.MetadataMaxAge),
-}
+})
 
 // adminKeys are the properties that admin.override. may name.
-var adminKeys = clientKeys{
-	"client.id":           text(kgo.ClientID),
-	"metadata.max.age.ms": millis(1000, kgo.MetadataMaxAge),
-}
+var adminKeys = everyClient(nil)

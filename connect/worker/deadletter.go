@@ -31,11 +31,11 @@ func (t *taskRun) openDeadLetters(ctx context.Context) (*deadLetters, error) {
 	if topic == "" {
 		return nil, nil
 	}
-	settings, err := t.client(producerKeys, "producer.", prefixProducer)
+	settings, err := t.client(producers)
 	if err != nil {
 		return nil, err
 	}
-	opts := append([]kgo.Opt{kgo.ClientID(fmt.Sprintf("connector-dlq-producer-%s", t.id))}, t.cfg.ClientOpts...)
+	opts := append([]kgo.Opt{kgo.ClientID(fmt.Sprintf("connector-dlq-producer-%s", t.id))}, settings.target.Opts(t.cfg.Open)...)
 	client, err := kgo.NewClient(append(opts, settings.opts...)...)
 	if err != nil {
 		return nil, fmt.Errorf("dead letter queue: %w", err)

@@ -29,15 +29,11 @@ func (w *Worker) admin(name string, cfg connector.Config) (*kadm.Client, error) 
 }
 
 func (w *Worker) adminClient(name string, cfg connector.Config) (*kgo.Client, error) {
-	props := under(w.cfg.Defaults, "admin.")
-	for k, v := range under(cfg, prefixAdmin) {
-		props[k] = v
-	}
-	s, problems := adminKeys.apply(props)
+	s, problems := w.client(admins, cfg)
 	if len(problems) > 0 {
 		return nil, problems[0]
 	}
-	opts := append([]kgo.Opt{kgo.ClientID("connector-adminclient-" + name)}, w.cfg.ClientOpts...)
+	opts := append([]kgo.Opt{kgo.ClientID("connector-adminclient-" + name)}, s.target.Opts(nil)...)
 	return kgo.NewClient(append(opts, s.opts...)...)
 }
 

@@ -185,13 +185,9 @@ func (t *taskRun) touched(topic string) {
 }
 
 // client turns the worker's and the connector's client properties into
-// options. Those of the connector win.
-func (t *taskRun) client(keys clientKeys, workerPrefix, overridePrefix string) (clientSettings, error) {
-	props := under(t.cfg.Defaults, workerPrefix)
-	for k, v := range under(t.settings, overridePrefix) {
-		props[k] = v
-	}
-	s, problems := keys.apply(props)
+// options.
+func (t *taskRun) client(kind clientKind) (clientSettings, error) {
+	s, problems := t.Worker.client(kind, t.settings)
 	if len(problems) > 0 {
 		return s, problems[0]
 	}
@@ -199,7 +195,7 @@ func (t *taskRun) client(keys clientKeys, workerPrefix, overridePrefix string) (
 }
 
 func (t *taskRun) sourceOnce(ctx context.Context, target host.Target, converters task.Converters, chain *transform.Chain) error {
-	settings, err := t.client(producerKeys, "producer.", prefixProducer)
+	settings, err := t.client(producers)
 	if err != nil {
 		return err
 	}
@@ -209,7 +205,7 @@ func (t *taskRun) sourceOnce(ctx context.Context, target host.Target, converters
 		kgo.MaxBufferedRecords(maxBufferedRecords), kgo.MaxBufferedBytes(maxBufferedBytes),
 		kgo.ProducerLinger(0),
 		kgo.UnknownTopicRetries(unknownTopicRetries),
-	}, t.cfg.ClientOpts...)
+	}, settings.target.Opts(t.cfg.Open)...)
 	opts = append(opts, settings.opts...)
 	rules := topicRules{}
 	if t.cfg.CreateTopics {
@@ -285,7 +281,7 @@ func (t *taskRun) closeProcess(ctx context.Context, runErr error, closeTask func
 }
 
 func (t *taskRun) sinkOnce(ctx context.Context, target host.Target, converters task.Converters, chain *transform.Chain) error {
-	settings, err := t.client(consumerKeys, "consumer.", prefixConsumer)
+	settings, err := t.client(consumers)
 	if err != nil {
 		return err
 	}
@@ -297,7 +293,7 @@ func (t *taskRun) sinkOnce(ctx context.Context, target host.Target, converters t
 		kgo.ClientID(fmt.Sprintf("connector-consumer-%s", t.id)),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 		kgo.MetadataMinAge(metadataMinAge), kgo.MetadataMaxAge(metadataMaxAge),
-	}, t.cfg.ClientOpts...)
+	}, settings.target.Opts(t.cfg.Open)...)
 	opts = append(append(opts, subscribe...), settings.opts...)
 	sink := newSinkProcess(ctx, t.cfg.StopTimeout)
 	sink.process, err = t.cfg.Host.OpenSink(ctx, host.SinkSpec{

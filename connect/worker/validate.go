@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 
@@ -158,21 +159,23 @@ func sinkGroup(cfg connector.Config, name string) string {
 
 // validateOverrides checks the client settings that a connector brings.
 func (w *Worker) validateOverrides(b *infoBuilder, cfg connector.Config) {
-	for _, o := range []struct {
-		prefix string
-		keys   clientKeys
-	}{{prefixProducer, producerKeys}, {prefixConsumer, consumerKeys}, {prefixAdmin, adminKeys}} {
-		props := under(cfg, o.prefix)
-		_, problems := o.keys.apply(props)
-		for _, p := range problems {
-			b.problem(cfg, configdef.Problem{Key: o.prefix + p.Key, Text: p.Text})
-		}
-		if w.cfg.AllowOverrides {
+	for _, kind := range []clientKind{producers, consumers, admins} {
+		props := under(cfg, kind.override)
+		if len(props) == 0 {
 			continue
 		}
-		for name := range props {
-			b.problem(cfg, configdef.Problem{Key: o.prefix + name, Text: fmt.Sprintf(
-				"The 'None' policy does not allow '%s' to be overridden in the connector configuration.", name)})
+		_, problems := w.client(kind, cfg)
+		for _, p := range problems {
+			b.problem(cfg, configdef.Problem{Key: kind.override + p.Key, Text: p.Text})
+		}
+		for _, name := range slices.Sorted(maps.Keys(props)) {
+			if why := idle(name); why != "" {
+				w.cfg.Logger.Warn("connector config", "connector", cfg["name"], "key", kind.override+name, "why", why)
+			}
+			if !w.cfg.Overrides.Allows(name) {
+				b.problem(cfg, configdef.Problem{Key: kind.override + name, Text: fmt.Sprintf(
+					"The '%s' policy does not allow '%s' to be overridden in the connector configuration.", w.cfg.Overrides.Name, name)})
+			}
 		}
 	}
 }

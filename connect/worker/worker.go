@@ -16,11 +16,11 @@ import (
 	"sync"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kgo"
-
+	"github.com/millrace/millrace/connect/client"
 	"github.com/millrace/millrace/connect/connector"
 	"github.com/millrace/millrace/connect/converter"
 	"github.com/millrace/millrace/connect/provider"
+	"github.com/millrace/millrace/connect/transform"
 	"github.com/millrace/millrace/plugins/catalog"
 	"github.com/millrace/millrace/plugins/configdef"
 	"github.com/millrace/millrace/plugins/host"
@@ -39,8 +39,11 @@ type OffsetStore interface {
 type Config struct {
 	Host    *host.Host
 	Catalog *catalog.Catalog
-	// ClientOpts lead every client to the log.
-	ClientOpts []kgo.Opt
+	// Brokers is the cluster that clients use unless their settings name
+	// another. Connection settings of the worker itself are in Defaults.
+	Brokers client.Target
+	// Open reports whether tasks may write. Nil is always.
+	Open func() bool
 	// Offsets and Touched are called while tasks run. Touched notes that a task
 	// uses a topic (KIP-558); nil notes nothing.
 	Offsets OffsetStore
@@ -55,8 +58,8 @@ type Config struct {
 	Providers provider.Set
 	// Group is the group of the Connect cluster, which no sink may join.
 	Group string
-	// AllowOverrides lets connectors change settings of their clients.
-	AllowOverrides bool
+	// Overrides says which settings of their clients connectors may change.
+	Overrides OverridePolicy
 	// CreateTopics heeds the topic.creation keys.
 	CreateTopics bool
 	// CommitInterval is the time between two commits of a sink.
@@ -255,7 +258,7 @@ func restartPolicyOf(cfg connector.Config) restartPolicy {
 }
 
 // Plugins lists what this worker can run: connectors, and with connectorsOnly
-// unset converters too.
+// unset converters, transforms and predicates too.
 func (w *Worker) Plugins(connectorsOnly bool) []connector.PluginInfo {
 	out := []connector.PluginInfo{}
 	for _, kind := range []catalog.Kind{catalog.Sink, catalog.Source} { // in Kafka Connect's order
@@ -282,13 +285,28 @@ func (w *Worker) Plugins(connectorsOnly bool) []connector.PluginInfo {
 			out = append(out, connector.PluginInfo{Class: c.Name, Type: "header_converter"})
 		}
 	}
+	for _, c := range transform.Classes() {
+		out = append(out, connector.PluginInfo{Class: c.Name, Type: "transformation"})
+	}
+	for _, c := range transform.Predicates() {
+		out = append(out, connector.PluginInfo{Class: c.Name, Type: "predicate"})
+	}
 	return out
 }
 
-// PluginConfig describes the keys of a connector or converter class.
+// PluginConfig describes the keys of a connector, converter, transform or
+// predicate class.
 func (w *Worker) PluginConfig(ctx context.Context, plugin string) ([]configdef.Definition, error) {
 	if c, ok := converter.Lookup(plugin); ok {
 		return c.Def.Definitions(), nil
+	}
+	if c, ok := transform.Lookup(plugin); ok {
+		return c.Def.Definitions(), nil
+	}
+	for _, c := range transform.Predicates() {
+		if c.Name == plugin || strings.HasSuffix(c.Name, "."+plugin) {
+			return c.Def.Definitions(), nil
+		}
 	}
 	t, err := w.resolve(connector.Config{"connector.class": plugin})
 	if err != nil {

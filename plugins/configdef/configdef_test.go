@@ -276,3 +276,12 @@ func FuzzParse(f *testing.F) {
 		def.Redact(props)
 	})
 }
+
+func TestLongest(t *testing.T) {
+	table := map[string]string{"a.": "all", "a.b.": "some", "a.b.c": "one"}
+	for name, want := range map[string]string{"a.b.c": "one", "a.b.d": "some", "a.x.y": "all", "a": "", "ab.c": ""} {
+		if got := Longest(table, name); got != want {
+			t.Errorf("%s: %q, want %q", name, got, want)
+		}
+	}
+}

@@ -98,3 +98,18 @@ func distance(a, b string) int {
 	}
 	return last[len(b)]
 }
+
+// Longest returns the value of name in a table whose keys stand for themselves,
+// or with a dot at their end for all names that begin so, "" if there is none.
+// Of several the longest counts.
+func Longest(table map[string]string, name string) string {
+	if v, ok := table[name]; ok {
+		return v
+	}
+	for i := strings.LastIndexByte(name, '.'); i >= 0; i = strings.LastIndexByte(name[:i], '.') {
+		if v, ok := table[name[:i+1]]; ok {
+			return v
+		}
+	}
+	return ""
+}

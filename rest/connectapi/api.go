@@ -48,6 +48,15 @@ type Worker interface {
 	PluginConfig(ctx context.Context, plugin string) (any, error)
 	// Validate answers with Kafka Connect's ConfigInfos.
 	Validate(ctx context.Context, plugin string, cfg connector.Config) (any, error)
+	// ResetTopics forgets the topics that a connector has touched.
+	ResetTopics(ctx context.Context, name string) error
+	// Loggers answers with the levels of this worker's loggers by name, Logger
+	// with one of them.
+	Loggers(ctx context.Context) (any, error)
+	Logger(ctx context.Context, name string) (any, error)
+	// SetLogger sets the level of all loggers whose name begins so, on this
+	// worker, and returns their names, or on all workers of the cluster.
+	SetLogger(ctx context.Context, namespace, level string, cluster bool) ([]string, error)
 	// StoreTasks and ServeFence are what workers ask of their leader. They
 	// check the signature.
 	StoreTasks(ctx context.Context, name string, tasks []connector.Config, r signature.Request) error
@@ -90,12 +99,17 @@ func Routes(w Worker, log *slog.Logger) chi.Router {
 	r.Put("/connectors/{connector}/resume", a.handle(a.target(connector.TargetStarted, http.StatusAccepted)))
 	r.Put("/connectors/{connector}/stop", a.anywhere(a.target(connector.TargetStopped, http.StatusNoContent)))
 	r.Get("/connectors/{connector}/topics", a.handle(a.topics))
+	r.Put("/connectors/{connector}/topics/reset", a.handle(a.resetTopics))
 	r.Get("/connectors/{connector}/offsets", a.handle(a.offsets))
 	r.Patch("/connectors/{connector}/offsets", a.anywhere(a.alterOffsets))
 	r.Delete("/connectors/{connector}/offsets", a.anywhere(a.resetOffsets))
 	r.Get("/connector-plugins", a.handle(a.plugins))
 	r.Get("/connector-plugins/{plugin}/config", a.handle(a.pluginConfig))
 	r.Put("/connector-plugins/{plugin}/config/validate", a.handle(a.validate))
+	r.Get("/admin/loggers", a.handle(a.loggers))
+	r.Get("/admin/loggers/{logger}", a.handle(a.logger))
+	r.Put("/admin/loggers/{logger}", a.handle(a.setLogger))
+	r.Get("/openapi.json", a.handle(a.openAPI))
 	return r
 }
 

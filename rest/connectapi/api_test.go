@@ -3,6 +3,7 @@ package connectapi
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -24,6 +25,7 @@ type fakeWorker struct {
 	restart connector.RestartRequest
 	path    string
 	signed  signature.Request
+	level   string
 }
 
 func (w *fakeWorker) find(name string) error {
@@ -125,6 +127,17 @@ func (w *fakeWorker) ServeFence(_ context.Context, name string, r signature.Requ
 	w.signed = r
 	return w.find(name)
 }
+func (w *fakeWorker) ResetTopics(_ context.Context, name string) error { return w.find(name) }
+func (w *fakeWorker) Loggers(context.Context) (any, error) {
+	return map[string]string{"root": "INFO"}, nil
+}
+func (w *fakeWorker) Logger(_ context.Context, name string) (any, error) {
+	return map[string]string{"level": "INFO"}, w.find(name)
+}
+func (w *fakeWorker) SetLogger(_ context.Context, namespace, level string, cluster bool) ([]string, error) {
+	w.level = fmt.Sprint(namespace, "=", level, " cluster=", cluster)
+	return []string{namespace}, w.find(namespace)
+}
 func (w *fakeWorker) CatchUp(context.Context) error { return nil }
 
 // call sends a request and returns the worker that was asked, and the answer.
@@ -198,6 +211,14 @@ func TestAnswers(t *testing.T) {
 		{"GET", "/connector-plugins?connectorsOnly=false", "", 200, `[{"class":"C","type":"converter"}]`},
 		{"GET", "/connector-plugins/X/config", "", 200, `["X"]`},
 		{"PUT", "/connector-plugins/X/config/validate", `{"a":1}`, 200, `{"error_count":1}`},
+		{"PUT", "/connectors/a/topics/reset", "", 202, ""},
+		{"GET", "/admin/loggers", "", 200, `{"root":"INFO"}`},
+		{"GET", "/admin/loggers/root", "", 200, `{"level":"INFO"}`},
+		{"GET", "/admin/loggers/gone", "", 404, `{"error_code":404,"message":"Connector gone not found"}`},
+		{"PUT", "/admin/loggers/a", `{"level":"debug"}`, 200, `["a"]`},
+		{"PUT", "/admin/loggers/a?scope=wings", `{"level":"debug"}`, 200, `["a"]`},
+		{"PUT", "/admin/loggers/a?scope=cluster", `{"level":"debug"}`, 204, ""},
+		{"PUT", "/admin/loggers/a", `{}`, 400, `{"error_code":400,"message":"Desired 'level' parameter was not specified in request."}`},
 		{"GET", "/wings", "", 404, `{"error_code":404,"message":"HTTP 404 Not Found"}`},
 		{"DELETE", "/connectors", "", 405, `{"error_code":405,"message":"HTTP 405 Method Not Allowed"}`},
 	} {

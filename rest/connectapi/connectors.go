@@ -180,6 +180,18 @@ func (a *api) topics(r *http.Request) (any, error) {
 	})
 }
 
+// resetTopics: PUT /connectors/{connector}/topics/reset. 202, 403.
+func (a *api) resetTopics(r *http.Request) (any, error) {
+	name, err := param(r, "connector")
+	if err != nil {
+		return nil, err
+	}
+	if err := a.worker.ResetTopics(r.Context(), name); err != nil {
+		return nil, err
+	}
+	return reply.Response{Status: http.StatusAccepted}, nil
+}
+
 // offsets: GET /connectors/{connector}/offsets (KIP-875)
 func (a *api) offsets(r *http.Request) (any, error) { return withName(r, a.worker.Offsets) }
 
