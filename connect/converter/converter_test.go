@@ -18,6 +18,7 @@ type memoryRegistry struct {
 	texts    []string // by id - 1
 	subjects map[string][]int32
 	kinds    map[int32]string
+	imports  map[string]string
 	err      error // what every call returns, if set
 	calls    int
 }
@@ -25,6 +26,8 @@ type memoryRegistry struct {
 func newRegistry() *memoryRegistry {
 	return &memoryRegistry{subjects: make(map[string][]int32), kinds: make(map[int32]string)}
 }
+
+func (r *memoryRegistry) Dependencies(context.Context, int32) (map[string]string, error) { return r.imports, nil }
 
 func (r *memoryRegistry) Register(_ context.Context, subject, text, kind string, _ bool) (int32, error) {
 	if r.calls++; r.err != nil {

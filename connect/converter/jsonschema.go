@@ -24,7 +24,7 @@ var jsonSchemaDef = slices.Concat(registryKeys, configdef.Def{
 		Doc: "Is about Java classes: it changes nothing for Connect, here as upstream."},
 	{Name: "json.schema.spec.version", Type: configdef.String, Default: "draft_7", Importance: configdef.Low,
 		Rules: []configdef.Rule{configdef.OneOf("draft_4", "draft_6", "draft_7", "draft_2019_09", "draft_2020_12")},
-		Doc: "The dialect of schemas written. What is written means the same in all of them."},
+		Doc:   "The dialect of schemas written. What is written means the same in all of them."},
 	{Name: "flatten.singleton.unions", Type: configdef.Boolean, Default: true, Importance: configdef.Low,
 		Unsupported: "a oneOf of one schema is always read as that schema", Doc: "Read a oneOf of one schema as that schema."},
 	{Name: "json.fail.invalid.schema", Type: configdef.Boolean, Default: false, Importance: configdef.Low,

@@ -49,6 +49,7 @@ func classes() []Class {
 		{"org.apache.kafka.connect.storage.SimpleHeaderConverter", nil, []Side{Header}, plainDef, newSimpleHeader},
 		{"io.confluent.connect.avro.AvroConverter", nil, noHeaders, avroDef, newAvro},
 		{"io.confluent.connect.json.JsonSchemaConverter", nil, noHeaders, jsonSchemaDef, newJSONSchema},
+		{"io.confluent.connect.protobuf.ProtobufConverter", nil, noHeaders, protobufDef, newProtobuf},
 	}
 }
 
