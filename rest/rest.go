@@ -30,6 +30,10 @@ type Config struct {
 	// API answers every path that Health and Metrics do not.
 	API    http.Handler
 	Health Health
+	// First, if it is not nil, answers what can be answered before routing and
+	// logging, and passes the rest on. It is left out when every request is
+	// logged.
+	First func(next http.Handler) http.Handler
 	// Metrics serves /metrics if it is not nil.
 	Metrics http.Handler
 	Logger  *slog.Logger
@@ -39,7 +43,7 @@ type Config struct {
 // a while, and returns.
 func Serve(ctx context.Context, cfg Config) error {
 	srv := &http.Server{
-		Handler:           routes(cfg),
+		Handler:           handler(cfg),
 		ReadHeaderTimeout: headerTimeout,
 		ReadTimeout:       requestTimeout,
 		WriteTimeout:      requestTimeout + headerTimeout,
@@ -63,6 +67,15 @@ func Serve(ctx context.Context, cfg Config) error {
 	}
 	<-failed
 	return err
+}
+
+// handler is the routes, behind what answers without them.
+func handler(cfg Config) http.Handler {
+	h := routes(cfg)
+	if cfg.First == nil || cfg.Logger.Enabled(context.Background(), slog.LevelDebug) { // every request is to be in the log
+		return h
+	}
+	return cfg.First(h)
 }
 
 func routes(cfg Config) http.Handler {

@@ -53,6 +53,12 @@ func scopes(name string) []scope {
 	return append(out, scope{subject: globalContext})
 }
 
+// strictness is what a schema sent is held to. One that comes with its id is
+// taken as it is.
+func (s settings) strictness() strictness {
+	return strictness{isNew: s.validate && s.mode != ModeImport && s.mode != ModeForward, fields: s.fields}
+}
+
 // settings resolves what holds for a subject.
 func (r *Registry) settings(name string) settings {
 	r.mu.RLock()

@@ -58,7 +58,7 @@ func (r *Registry) lookup(name string, c *candidate, deleted bool) *entry {
 		if err != nil { // an old version that cannot be read is not this one
 			continue
 		}
-		if p.identity() == c.same {
+		if p.identity() == c.identity() {
 			return e
 		}
 	}

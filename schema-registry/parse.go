@@ -6,8 +6,8 @@ import "cmp"
 type candidate struct {
 	typ    string
 	parsed parsed
-	same   string      // what a schema that it is looked up as has for identity
 	text   string      // to be stored
+	normal bool        // text is the normalised one
 	refs   []Reference // with versions filled in
 	contract
 	hash hash
@@ -31,13 +31,20 @@ func (r *Registry) read(name string, d Draft, normalize bool, rules strictness) 
 	if c.parsed, err = r.parse(lang, typ, d.Text, texts, rules); err != nil {
 		return nil, err
 	}
-	c.text, c.same = c.parsed.canonical(), c.parsed.identity()
+	c.text, c.normal = c.parsed.canonical(), normalize
 	if normalize {
 		c.text = c.parsed.normalized()
-		c.same = c.text
 	}
 	c.hash = contentHash(c.text, refs, c.contract)
 	return c, nil
+}
+
+// identity is that of the schemas which a look-up takes for the candidate.
+func (c *candidate) identity() string {
+	if c.normal {
+		return c.text
+	}
+	return c.parsed.identity()
 }
 
 // parsedEntry reads a registered schema.

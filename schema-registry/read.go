@@ -188,6 +188,9 @@ func (r *Registry) holders(id int, subject string) ([]*entry, error) {
 // ByID returns a schema by its id. Its subject and version are the given
 // subject's if that has it. Kind of error: SchemaNotFound.
 func (r *Registry) ByID(id int, subject string) (*Schema, error) {
+	if e := r.byPlainID(id, subject); e != nil {
+		return &e.Schema, nil
+	}
 	all, err := r.holders(id, subject)
 	if err != nil {
 		return nil, err
@@ -197,11 +200,25 @@ func (r *Registry) ByID(id int, subject string) (*Schema, error) {
 		if e.Subject == canonical(subject) {
 			return &e.Schema, nil
 		}
-		if best.Deleted && !e.Deleted {
+		if e.before(best) {
 			best = e
 		}
 	}
 	return &best.Schema, nil
+}
+
+// byPlainID finds an id of the default context where no subject is asked for,
+// which is what readers of data ask again and again.
+func (r *Registry) byPlainID(id int, subject string) *entry {
+	if subject != "" {
+		return nil
+	}
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	if c := r.state.contexts[defaultContext].ids[id]; c != nil {
+		return c.best
+	}
+	return nil
 }
 
 // VersionsOf returns where an id is used. Kind of error: SchemaNotFound.

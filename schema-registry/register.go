@@ -74,9 +74,15 @@ func (r *Registry) registered(name string, d Draft, o RegisterOptions) (*Schema,
 	if strings.TrimSpace(d.Text) == "" || set.addsContract() {
 		return nil, nil
 	}
-	c, err := r.read(name, d, o.Normalize || set.normalize, strictness{})
+	// What is new is what a registration will ask for next. A schema that was
+	// registered before the rules were as they are must be found all the same.
+	normalize := o.Normalize || set.normalize
+	c, err := r.read(name, d, normalize, set.strictness())
 	if err != nil {
-		return nil, err
+		refusal := err
+		if c, err = r.read(name, d, normalize, strictness{}); err != nil {
+			return nil, refusal
+		}
 	}
 	if e := r.known(name, c, d); e != nil {
 		return &e.Schema, nil
@@ -106,9 +112,7 @@ func (r *Registry) register(ctx context.Context, name string, d Draft, o Registe
 	if err := p.complete(); err != nil {
 		return nil, err
 	}
-	c, err := r.read(name, p.draft, !p.importing() && (o.Normalize || p.settings.normalize), strictness{
-		isNew: p.settings.validate && !p.importing(), fields: p.settings.fields,
-	})
+	c, err := r.read(name, p.draft, !p.importing() && (o.Normalize || p.settings.normalize), p.settings.strictness())
 	if err != nil {
 		return nil, err
 	}

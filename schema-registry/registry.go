@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -83,6 +84,9 @@ func New(cfg Config) (*Registry, error) {
 	return &Registry{cfg: cfg, log: cfg.Logger, cache: newCache(), jobs: make(chan *job), stopped: make(chan struct{}), state: newState(cfg.Logger)}, nil
 }
 
+// manySchemas is from when on memory is worth giving back after the start.
+const manySchemas = 10_000
+
 // Run reads the topic, calls ready, and follows the topic until ctx ends. It
 // may be called once.
 func (r *Registry) Run(ctx context.Context, ready func()) error {
@@ -100,6 +104,9 @@ func (r *Registry) Run(ctx context.Context, ready func()) error {
 	defer log.Close()
 	r.store.Store(log)
 	s := r.Stats()
+	if s.Schemas > manySchemas {
+		debug.FreeOSMemory() // reading a great topic leaves garbage of its size
+	}
 	r.log.Info("schemas read", "subjects", s.Subjects, "schemas", s.Schemas, "took", time.Since(began))
 	ready()
 	r.write(ctx, log)

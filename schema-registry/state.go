@@ -70,6 +70,24 @@ func newIDSpace() *idSpace {
 type content struct {
 	hash    hash
 	holders map[place]*entry
+	best    *entry // the first by subject and version of those that are live, else of all
+}
+
+// choose finds the best holder anew.
+func (c *content) choose() {
+	c.best = nil
+	for _, e := range c.holders {
+		if c.best == nil || e.before(c.best) {
+			c.best = e
+		}
+	}
+}
+
+func (e *entry) before(o *entry) bool {
+	if e.Deleted != o.Deleted {
+		return o.Deleted
+	}
+	return cmp.Or(cmp.Compare(e.Subject, o.Subject), e.Version-o.Version) < 0
 }
 
 func (s *state) apply(c store.Change) {
@@ -186,6 +204,9 @@ func (s *state) hold(sp *idSpace, e *entry) {
 		sp.ids[e.ID] = c
 	}
 	c.holders[e.place()] = e
+	if c.best == nil || e.before(c.best) {
+		c.best = e
+	}
 	if _, known := sp.byHash[e.hash]; !known {
 		sp.byHash[e.hash] = e.ID
 	}
@@ -210,6 +231,9 @@ func (s *state) remove(p place) {
 	sp := s.contexts[ctx]
 	c := sp.ids[e.ID]
 	delete(c.holders, p)
+	if c.best == e {
+		c.choose()
+	}
 	if len(c.holders) == 0 {
 		delete(sp.ids, e.ID)
 		if sp.byHash[e.hash] == e.ID {
@@ -239,7 +263,9 @@ func (s *state) softDelete(name string, through int) {
 		gone := *e
 		gone.Deleted = true
 		sub.versions[i] = &gone
-		s.contexts[ctx].ids[e.ID].holders[e.place()] = &gone
+		c := s.contexts[ctx].ids[e.ID]
+		c.holders[e.place()] = &gone
+		c.choose()
 	}
 }
 

@@ -3,16 +3,12 @@ package converter
 import (
 	"context"
 	"encoding/binary"
-	"errors"
-	"fmt"
 	"slices"
 	"time"
 
 	"github.com/millrace/millrace/plugins/configdef"
 	"github.com/millrace/millrace/plugins/data"
 )
-
-const kindAvro = "AVRO"
 
 var avroDef = slices.Concat(registryKeys, configdef.Def{
 	{Name: "enhanced.avro.schema.support", Type: configdef.Boolean, Default: false, Importance: configdef.Medium,
@@ -40,15 +36,9 @@ var avroDef = slices.Concat(registryKeys, configdef.Def{
 // avroConverter is Confluent's AvroConverter. Rows of schemas whose registered
 // form has the same wire form pass through as they are.
 type avroConverter struct {
-	side     Side
-	registry Registry
-	options  data.AvroOptions
-	strategy string
-
-	register, normalize, useLatest, keepNulls bool
-	useID                                     int32
-	latestTTL                                 time.Duration // negative: never
-	now                                       func() time.Time
+	serde
+	options   data.AvroOptions
+	keepNulls bool
 
 	out      *lru[outKey, *outgoing]
 	last     *outgoing // a cache of one before out
@@ -64,19 +54,19 @@ type outKey struct {
 
 // outgoing is how rows of one schema are written to one topic.
 type outgoing struct {
-	prefix  [5]byte          // magic byte and schema id
+	prefix  prefix
 	project *data.Projection // nil: rows pass as they are
 	strip   bool             // a lone bytes: its length is not written
 	expires time.Time        // zero: never
 }
 
 func newAvro(s Settings, c configdef.Config) (Converter, error) {
-	if s.Registry == nil {
-		return nil, errors.New("no schema registry is given")
+	common, err := newSerde(kindAvro, s, c)
+	if err != nil {
+		return nil, err
 	}
-	size := c.Int("schemas.cache.config")
 	a := &avroConverter{
-		side: s.Side, registry: s.Registry, strategy: c.String(string(s.Side) + ".subject.name.strategy"),
+		serde: common,
 		options: data.AvroOptions{
 			Enhanced:              c.Bool("enhanced.avro.schema.support"),
 			NoConnectMeta:         !c.Bool("connect.meta.data"),
@@ -85,16 +75,10 @@ func newAvro(s Settings, c configdef.Config) (Converter, error) {
 			AllowOptionalMapKeys:  c.Bool("allow.optional.map.keys"),
 			KeepSingletonUnions:   !c.Bool("flatten.singleton.unions"),
 		},
-		register: c.Bool("auto.register.schemas"), normalize: c.Bool("normalize.schemas"),
-		useLatest: c.Bool("use.latest.version"), keepNulls: c.Bool("ignore.default.for.nullables"),
-		useID: int32(c.Int("use.schema.id")), now: time.Now,
-		latestTTL: time.Duration(c.Int("latest.cache.ttl.sec")) * time.Second,
-		in:        newLRU[inKey, *incoming](size),
+		keepNulls: c.Bool("ignore.default.for.nullables"),
+		in:        newLRU[inKey, *incoming](c.Int("schemas.cache.config")),
 	}
-	if a.useLatest && !a.register {
-		size = min(size, c.Int("latest.cache.size"))
-	}
-	a.out = newLRU[outKey, *outgoing](size)
+	a.out = newLRU[outKey, *outgoing](a.outSize(c))
 	return a, nil
 }
 
@@ -193,11 +177,7 @@ func (a *avroConverter) resolve(ctx context.Context, topic string, s *data.Schem
 	if err != nil {
 		return nil, err
 	}
-	o := &outgoing{}
-	binary.BigEndian.PutUint32(o.prefix[1:], uint32(id))
-	if a.useLatest && !a.register && a.latestTTL >= 0 {
-		o.expires = a.now().Add(a.latestTTL)
-	}
+	o := &outgoing{prefix: prefixOf(id), expires: a.expiry()}
 	if s == nil {
 		if registered != "" {
 			return nil, recordf("schemaless data cannot be written with the schema %d of subject %q", id, subj)
@@ -222,33 +202,4 @@ func (a *avroConverter) resolve(ctx context.Context, topic string, s *data.Schem
 	}
 	o.strip = form.Kind() == data.AvroBytes
 	return o, nil
-}
-
-// choose returns the id to write, and the registered text if that is not the
-// record's own schema.
-func (a *avroConverter) choose(ctx context.Context, subj, text string) (id int32, registered string, err error) {
-	switch {
-	case a.register:
-		id, err = a.registry.Register(ctx, subj, text, kindAvro, a.normalize)
-		return id, "", wrapRegistry(err, "register schema under subject %q", subj)
-	case a.useID >= 0:
-		registered, kind, err := a.registry.ByID(ctx, a.useID)
-		if err == nil && kind != kindAvro {
-			err = &FatalError{fmt.Errorf("schema %d is of type %s, not %s", a.useID, kind, kindAvro)}
-		}
-		return a.useID, registered, wrapRegistry(err, "get schema %d", a.useID)
-	case a.useLatest:
-		latest, err := a.registry.Latest(ctx, subj)
-		return latest.ID, latest.Text, wrapRegistry(err, "get the latest version of subject %q", subj)
-	default:
-		id, err = a.registry.Lookup(ctx, subj, text, kindAvro, a.normalize)
-		return id, "", wrapRegistry(err, "look up schema under subject %q (auto.register.schemas is false)", subj)
-	}
-}
-
-func wrapRegistry(err error, format string, args ...any) error {
-	if err == nil {
-		return nil
-	}
-	return registryError(fmt.Sprintf(format, args...), err)
 }

@@ -28,15 +28,15 @@ func (a *avroConverter) ToConnect(ctx context.Context, topic string, raw []byte)
 	if raw == nil {
 		return data.Datum{}, nil
 	}
-	if len(raw) < 5 || raw[0] != 0 {
-		return data.Datum{}, recordf("unknown magic byte: a %s of topic %q does not begin with 00 and a schema id", a.side, topic)
+	id, payload, err := a.split(topic, raw)
+	if err != nil {
+		return data.Datum{}, err
 	}
-	id := int32(binary.BigEndian.Uint32(raw[1:]))
 	in, err := a.incoming(ctx, topic, id)
 	if err != nil {
 		return data.Datum{}, err
 	}
-	d, err := in.datum(raw[5:])
+	d, err := in.datum(payload)
 	if err != nil {
 		return data.Datum{}, recordf("%s of topic %q with schema %d: %w", a.side, topic, id, err)
 	}
@@ -88,12 +88,9 @@ func (a *avroConverter) incoming(ctx context.Context, topic string, id int32) (*
 }
 
 func (a *avroConverter) understand(ctx context.Context, topic string, id int32) (*incoming, error) {
-	text, kind, err := a.registry.ByID(ctx, id)
+	text, err := a.known(ctx, id)
 	if err != nil {
-		return nil, wrapRegistry(err, "get schema %d", id)
-	}
-	if kind != kindAvro {
-		return nil, recordf("schema %d is of type %s, not %s", id, kind, kindAvro)
+		return nil, err
 	}
 	if isAnything(text) {
 		return &incoming{any: true}, nil
@@ -107,13 +104,8 @@ func (a *avroConverter) understand(ctx context.Context, topic string, id int32) 
 	if writer.Kind() == data.AvroRecord {
 		record = writer.FullName()
 	}
-	subj, err := subject(a.strategy, a.side, topic, record)
-	if err != nil {
+	if options.Version, options.VersionKnown, err = a.version(ctx, topic, record, id); err != nil {
 		return nil, err
-	}
-	options.Version, options.VersionKnown, err = a.registry.VersionOf(ctx, subj, id)
-	if err != nil {
-		return nil, wrapRegistry(err, "get the version of schema %d under subject %q", id, subj)
 	}
 	in, err := newIncoming(writer, options, id)
 	if err != nil {

@@ -18,6 +18,7 @@ type memoryRegistry struct {
 	texts    []string // by id - 1
 	subjects map[string][]int32
 	kinds    map[int32]string
+	imports  map[string]string
 	err      error // what every call returns, if set
 	calls    int
 }
@@ -26,7 +27,9 @@ func newRegistry() *memoryRegistry {
 	return &memoryRegistry{subjects: make(map[string][]int32), kinds: make(map[int32]string)}
 }
 
-func (r *memoryRegistry) Register(_ context.Context, subject, text, _ string, _ bool) (int32, error) {
+func (r *memoryRegistry) Dependencies(context.Context, int32) (map[string]string, error) { return r.imports, nil }
+
+func (r *memoryRegistry) Register(_ context.Context, subject, text, kind string, _ bool) (int32, error) {
 	if r.calls++; r.err != nil {
 		return 0, r.err
 	}
@@ -37,6 +40,7 @@ func (r *memoryRegistry) Register(_ context.Context, subject, text, _ string, _ 
 		}
 	}
 	if id == 0 {
+		r.kinds[int32(len(r.texts)+1)] = kind
 		r.texts = append(r.texts, text)
 		id = int32(len(r.texts))
 	}

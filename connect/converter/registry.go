@@ -30,6 +30,9 @@ type Registry interface {
 	Latest(ctx context.Context, subject string) (RegisteredSchema, error)
 	// ByID returns the text and kind of the schema with an id.
 	ByID(ctx context.Context, id int32) (text, kind string, err error)
+	// Dependencies returns the texts that the schema with an id refers to, and
+	// those they refer to, by the names under which they are referred to.
+	Dependencies(ctx context.Context, id int32) (map[string]string, error)
 	// VersionOf returns the version that an id has under a subject, false if
 	// it has none there.
 	VersionOf(ctx context.Context, subject string, id int32) (version int32, ok bool, err error)

@@ -48,6 +48,8 @@ func classes() []Class {
 			newNumber("DoubleConverter", data.OptionalFloat64Schema, 8)},
 		{"org.apache.kafka.connect.storage.SimpleHeaderConverter", nil, []Side{Header}, plainDef, newSimpleHeader},
 		{"io.confluent.connect.avro.AvroConverter", nil, noHeaders, avroDef, newAvro},
+		{"io.confluent.connect.json.JsonSchemaConverter", nil, noHeaders, jsonSchemaDef, newJSONSchema},
+		{"io.confluent.connect.protobuf.ProtobufConverter", nil, noHeaders, protobufDef, newProtobuf},
 	}
 }
 

@@ -78,6 +78,7 @@ const registryTimeout = 30 * time.Second
 type registryClient struct {
 	client *sr.Client
 	texts  bounded[int32, [2]string]
+	needs  bounded[int32, map[string]string]
 	ids    bounded[string, int32]
 }
 
@@ -170,6 +171,38 @@ func (c *registryClient) ByID(ctx context.Context, id int32) (text, kind string,
 	}
 	c.texts.put(id, [2]string{s.Schema, kind})
 	return s.Schema, kind, nil
+}
+
+// maxDependencies bounds how many schemas one refers to, directly or not.
+const maxDependencies = 1000
+
+// Dependencies implements converter.Registry.
+func (c *registryClient) Dependencies(ctx context.Context, id int32) (map[string]string, error) {
+	if known, ok := c.needs.get(id); ok {
+		return known, nil
+	}
+	s, err := c.client.SchemaByID(ctx, int(id))
+	if err != nil {
+		return nil, classed(err)
+	}
+	out := map[string]string{}
+	for open := s.References; len(open) > 0; open = open[1:] {
+		ref := open[0]
+		if _, met := out[ref.Name]; met {
+			continue
+		}
+		if len(out) >= maxDependencies {
+			return nil, fmt.Errorf("schema %d refers to more than %d others", id, maxDependencies)
+		}
+		found, err := c.client.SchemaByVersion(ctx, ref.Subject, ref.Version)
+		if err != nil {
+			return nil, classed(err)
+		}
+		out[ref.Name] = found.Schema.Schema
+		open = append(open, found.References...)
+	}
+	c.needs.put(id, out)
+	return out, nil
 }
 
 // VersionOf implements converter.Registry.

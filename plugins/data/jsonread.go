@@ -281,6 +281,10 @@ func (r *JSONReader) pairs(p *plan, in *scanner) {
 	r.w.BeginMap()
 	in.open('[')
 	for in.more(']', &n) && r.w.err == nil {
+		if r.o.EntryObjects {
+			r.entry(p, in)
+			continue
+		}
 		pair := 0
 		in.open('[')
 		for in.more(']', &pair) && r.w.err == nil {
@@ -298,6 +302,38 @@ func (r *JSONReader) pairs(p *plan, in *scanner) {
 		}
 	}
 	r.w.End()
+}
+
+// entry reads a map's entry from an object with key and value, in any order.
+func (r *JSONReader) entry(p *plan, in *scanner) {
+	var key, elem, n int
+	in.open('{')
+	for in.more('}', &n) {
+		name := string(in.key())
+		k := in.kind()
+		switch name {
+		case "key":
+			key = in.i
+		case "value":
+			elem = in.i
+		}
+		in.skip(k)
+	}
+	if in.err != nil {
+		return
+	}
+	if key == 0 || elem == 0 {
+		r.w.fail(errors.New("a map entry is an object with key and value"))
+		return
+	}
+	end := in.i
+	in.depth++
+	in.i = key
+	r.value(p.key, in)
+	in.i = elem
+	r.value(p.elem, in)
+	in.i = end
+	in.depth--
 }
 
 // structure finds the members of an object, which may be in any order, and

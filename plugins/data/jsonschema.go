@@ -10,6 +10,9 @@ import (
 type JSONOptions struct {
 	NumericDecimals bool // decimal.format is NUMERIC: decimals are numbers, not base64
 	KeepNulls       bool // replace.null.with.default is false: a null stays a null
+	// EntryObjects writes maps whose keys are no text as arrays of objects with
+	// key and value, as Confluent's JsonSchemaConverter does, not of pairs.
+	EntryObjects bool
 }
 
 // AppendJSONSchema appends a schema in the JSON form of Connect's

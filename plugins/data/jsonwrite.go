@@ -194,15 +194,19 @@ func (w *jsonWriter) object(p *plan) {
 }
 
 func (w *jsonWriter) pairs(p *plan) {
+	open, middle, end := "[", ",", "]"
+	if w.o.EntryObjects {
+		open, middle, end = `{"key":`, `,"value":`, "}"
+	}
 	w.out = append(w.out, '[')
 	b := blocks{min: p.elementBytes()}
 	for n := 0; w.open(&b); n++ {
 		b.left--
-		w.out = append(comma(w.out, n), '[')
+		w.out = append(comma(w.out, n), open...)
 		w.value(p.key)
-		w.out = append(w.out, ',')
+		w.out = append(w.out, middle...)
 		w.value(p.elem)
-		w.out = append(w.out, ']')
+		w.out = append(w.out, end...)
 	}
 	w.out = append(w.out, ']')
 }
