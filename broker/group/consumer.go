@@ -179,7 +179,18 @@ func (g *Group) checkConsumerCommit(r CommitRequest) error {
 	if r.Generation >= 0 && !r.GroupIDNotFound {
 		return kerr.UnsupportedVersion
 	}
-	return g.consumer.CheckCommit(r.MemberID, r.Generation)
+	return g.consumer.CheckCommit(r.MemberID, r.Generation, committing(r.Offsets))
+}
+
+// committing lists the partitions of a commit.
+func committing(offsets []OffsetToCommit) iter.Seq[consumer.Committed] {
+	return func(yield func(consumer.Committed) bool) {
+		for _, o := range offsets {
+			if !yield(consumer.Committed{Topic: o.Topic, Partition: o.Partition}) {
+				return
+			}
+		}
+	}
 }
 
 // noTopics is a cluster without topics.

@@ -101,7 +101,7 @@ func (g *Group) checkTxnCommit(now time.Time, r TxnCommitRequest) error {
 		return nil
 	}
 	if g.occupied() {
-		err := g.consumer.CheckEpoch(r.MemberID, r.Generation)
+		err := g.consumer.CheckCommit(r.MemberID, r.Generation, committing(r.Offsets))
 		if err == kerr.StaleMemberEpoch {
 			err = kerr.IllegalGeneration // which every version of the request knows
 		}

@@ -120,9 +120,11 @@ func (g *Group) setMember(id string, m *membership) {
 }
 
 func (g *Group) setCurrent(id string, c *current) {
+	since := map[partition]int32{}
 	if old := g.currents[id]; old != nil {
 		each(old, func(p partition) {
-			if g.owners[p] == id {
+			if o := g.owners[p]; o.member == id {
+				since[p] = o.since
 				delete(g.owners, p)
 			}
 		})
@@ -132,7 +134,13 @@ func (g *Group) setCurrent(id string, c *current) {
 		return
 	}
 	g.currents[id] = c
-	each(c, func(p partition) { g.owners[p] = id })
+	each(c, func(p partition) {
+		at, had := since[p]
+		if !had {
+			at = c.epoch
+		}
+		g.owners[p] = owner{id, at}
+	})
 }
 
 // each visits the partitions that a member owns: those it uses and those it

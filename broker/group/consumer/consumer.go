@@ -93,6 +93,12 @@ type partition struct {
 	id    int32
 }
 
+// owner is a member that has a partition.
+type owner struct {
+	member string
+	since  int32 // its epoch when it got it; after a load, that of the load
+}
+
 // progress is where a member is on its way to its target.
 type progress int8
 
@@ -142,7 +148,7 @@ type Group struct {
 	// What follows from the above.
 
 	static   map[string]string    // instance id to member id
-	owners   map[partition]string // who has a partition, or has yet to let go of it
+	owners   map[partition]owner // who has a partition, or has yet to let go of it
 	timers   map[string]*timers
 	patterns map[string]*pattern
 	version  uint64 // of Topics that topics was made from; 0 for none
@@ -154,7 +160,7 @@ func New(id string, cfg *Config) *Group {
 		id: id, cfg: cfg,
 		topics: map[string]Topic{}, members: map[string]*membership{},
 		targets: map[string]Assignment{}, currents: map[string]*current{},
-		static: map[string]string{}, owners: map[partition]string{},
+		static: map[string]string{}, owners: map[partition]owner{},
 		timers: map[string]*timers{}, patterns: map[string]*pattern{},
 	}
 }
@@ -194,14 +200,32 @@ func (g *Group) Subscribed(topic string) bool {
 	return false
 }
 
+// Committed is a partition that an offset is committed for.
+type Committed struct {
+	Topic     string
+	Partition int32
+}
+
 // CheckCommit decides whether a member may commit offsets: UNKNOWN_MEMBER_ID,
-// or STALE_MEMBER_EPOCH if its epoch is another. Without members anyone may
-// who gives no epoch.
-func (g *Group) CheckCommit(member string, epoch int32) error {
+// or STALE_MEMBER_EPOCH. An epoch before its present one is good enough for
+// partitions that it has had since (KIP-1251), so that a commit which crosses
+// a heartbeat on its way is not lost. Without members anyone may who gives no
+// epoch.
+func (g *Group) CheckCommit(member string, epoch int32, partitions iter.Seq[Committed]) error {
 	if epoch < 0 && len(g.members) == 0 {
 		return nil
 	}
-	return g.CheckEpoch(member, epoch)
+	err := g.CheckEpoch(member, epoch)
+	if err != kerr.StaleMemberEpoch || epoch <= 0 || epoch > g.currents[member].epoch {
+		return err
+	}
+	for p := range partitions {
+		o, ok := g.owners[partition{g.topics[p.Topic].ID, p.Partition}]
+		if !ok || o.member != member || o.since > epoch {
+			return err
+		}
+	}
+	return nil
 }
 
 // CheckEpoch compares a member's epoch with what the group knows.

@@ -168,14 +168,34 @@ func TestEpochs(t *testing.T) {
 		t.Errorf("a member that joins again gets %+v, want what it had", a)
 	}
 	for _, tt := range []struct {
-		member string
-		epoch  int32
-		want   *kerr.Error
-	}{{"a", 1, kerr.StaleMemberEpoch}, {"a", 3, kerr.StaleMemberEpoch}, {"x", 1, kerr.UnknownMemberID}, {"", -1, kerr.UnknownMemberID}} {
-		wantErr(t, "commit", h.g.CheckCommit(tt.member, tt.epoch), tt.want)
-	}
-	if err := h.g.CheckCommit("a", 2); err != nil {
-		t.Errorf("commit of a member: %v", err)
+		member     string
+		epoch      int32
+		partitions []int32
+		want       *kerr.Error
+	}{
+		{"a", 2, []int32{0, 1, 2}, nil},
+		{"a", 1, []int32{0, 1}, nil}, // it has had them since (KIP-1251)
+		{"a", 1, []int32{0, 2}, kerr.StaleMemberEpoch},
+		{"a", 3, []int32{0}, kerr.StaleMemberEpoch},
+		{"a", -1, []int32{0}, kerr.StaleMemberEpoch},
+		{"b", 1, []int32{2}, kerr.StaleMemberEpoch},
+		{"x", 1, nil, kerr.UnknownMemberID},
+		{"", -1, nil, kerr.UnknownMemberID},
+	} {
+		err := h.g.CheckCommit(tt.member, tt.epoch, func(yield func(Committed) bool) {
+			for _, p := range tt.partitions {
+				if !yield(Committed{"orders", p}) {
+					return
+				}
+			}
+		})
+		if tt.want == nil {
+			if err != nil {
+				t.Errorf("%s commits %v at epoch %d: %v", tt.member, tt.partitions, tt.epoch, err)
+			}
+			continue
+		}
+		wantErr(t, "commit", err, tt.want)
 	}
 }
 

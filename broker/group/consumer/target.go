@@ -150,7 +150,7 @@ func (g *Group) step(id string, epoch int32, r *Heartbeat) *current {
 	wanted := target.Minus(kept)
 	free := wanted.Filter(func(t TopicID, p int32) bool {
 		owner, taken := g.owners[partition{t, p}]
-		return !taken || owner == id
+		return !taken || owner.member == id
 	})
 	state := stable
 	if !free.Equal(wanted) {
