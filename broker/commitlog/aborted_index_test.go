@@ -60,7 +60,7 @@ func abortedIn(t testing.TB, l *Log, from, to int64) []AbortedTxn {
 // after a crash, truncated, with indexes damaged: the index always says what a
 // scan finds.
 func TestAbortedIndexModel(t *testing.T) {
-	for range 10 {
+	for range 6 {
 		seed := rand.Uint64()
 		if !t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) { modelAborted(t, rand.New(rand.NewPCG(seed, 0))) }) {
 			return
