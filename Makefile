@@ -6,7 +6,7 @@ VERSION ?= 0.1.0-dev
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 .DEFAULT_GOAL := help
-.PHONY: help build run demo test test-deps race fuzz bench bench-log peers interop lint fmt generate clean
+.PHONY: help build run demo test test-deps race fuzz bench bench-log peers interop chaos lint fmt generate clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -41,6 +41,9 @@ peers: ## fetch Apache Kafka, Kafka Connect and Debezium to measure and test bes
 
 interop: build ## run other people's Kafka clients and tools against the log (needs Maven, PyPI, npm)
 	bench/interop/run.sh
+
+chaos: ## kill real processes 200 times under load and look for what was lost or doubled
+	$(GO) test ./bench/chaos -count=1 -v -timeout 60m -kills 200
 
 lint: ## gofmt, go vet, staticcheck
 	@test -z "$$(gofmt -s -l $$(git ls-files '*.go'))" || { gofmt -s -l $$(git ls-files '*.go'); echo 'run make fmt'; exit 1; }
