@@ -27,7 +27,9 @@ func newRegistry() *memoryRegistry {
 	return &memoryRegistry{subjects: make(map[string][]int32), kinds: make(map[int32]string)}
 }
 
-func (r *memoryRegistry) Dependencies(context.Context, int32) (map[string]string, error) { return r.imports, nil }
+func (r *memoryRegistry) Dependencies(context.Context, int32) (map[string]string, error) {
+	return r.imports, nil
+}
 
 func (r *memoryRegistry) Register(_ context.Context, subject, text, kind string, _ bool) (int32, error) {
 	if r.calls++; r.err != nil {
