@@ -163,7 +163,7 @@ func (l *copyLoad) session(ctx context.Context, stop <-chan struct{}) error {
 func (l *copyLoad) open() (*kgo.GroupTransactSession, error) {
 	return kgo.NewGroupTransactSession(clientOptions(l.addr, kgo.TransactionalID("copier"), kgo.ConsumerGroup("copying"),
 		kgo.ConsumeTopics("idempotent"), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.FetchIsolationLevel(kgo.ReadCommitted()),
-		kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.RequireStableFetchOffsets(),
+		kgo.RecordPartitioner(kgo.ManualPartitioner()),
 		kgo.SessionTimeout(6*time.Second), kgo.HeartbeatInterval(500*time.Millisecond), kgo.TransactionTimeout(20*time.Second))...)
 }
 
