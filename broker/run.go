@@ -81,7 +81,8 @@ func (b *Broker) start(ctx context.Context) error {
 	}
 	a, err := api.New(api.Config{
 		ClusterID: n.identity.ClusterID, NodeID: b.cfg.NodeID, Broker: b.broker,
-		Controller: n.quorum, Replicas: n.replicas, Quotas: b.quotas, LogDir: b.logDir(), Logger: b.cfg.Logger,
+		Controller: n.quorum, Replicas: n.replicas, Quotas: b.quotas, LogDir: b.logDir(),
+		MemoryListener: memoryListener, Logger: b.cfg.Logger,
 	})
 	if err != nil {
 		return err

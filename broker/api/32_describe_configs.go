@@ -2,8 +2,10 @@ package api
 
 import (
 	"context"
+	"net"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -64,6 +66,25 @@ func wanted(r *kmsg.DescribeConfigsRequestResource, name string) bool {
 	return len(r.ConfigNames) == 0 || slices.Contains(r.ConfigNames, name)
 }
 
+// protocolVersion is the version of Kafka that tools may take the broker for.
+const protocolVersion = "4.0-IV3"
+
+// advertised is the broker's endpoints in the form of advertised.listeners,
+// without those that cannot be reached from outside.
+func (a *API) advertised() string {
+	b := a.cfg.Controller.Image().Broker(a.cfg.NodeID)
+	if b == nil {
+		return ""
+	}
+	var out []string
+	for _, e := range b.Endpoints {
+		if e.Listener != a.cfg.MemoryListener {
+			out = append(out, e.Listener+"://"+net.JoinHostPort(e.Host, strconv.Itoa(int(e.Port))))
+		}
+	}
+	return strings.Join(out, ",")
+}
+
 // identityConfigs are broker configs that are not settings of the broker's own
 // but that tools read.
 func (a *API) identityConfigs(req *kmsg.DescribeConfigsRequest, r *kmsg.DescribeConfigsRequestResource) []kmsg.DescribeConfigsResponseResourceConfig {
@@ -74,6 +95,8 @@ func (a *API) identityConfigs(req *kmsg.DescribeConfigsRequest, r *kmsg.Describe
 	}{
 		{metadata.ConfigKey{Name: "node.id", Type: metadata.Int, Doc: "The broker's id."}, strconv.Itoa(int(a.cfg.NodeID))},
 		{metadata.ConfigKey{Name: "broker.id", Type: metadata.Int, Doc: "The broker's id, under its old name."}, strconv.Itoa(int(a.cfg.NodeID))},
+		{metadata.ConfigKey{Name: "advertised.listeners", Type: metadata.List, Doc: "Where clients reach the broker."}, a.advertised()},
+		{metadata.ConfigKey{Name: "inter.broker.protocol.version", Type: metadata.String, Doc: "The version of Kafka whose protocol the broker speaks."}, protocolVersion},
 		{metadata.ConfigKey{Name: "log.dirs", Type: metadata.String, Doc: "Where the logs are."}, a.cfg.LogDir},
 	} {
 		if wanted(r, k.key.Name) {

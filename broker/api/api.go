@@ -44,9 +44,11 @@ type Config struct {
 	Controller Controller
 	Replicas   *replica.Set
 	Quotas     *quota.Quotas
-	LogDir     string           // as DescribeLogDirs shows it
-	Now        func() time.Time // time.Now
-	Logger     *slog.Logger     // slog.Default()
+	LogDir     string // as DescribeLogDirs shows it
+	// MemoryListener is the listener that is not reached from outside.
+	MemoryListener string
+	Now            func() time.Time // time.Now
+	Logger         *slog.Logger     // slog.Default()
 }
 
 // API answers requests. It implements wire.Handler.

@@ -120,6 +120,17 @@ func TestDynamicBrokerConfigs(t *testing.T) {
 	got = p.produced(produceTo(9, "follows", -1, records(t, -1, 0, string(make([]byte, 200)))))
 	wantCode(t, "produce after the reset", got.ErrorCode, nil)
 
+	for name, value := range map[string]string{"inter.broker.protocol.version": "4.0-IV3", "advertised.listeners": "PLAINTEXT://" + c.Addr(), "node.id": "1"} {
+		if got := p.described(broker, "1", name); got == nil || *got.Value != value || !got.ReadOnly {
+			t.Errorf("%s is %+v, want %s", name, got, value)
+		}
+	}
+	for name, readOnly := range map[string]bool{"log.retention.ms": false, "max.connections": false, "num.partitions": true, "log.preallocate": true} {
+		if got := p.described(broker, "1", name); got == nil || got.ReadOnly != readOnly {
+			t.Errorf("%s is %+v, read-only should be %t", name, got, readOnly)
+		}
+	}
+
 	c.Restart(t)
 	p = dial(t, c)
 	p.wantConfig(topic, "follows", "retention.ms", "700000", kmsg.ConfigSourceDynamicBrokerConfig, 4)

@@ -42,14 +42,29 @@ type Conn struct {
 	muted    atomic.Int64 // until when nothing is read, Unix nanoseconds
 }
 
-// pending is a request whose response is owed.
+// pending is a request whose response is owed. It is small, because every
+// connection has room for MaxInFlight of them.
 type pending struct {
-	Header
-	flexible bool
-	reply    Reply
-	start    time.Time
-	size     int64 // of the frame and its length field
-	held     int64 // memory of the frame, until it is answered
+	reply       Reply
+	start       time.Duration // since epoch
+	size        int32         // of the frame
+	correlation int32
+	key         int16
+	flexible    bool
+	held        bool // the frame's memory is, until the answer
+}
+
+// epoch is what the start of requests is measured from.
+var epoch = time.Now()
+
+func (p *pending) took() time.Duration { return time.Since(epoch) - p.start }
+
+// release gives back the memory of the frame.
+func (p *pending) release(s *Shared) {
+	if p.held {
+		p.held = false
+		s.queued.release(int64(p.size))
+	}
 }
 
 // Serve answers requests on conn until the peer leaves, breaks the protocol or
@@ -140,39 +155,39 @@ func (c *Conn) readAll(accepting, ctx context.Context, queue chan<- pending) err
 		if err := c.cfg.Shared.queued.acquire(accepting, ctx, int64(size)); err != nil {
 			return err
 		}
-		p, err := c.readOne(ctx, r, size)
-		if err != nil || p.reply == nil || p.Key != keyProduce {
-			c.cfg.Shared.queued.release(int64(size))
-			p.held = 0 // only records are held until the answer
+		p := pending{start: time.Since(epoch), size: int32(size), held: true}
+		err = c.readOne(ctx, r, &p)
+		if err != nil || p.reply == nil || p.key != keyProduce {
+			p.release(c.cfg.Shared) // only records are held until the answer
 		}
 		switch {
 		case err != nil:
 			return err
 		case p.reply == nil:
-			c.cfg.Done(p.Key, time.Since(p.start), p.size, 0)
+			c.cfg.Done(p.key, p.took(), int64(p.size)+4, 0)
 			continue
 		}
 		c.inFlight.Add(1)
 		select {
 		case queue <- p:
 		case <-ctx.Done():
-			c.cfg.Shared.queued.release(p.held)
+			p.release(c.cfg.Shared)
 			return errors.Join(context.Cause(ctx), discard(ctx, p.reply))
 		}
 	}
 }
 
 // readOne reads and handles one request.
-func (c *Conn) readOne(ctx context.Context, r *bufio.Reader, size int) (pending, error) {
-	start := time.Now()
-	req, err := c.readRequest(r, size)
+func (c *Conn) readOne(ctx context.Context, r *bufio.Reader, p *pending) error {
+	req, err := c.readRequest(r, int(p.size))
 	if err != nil {
-		return pending{}, err
+		return err
 	}
 	c.cfg.Shared.Requests.Add(1)
 	c.ClientID = req.ClientID
-	reply, err := c.handler.Handle(ctx, c, req)
-	return pending{req.Header, req.Body.IsFlexible(), reply, start, int64(size) + 4, int64(size)}, err
+	p.key, p.correlation, p.flexible = req.Key, req.CorrelationID, req.Body.IsFlexible()
+	p.reply, err = c.handler.Handle(ctx, c, req)
+	return err
 }
 
 // Mute has no further request read for a while (KIP-219). Requests that have
@@ -296,9 +311,9 @@ func (c *Conn) writeAll(ctx context.Context, queue <-chan pending, gone context.
 		if failed != nil {
 			err = errors.Join(failed, discard(ctx, p.reply))
 		} else {
-			err = c.answer(ctx, w, p)
+			err = c.answer(ctx, w, &p)
 		}
-		c.cfg.Shared.queued.release(p.held)
+		p.release(c.cfg.Shared)
 		c.inFlight.Add(-1)
 		if failed == nil && err != nil {
 			gone(err)
@@ -310,7 +325,7 @@ func (c *Conn) writeAll(ctx context.Context, queue <-chan pending, gone context.
 }
 
 // answer waits for a reply and sends it.
-func (c *Conn) answer(ctx context.Context, w *responseWriter, p pending) error {
+func (c *Conn) answer(ctx context.Context, w *responseWriter, p *pending) error {
 	resp, err := p.reply(ctx)
 	if err != nil {
 		return err
@@ -319,10 +334,9 @@ func (c *Conn) answer(ctx context.Context, w *responseWriter, p pending) error {
 		return err
 	}
 	before := w.out
-	err = w.write(p.Header, p.flexible, resp)
+	err = w.write(p, resp)
 	c.cfg.Shared.BytesOut.Add(w.out - before)
-	now := time.Now()
-	c.moved.Store(now.UnixNano())
-	c.cfg.Done(p.Key, now.Sub(p.start), p.size, w.out-before)
+	c.moved.Store(time.Now().UnixNano())
+	c.cfg.Done(p.key, p.took(), int64(p.size)+4, w.out-before)
 	return err
 }

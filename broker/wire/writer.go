@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"net"
+	"sync"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -15,27 +16,31 @@ const (
 	// buffer: one pread and one write cost less than a write, a sendfile and
 	// the extra packet between them.
 	copyBelow = 32 << 10
-	// keepScratch is the largest response buffer that a connection holds on to.
+	// keepScratch is the largest response buffer that is kept for reuse.
 	keepScratch = 64 << 10
 
 	keyApiVersions = 18
 )
 
+// scratch has response buffers. Connections share them, because an idle one
+// that held its own would cost as much as the largest response it ever sent.
+var scratch = sync.Pool{New: func() any { return new([]byte) }}
+
 // responseWriter writes whole responses to a connection. It is used by one
 // goroutine.
 type responseWriter struct {
-	conn    net.Conn
-	scratch []byte
-	out     int64 // bytes written so far
+	conn net.Conn
+	out  int64 // bytes written so far
 }
 
 // write sends one response: size, header v0 or v1, body. ApiVersions always
 // has header v0, because its client cannot know what the server speaks yet
 // (KIP-511).
-func (w *responseWriter) write(h Header, flexible bool, r Response) error {
-	b := append(w.scratch[:0], 0, 0, 0, 0)
-	b = binary.BigEndian.AppendUint32(b, uint32(h.CorrelationID))
-	if flexible && h.Key != keyApiVersions {
+func (w *responseWriter) write(p *pending, r Response) error {
+	buf := scratch.Get().(*[]byte) // the pool makes nothing else
+	b := append((*buf)[:0], 0, 0, 0, 0)
+	b = binary.BigEndian.AppendUint32(b, uint32(p.correlation))
+	if p.flexible && p.key != keyApiVersions {
 		b = append(b, 0) // no tagged fields
 	}
 	var err error
@@ -45,7 +50,8 @@ func (w *responseWriter) write(h Header, flexible bool, r Response) error {
 		b, err = w.message(b, r.Message)
 	}
 	if cap(b) <= keepScratch {
-		w.scratch = b
+		*buf = b
+		scratch.Put(buf)
 	}
 	return err
 }
