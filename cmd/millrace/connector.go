@@ -151,6 +151,15 @@ people POST to Kafka Connect, {"name": ..., "config": {...}}, or only a config w
 
 // readConnectorFile returns the connector's name and its config as written.
 func readConnectorFile(file string, stdin io.Reader) (string, map[string]any, error) {
+	name, cfg, err := readConfigFile(file, stdin)
+	if err == nil && name == "" {
+		err = fmt.Errorf("%s has no connector name: add \"name\"", file)
+	}
+	return name, cfg, err
+}
+
+// readConfigFile is readConnectorFile for a config that need not have a name.
+func readConfigFile(file string, stdin io.Reader) (string, map[string]any, error) {
 	var raw []byte
 	var err error
 	if file == "-" {
@@ -174,9 +183,6 @@ func readConnectorFile(file string, stdin io.Reader) (string, map[string]any, er
 	name, _ := body["name"].(string)
 	if name == "" {
 		name, _ = cfg["name"].(string)
-	}
-	if name == "" {
-		return "", nil, fmt.Errorf("%s has no connector name: add \"name\"", file)
 	}
 	return name, cfg, nil
 }

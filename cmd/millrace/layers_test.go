@@ -38,6 +38,7 @@ var layers = map[string]string{
 	"connect/task":      "connect/connector connect/converter connect/transform plugins/data",
 	"connect/converter": "plugins/data plugins/configdef",
 	"connect/transform": "plugins/data plugins/configdef",
+	"connect/trial":     "connect/transform plugins/data",
 
 	"schema-registry":             "schema-registry/*",
 	"schema-registry/jsontext":    "",

@@ -1,0 +1,78 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+const tryConfig = `{"name":"c","config":{"connector.class":"FileStreamSink","topics":"t","transforms":"hoist,gone",
+ "transforms.hoist.type":"org.apache.kafka.connect.transforms.HoistField$Value","transforms.hoist.field":"line",
+ "transforms.gone.type":"org.apache.kafka.connect.transforms.Filter","transforms.gone.predicate":"dead",
+ "predicates":"dead","predicates.dead.type":"org.apache.kafka.connect.transforms.predicates.TopicNameMatches",
+ "predicates.dead.pattern":"dead"}}`
+
+func try(t *testing.T, stdin string, args ...string) (string, error) {
+	t.Helper()
+	var out bytes.Buffer
+	cmd := newRoot()
+	cmd.SetArgs(append([]string{"transform", "try"}, args...))
+	cmd.SetIn(strings.NewReader(stdin))
+	cmd.SetOut(&out)
+	err := cmd.ExecuteContext(t.Context())
+	return out.String(), err
+}
+
+func TestTransformTry(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, text string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	config := write("c.json", tryConfig)
+	records := `{"topic":"t","value":"a"}` + "\n\n" + `{"topic":"dead","value":"b"}` + "\n"
+
+	got, err := try(t, records, "--config", config, "-o", "json")
+	want := `{"topic":"t","partition":null,"timestamp":null,"keySchema":null,"key":null,"valueSchema":null,"value":{"line":"a"},"headers":[]}` + "\nnull\n"
+	if err != nil || got != want {
+		t.Errorf("json: %v\n%s\nwant\n%s", err, got, want)
+	}
+	got, err = try(t, tryConfig, "--config", "-", "--input", write("in.jsonl", records))
+	for _, part := range []string{"record 1\n", "1. hoist (", `{"line":"a"}`, "2. gone (", "unchanged\n", "record 2\n", "dropped\n"} {
+		if err != nil || !strings.Contains(got, part) {
+			t.Errorf("text: %v; no %q in\n%s", err, part, got)
+		}
+	}
+	bad := write("bad.json", `{"transforms":"x","transforms.x.type":"Nope"}`)
+	got, err = try(t, records, "--config", bad, "-o", "json")
+	if err != nil || strings.Count(got, `"at":"config"`) != 2 {
+		t.Errorf("json of a bad config: %v\n%s", err, got)
+	}
+	cast := write("cast.json", `{"transforms":"x","transforms.x.type":"org.apache.kafka.connect.transforms.Cast$Value","transforms.x.spec":"int32"}`)
+	got, err = try(t, `{"topic":"t","value":"many"}`, "--config", cast, "-o", "json")
+	if err != nil || !strings.Contains(got, `"at":"apply"`) || !strings.HasPrefix(got, `{"error":"transforms.x`) {
+		t.Errorf("json of a record at fault: %v\n%s", err, got)
+	}
+	for _, tc := range []struct {
+		stdin string
+		args  []string
+		want  string
+	}{
+		{records, nil, "--config is missing"},
+		{records, []string{"--config", "-"}, "cannot both be standard input"},
+		{records, []string{"--config", config, "-o", "yaml"}, "must be text or json"},
+		{records, []string{"--config", config, "--kind", "both"}, "must be source or sink"},
+		{records, []string{"--config", bad}, "there is no such class"},
+		{"{}\n{\n", []string{"--config", config}, "input line 2: not a record"},
+		{records, []string{"--config", filepath.Join(dir, "none")}, "no such file"},
+	} {
+		if _, err := try(t, tc.stdin, tc.args...); err == nil || !strings.Contains(err.Error(), tc.want) {
+			t.Errorf("%v: %v, want %q", tc.args, err, tc.want)
+		}
+	}
+}
