@@ -51,14 +51,14 @@ type action struct {
 
 func TestSimulation(t *testing.T) {
 	fates := map[fate]int{}
-	for range 400 {
+	for range 150 {
 		seed := rand.Uint64()
 		if !t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) { simulate(t, seed, fates) }) {
 			return
 		}
 	}
 	t.Logf("fates: %v", fates)
-	for f, n := range map[fate]int{noCommit: 1000, asked: 20, committed: 1000} {
+	for f, n := range map[fate]int{noCommit: 500, asked: 5, committed: 300} {
 		if fates[f] < n {
 			t.Errorf("%d transactions had fate %d, fewer than %d: nothing is tried", fates[f], f, n)
 		}
