@@ -594,3 +594,26 @@ func TestListOffsetsReadCommitted(t *testing.T) {
 		t.Errorf("latest offsets are %d and %d after the commit", all, stable)
 	}
 }
+
+// Without transaction.partition.verification.enable a partition takes whatever
+// it is sent, as before KIP-890, and operators end what hangs.
+func TestVerificationDisabled(t *testing.T) {
+	c := brokertest.Start(t, brokertest.With("transaction.partition.verification.enable", "false"))
+	c.CreateTopic(t, "t", 1)
+	p := dial(t, c)
+	x := p.beginProducer(5, "x")
+	wantCode(t, "batch without AddPartitionsToTxn", x.produce(11, "t", 0, "v"), nil)
+	if _, lso := p.readCommitted("t"); lso != 0 {
+		t.Errorf("last stable offset is %d", lso)
+	}
+	req := as(kmsg.NewPtrWriteTxnMarkersRequest(), 1)
+	rt := kmsg.NewWriteTxnMarkersRequestMarkerTopic()
+	rt.Topic, rt.Partitions = "t", []int32{0}
+	rm := kmsg.NewWriteTxnMarkersRequestMarker()
+	rm.ProducerID, rm.ProducerEpoch, rm.Topics = x.pid, x.epoch, []kmsg.WriteTxnMarkersRequestMarkerTopic{rt}
+	req.Markers = append(req.Markers, rm)
+	wantCode(t, "abort by hand", p.ask(req).(*kmsg.WriteTxnMarkersResponse).Markers[0].Topics[0].Partitions[0].ErrorCode, nil)
+	if vs, lso := p.readCommitted("t"); len(vs) != 0 || lso != 2 {
+		t.Errorf("committed is %v, last stable offset %d", vs, lso)
+	}
+}

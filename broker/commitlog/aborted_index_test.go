@@ -397,3 +397,26 @@ func TestAppendWhileFlushing(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// DeleteRecords may reach into a transaction that is open. The last stable
+// offset follows, or consumers would be sent below the start of the log.
+func TestDeletionWithinATransaction(t *testing.T) {
+	l := mustOpen(t, t.TempDir(), Config{FS: quiet()})
+	mustAppend(t, l, batch{producer: 5, n: 3, txn: true})
+	mustAppend(t, l, batch{n: 3})
+	l.SetHighWatermark(6)
+	if got := l.LastStableOffset(); got != 0 {
+		t.Errorf("last stable offset is %d", got)
+	}
+	if err := l.DeleteBefore(4); err != nil {
+		t.Fatal(err)
+	}
+	if got := l.LastStableOffset(); got != 4 {
+		t.Errorf("last stable offset is %d below the start at 4", got)
+	}
+	put(t, l, markerView(t, 5, 0, recordbatch.Commit, 1))
+	l.SetHighWatermark(7)
+	if got := l.LastStableOffset(); got != 7 {
+		t.Errorf("last stable offset is %d after the commit", got)
+	}
+}
