@@ -147,7 +147,7 @@ type Group struct {
 
 	// What follows from the above.
 
-	static   map[string]string    // instance id to member id
+	static   map[string]string   // instance id to member id
 	owners   map[partition]owner // who has a partition, or has yet to let go of it
 	timers   map[string]*timers
 	patterns map[string]*pattern
