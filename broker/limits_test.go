@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -54,6 +55,23 @@ func TestMaxConnectionsPerIP(t *testing.T) {
 				t.Errorf("%d connections are counted as refused", got)
 			}
 		})
+	}
+}
+
+// The limit can be changed while the broker runs.
+func TestMaxConnectionsPerIPIsDynamic(t *testing.T) {
+	l := listen(t)
+	b, _ := run(t, Config{DataDir: t.TempDir(), NodeID: 1, Listeners: []Listener{l}})
+	if closedAtOnce(t, l.Addr().String(), 20*time.Millisecond) {
+		t.Fatal("a connection was closed without a limit")
+	}
+	one := "1"
+	_, err := kadm.NewClient(client(t, b)).AlterBrokerConfigs(within(t), []kadm.AlterConfig{{Name: "max.connections.per.ip", Value: &one}}, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !closedAtOnce(t, l.Addr().String(), 10*time.Second) {
+		t.Error("a second connection was let in after the limit became one")
 	}
 }
 

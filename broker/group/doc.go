@@ -1,5 +1,6 @@
-// Package group is Kafka's classic consumer group coordinator: membership,
-// rebalances and committed offsets of groups of any protocol type.
+// Package group is Kafka's group coordinator: membership, rebalances and
+// committed offsets of classic groups of any protocol type, and of groups of
+// the consumer protocol, whose members package consumer coordinates.
 //
 // Group is a pure state machine: events with the time go in, Actions come out,
 // and nothing else happens. Coordinator is its shell: it keeps the groups of

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // muting is a Handler that mutes the connection with each request.
@@ -66,6 +68,50 @@ func TestQueuedMemory(t *testing.T) {
 		leave()
 		if err := <-got; err == nil {
 			t.Error("let in after the client left")
+		}
+	})
+}
+
+// While the records of one connection wait for their answer and there is no
+// room for more, other connections are not read.
+func TestQueuedMemoryHoldsReaders(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		shared := new(Shared)
+		shared.LimitQueued(1)
+		release := make(chan struct{})
+		h := stub{func(r *Request) (Reply, error) {
+			if r.Key != keyProduce {
+				return echo(r)
+			}
+			return func(context.Context) (Response, error) {
+				<-release
+				return Response{Message: r.Body.ResponseKind()}, nil
+			}, nil
+		}}
+		var clients [2]net.Conn
+		for i := range clients {
+			client, conn := Pipe()
+			clients[i] = client
+			done := make(chan struct{})
+			go func() {
+				defer close(done)
+				Serve(t.Context(), t.Context(), conn, "TEST", h, Config{Shared: shared}) // ends with the client
+			}()
+			defer func() { client.Close(); <-done }()
+		}
+		produce := kmsg.NewPtrProduceRequest()
+		produce.Version = 9
+		(&server{client: clients[0]}).send(t, kmsg.NewRequestFormatter().AppendRequest(nil, produce, 1))
+		synctest.Wait()
+		other := &server{client: clients[1]}
+		other.send(t, heartbeat(1, 7))
+		synctest.Wait()
+		if n := shared.Requests.Load(); n != 1 {
+			t.Errorf("%d requests were read, want the first only", n)
+		}
+		close(release)
+		if id, _ := other.receive(t, 1); id != 7 || shared.Queued() != 0 {
+			t.Errorf("answer to %d, %d bytes queued", id, shared.Queued())
 		}
 	})
 }

@@ -96,7 +96,7 @@ type sim struct {
 // moves between brokers. No two clients may ever use the same partition, and in
 // the end every partition must be used.
 func TestSimulation(t *testing.T) {
-	for range 60 {
+	for range 40 {
 		seed := rand.Uint64()
 		if !t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) { simulate(t, seed) }) {
 			return
