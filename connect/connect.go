@@ -76,7 +76,14 @@ func New(cfg Config) (*Connect, error) {
 }
 
 // Stats are a worker's figures.
-type Stats = worker.Stats
+type Stats struct {
+	worker.Stats
+	// Group is the worker's place in its group, nil without one.
+	Group *GroupStats
+}
+
+// GroupStats are the figures of a worker's place in its group.
+type GroupStats = herder.GroupStats
 
 // Stats returns the worker's figures; before it is ready they are zero.
 func (c *Connect) Stats() Stats {
@@ -84,7 +91,11 @@ func (c *Connect) Stats() Stats {
 	if p == nil {
 		return Stats{}
 	}
-	return p.worker.Stats()
+	s := Stats{Stats: p.worker.Stats()}
+	if g, ok := p.GroupStats(); ok {
+		s.Group = &g
+	}
+	return s
 }
 
 // Run runs the worker until ctx ends, and then stops tasks, commits their
