@@ -22,6 +22,10 @@ type Config struct {
 	// Properties are the worker's settings under Kafka Connect's names, checked
 	// by New.
 	Properties map[string]string
+	// Standalone makes the worker one without a group: it keeps connectors and
+	// statuses in this process and source offsets in the file that
+	// offset.storage.file.filename names.
+	Standalone bool
 	// Brokers is the cluster to work with, unless Properties name another with
 	// bootstrap.servers. Their security settings are added to it.
 	Brokers client.Target
@@ -60,7 +64,7 @@ type settings struct {
 
 // parseSettings checks the worker's properties and reports all problems at
 // once.
-func parseSettings(props map[string]string) (settings, error) {
+func parseSettings(props map[string]string, standalone bool) (settings, error) {
 	providers, perr := provider.New(props)
 	resolved, rerr := providers.Resolve(props)
 	if err := errors.Join(perr, rerr); err != nil {
@@ -68,7 +72,7 @@ func parseSettings(props map[string]string) (settings, error) {
 	}
 	props = resolved
 	cfg, problems := workerKeys.Parse(props)
-	unknown, warnings := unknownKeys(props)
+	unknown, warnings := unknownKeys(props, standalone)
 	clients, more := worker.CheckClients(props)
 	problems = append(append(problems, unknown...), clients...)
 	policy, ok := worker.ParsePolicy(cfg.String("connector.client.config.override.policy"), cfg.List("connector.client.config.override.allowlist"))
@@ -80,7 +84,11 @@ func parseSettings(props map[string]string) (settings, error) {
 	for _, p := range problems {
 		errs = append(errs, &KeyError{Key: p.Key, Err: p})
 	}
-	if len(errs) == 0 {
+	switch {
+	case standalone && cfg.String("offset.storage.file.filename") == "":
+		errs = append(errs, &KeyError{Key: "offset.storage.file.filename",
+			Err: errors.New(`Missing required configuration "offset.storage.file.filename" which has no default value.`)})
+	case !standalone && len(errs) == 0:
 		errs = append(errs, checkGroup(cfg))
 	}
 	return settings{cfg, props, providers, policy, append(warnings, more...)}, errors.Join(errs...)
@@ -122,6 +130,13 @@ func (e *KeyError) Unwrap() error { return e.Err }
 
 // storeConfig describes one of the internal topics.
 func (s settings) storeConfig(c Config, brokers client.Target, which string, partitions int) store.Config {
+	if c.Standalone {
+		local := store.Config{Local: true, Logger: c.Logger}
+		if which == "offset" {
+			local.File = s.String("offset.storage.file.filename")
+		}
+		return local
+	}
 	configs := map[string]string{}
 	for k, v := range s.props {
 		rest, ok := strings.CutPrefix(k, which+".storage.")

@@ -21,6 +21,7 @@ import (
 	"github.com/millrace/millrace/connect/connector"
 	"github.com/millrace/millrace/connect/herder"
 	"github.com/millrace/millrace/connect/loggers"
+	"github.com/millrace/millrace/connect/rebalance"
 	"github.com/millrace/millrace/connect/store"
 	"github.com/millrace/millrace/connect/worker"
 	"github.com/millrace/millrace/plugins/catalog"
@@ -47,7 +48,7 @@ type parts struct {
 
 // New checks the settings. Problems are of type *KeyError, joined.
 func New(cfg Config) (*Connect, error) {
-	s, err := parseSettings(cfg.Properties)
+	s, err := parseSettings(cfg.Properties, cfg.Standalone)
 	if err != nil {
 		return nil, err
 	}
@@ -61,6 +62,9 @@ func New(cfg Config) (*Connect, error) {
 		cfg.Logger.Warn("worker setting", "key", w.Key, "why", w.Text)
 	}
 	brokers, problems := cfg.Brokers.With(s.props)
+	if len(brokers.Seeds) == 0 && cfg.Standalone {
+		brokers.Seeds = []string{"localhost:9092"} // as in Kafka Connect
+	}
 	if len(brokers.Seeds) == 0 {
 		problems = append(problems, configdef.Problem{Key: "bootstrap.servers", Text: "Missing required configuration \"bootstrap.servers\" which has no default value."})
 	}
@@ -72,7 +76,14 @@ func New(cfg Config) (*Connect, error) {
 }
 
 // Stats are a worker's figures.
-type Stats = worker.Stats
+type Stats struct {
+	worker.Stats
+	// Group is the worker's place in its group, nil without one.
+	Group *GroupStats
+}
+
+// GroupStats are the figures of a worker's place in its group.
+type GroupStats = herder.GroupStats
 
 // Stats returns the worker's figures; before it is ready they are zero.
 func (c *Connect) Stats() Stats {
@@ -80,7 +91,11 @@ func (c *Connect) Stats() Stats {
 	if p == nil {
 		return Stats{}
 	}
-	return p.worker.Stats()
+	s := Stats{Stats: p.worker.Stats()}
+	if g, ok := p.GroupStats(); ok {
+		s.Group = &g
+	}
+	return s
 }
 
 // Run runs the worker until ctx ends, and then stops tasks, commits their
@@ -104,11 +119,15 @@ func (c *Connect) Run(ctx context.Context, ready func()) (err error) {
 		return err
 	}
 	defer shared.Close()
-	joiner, err := kgo.NewClient(c.groupClientOpts()...)
-	if err != nil {
-		return err
+	var group rebalance.Config
+	if !c.cfg.Standalone {
+		joiner, err := kgo.NewClient(c.groupClientOpts()...)
+		if err != nil {
+			return err
+		}
+		defer joiner.Close()
+		group = c.groupConfig(joiner)
 	}
-	defer joiner.Close()
 	topics := newTouches(c.settings.Bool("topic.tracking.enable"))
 	var h *herder.Herder
 	w := worker.New(worker.Config{
@@ -122,7 +141,7 @@ func (c *Connect) Run(ctx context.Context, ready func()) (err error) {
 		StopTimeout: stopGrace, Logger: c.cfg.Logger,
 	})
 	h = herder.New(herder.Config{
-		WorkerID: c.workerID(), Worker: w, Group: c.groupConfig(joiner), Signing: c.settings.signing(),
+		WorkerID: c.workerID(), Worker: w, Group: group, Signing: c.settings.signing(),
 		SetLevel: c.setLevel, Logger: c.cfg.Logger,
 		Configs:  c.settings.storeConfig(c.cfg, c.brokers, "config", 1),
 		Offsets:  c.settings.storeConfig(c.cfg, c.brokers, "offset", c.settings.Int("offset.storage.partitions")),

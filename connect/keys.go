@@ -33,6 +33,8 @@ var workerKeys = append(configdef.Def{
 		Doc: "Topic of statuses. Kafka Connect has no default."},
 	{Name: "config.storage.replication.factor", Type: configdef.Short, Default: -1, Rules: []configdef.Rule{configdef.AtLeast(-1)}, Importance: configdef.Low,
 		Doc: "Copies of the config topic if it must be created; -1 is the broker's default. Kafka Connect's default is 3."},
+	{Name: "offset.storage.file.filename", Type: configdef.String, Default: "", Importance: configdef.High,
+		Doc: "File of source offsets, for standalone workers only, which need it. It is in Kafka Connect's own format."},
 	{Name: "offset.storage.replication.factor", Type: configdef.Short, Default: -1, Rules: []configdef.Rule{configdef.AtLeast(-1)}, Importance: configdef.Low,
 		Doc: "Copies of the offset topic if it must be created; -1 is the broker's default. Kafka Connect's default is 3."},
 	{Name: "status.storage.replication.factor", Type: configdef.Short, Default: -1, Rules: []configdef.Rule{configdef.AtLeast(-1)}, Importance: configdef.Low,
@@ -96,6 +98,10 @@ var workerKeys = append(configdef.Def{
 	{Name: "exactly.once.source.support", Type: configdef.String, Default: "disabled", Unsupported: noEOS, Importance: configdef.High, Doc: "Exactly-once delivery of sources."},
 	{Name: "config.providers", Type: configdef.List, Default: "", Importance: configdef.Low,
 		Doc: "Names of the config providers, each with config.providers.NAME.class and .param.KEY. FileConfigProvider, DirectoryConfigProvider and EnvVarConfigProvider exist."},
+	{Name: "listeners", Type: configdef.List, Importance: configdef.Low,
+		Doc: "Addresses of the REST API, of the form http://HOST:PORT. The first counts, where connect-addr is not set."},
+	{Name: "rest.port", Type: configdef.Int, Importance: configdef.Low, Doc: "Port of the REST API, where neither listeners nor connect-addr is set. Kafka Connect removed it."},
+	{Name: "rest.host.name", Type: configdef.String, Importance: configdef.Low, Doc: "Host of rest.port. Kafka Connect removed it."},
 	{Name: "rest.extension.classes", Type: configdef.List, Default: "", Unsupported: noHTTPS, Importance: configdef.Low, Doc: "REST extensions."},
 }, client.Keys()...)
 
@@ -135,10 +141,7 @@ var idleKeys = map[string]string{
 	"internal.value.converter":         "the internal topics have one format; Kafka Connect ignores it too",
 	"internal.value.converter.":        "the internal topics have one format; Kafka Connect ignores it too",
 	"config.storage.partitions":        "the config topic has one partition",
-	"rest.port":                        "Kafka Connect removed it; connect-addr is the address of the REST API",
-	"rest.host.name":                   "Kafka Connect removed it; connect-addr is the address of the REST API",
 	"rest.advertised.host.port":        "it is no key of Kafka Connect; did you mean rest.advertised.port?",
-	"listeners":                        "connect-addr is the address of the REST API",
 	"plugin.discovery":                 "plugins describe themselves when the worker starts",
 	"offset.storage.file.filename":     "it is a key of standalone workers; offset.storage.topic is where a distributed one keeps offsets",
 	"errors.":                          "it is a connector's key",
@@ -175,22 +178,43 @@ var idleKeys = map[string]string{
 	"schema.registry.topic":            "it is a key of Confluent Replicator",
 }
 
+// distributedOnly reports whether a key is of the group and the topics that
+// distributed workers have.
+func distributedOnly(name string) bool {
+	if name == "offset.storage.file.filename" {
+		return false
+	}
+	return name == "group.id" || name == "scheduled.rebalance.max.delay.ms" ||
+		slices.ContainsFunc([]string{"config.storage.", "offset.storage.", "status.storage.", "inter.worker."},
+			func(p string) bool { return strings.HasPrefix(name, p) })
+}
+
 // unknownKeys refuses keys that the worker does not have, and warns of those
 // that are set often and mean nothing here. Differs from Kafka Connect, which
 // lets all pass in silence: what a worker ignores, its operator should not
 // believe set.
-func unknownKeys(props map[string]string) (problems, warnings []configdef.Problem) {
+func unknownKeys(props map[string]string, standalone bool) (problems, warnings []configdef.Problem) {
 	if _, ok := props["clusters"]; ok {
 		return []configdef.Problem{{Key: "clusters", Text: "clusters is set: these are settings of MirrorMaker, which Millrace has not; " +
 			"a worker has bootstrap.servers, group.id and the like"}}, nil
 	}
 	for _, name := range slices.Sorted(maps.Keys(props)) {
-		if _, ok := workerKeys.Key(name); ok {
-			continue
-		}
-		if _, distributed := props["offset.storage.topic"]; name == "offset.storage.file.filename" && !distributed {
+		switch _, known := workerKeys.Key(name); {
+		case name == "offset.storage.file.filename" && !standalone:
+			if _, distributed := props["offset.storage.topic"]; distributed {
+				warnings = append(warnings, configdef.Problem{Key: name, Text: "Configuration " + name + " has no effect: it is a key of standalone workers"})
+				continue
+			}
 			problems = append(problems, configdef.Problem{Key: name, Text: name + " is a key of standalone workers, and this is a distributed one: " +
-				"offset.storage.topic is where it keeps offsets"})
+				"offset.storage.topic is where it keeps offsets, and millrace connect standalone runs a standalone one"})
+			continue
+		case standalone && distributedOnly(name):
+			warnings = append(warnings, configdef.Problem{Key: name, Text: "Configuration " + name + " has no effect: a standalone worker has no group and no topics of its own"})
+			continue
+		case name == "listeners" && !strings.Contains(strings.ToLower(props[name]), "http://") && strings.Contains(strings.ToLower(props[name]), "https://"):
+			problems = append(problems, configdef.Problem{Key: name, Text: "listeners is " + props[name] + ": " + noHTTPS})
+			continue
+		case known:
 			continue
 		}
 		if why := configdef.Longest(idleKeys, name); why != "" {

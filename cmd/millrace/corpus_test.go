@@ -101,7 +101,7 @@ func outcome(t *testing.T, set workerSet, broker string) []string {
 	if _, ok := s["connect.bootstrap.servers"]; ok { // some hold what a script fills in
 		s["connect.bootstrap.servers"] = setting{broker, "test"}
 	}
-	s.adoptCluster()
+	s.adopt()
 	if _, problems := parseOptions(s); len(append(problems, s.unknown()...)) > 0 {
 		return []string{"refused: " + s.explain(append(problems, s.unknown()...)).Error()}
 	}
@@ -109,7 +109,7 @@ func outcome(t *testing.T, set workerSet, broker string) []string {
 	adapt(props, broker, dir)
 	var log bytes.Buffer
 	logger := slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	w, err := connect.New(connect.Config{Properties: props, Brokers: client.Target{Seeds: []string{broker}}, Address: "127.0.0.1:8083", BuiltIn: builtinPlugins(), Logger: logger})
+	w, err := connect.New(connect.Config{Properties: props, Standalone: set.Form == "standalone", Brokers: client.Target{Seeds: []string{broker}}, Address: "127.0.0.1:8083", BuiltIn: builtinPlugins(), Logger: logger})
 	var out []string
 	for line := range strings.Lines(log.String()) {
 		if m := regexp.MustCompile(`key=(\S+) why="?(.*?)"?\n`).FindStringSubmatch(line); m != nil {

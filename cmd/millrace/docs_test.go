@@ -77,7 +77,10 @@ In the environment a dot is _, an underscore __ and a hyphen ___, as in the cont
 	b.WriteString("\n## The Connect worker (section connect)\n\n")
 	writeDef(&b, connect.WorkerKeys())
 	b.WriteString("\nBesides: key.converter.\\*, value.converter.\\* and header.converter.\\* for the converters, producer.\\*, consumer.\\* and\n" +
-		"admin.\\* for the clients of tasks, and config.storage.\\*, offset.storage.\\* and status.storage.\\* for the topics.\n")
+		"admin.\\* for the clients of tasks, and config.storage.\\*, offset.storage.\\* and status.storage.\\* for the topics. What the\n" +
+		"worker sets for the connection to brokers (bootstrap.servers, security.protocol, sasl.\\*, ssl.\\*) holds for the clients of\n" +
+		"tasks too, unless producer.\\*, consumer.\\* or admin.\\* say otherwise. Settings that Kafka Connect or its images have and that\n" +
+		"mean nothing here are warned of by name when the worker starts; any other unknown key is refused.\n")
 	b.WriteString("\n## The schema registry (section registry)\n\n")
 	writeDef(&b, registryKeys)
 	b.WriteString("\n## Every connector\n\n")

@@ -107,6 +107,17 @@ func TestClusterSurvivesTheLossOfAWorker(t *testing.T) {
 			t.Fatalf("tasks are spread as %v", count)
 		}
 	}
+	leaders := 0
+	for _, w := range workers {
+		code, body := w.rest(http.MethodGet, "/metrics", "")
+		if code != http.StatusOK || !strings.Contains(body, "millrace_connect_group_member 1\n") || !strings.Contains(body, "kafka_connect_coordinator_assigned_tasks 2\n") {
+			t.Errorf("metrics of a worker: HTTP %d, no membership with two tasks in it", code)
+		}
+		leaders += strings.Count(body, "millrace_connect_group_leader 1\n")
+	}
+	if leaders != 1 {
+		t.Errorf("%d workers lead, by their metrics", leaders)
+	}
 	victim := workers[1]
 	left := []*server{workers[0], workers[2]}
 	var before []int
@@ -169,6 +180,25 @@ func TestClusterSurvivesTheLossOfAWorker(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// TestKilledServerNeedNotWaitForItself kills a server with all roles: when it
+// is started again its tasks run at once, and not when the session of its
+// former self has ended.
+func TestKilledServerNeedNotWaitForItself(t *testing.T) {
+	s := startServer(t)
+	src := newSource(t, s, "s")
+	places(t, s, []*source{src})
+	s.kill()
+	src.grow(t, 2)
+	began := time.Now()
+	s.restart()
+	if got := s.values(src.topic(), src.lines); len(got) < src.lines {
+		t.Errorf("topic holds %v", got)
+	}
+	if took := time.Since(began); took > 7*time.Second {
+		t.Errorf("the new lines came %v after the start, the former session lasted 10s", took)
+	}
 }
 
 // TestFrozenWorkerWritesNothingWhenItWakes stops a worker's process for longer

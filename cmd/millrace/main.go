@@ -65,7 +65,7 @@ Look at what it wrote:    millrace consume orders --from-beginning`,
 		SilenceErrors: true,
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
-	root.AddCommand(newServer(), newTopic(), newProduce(), newConsume(), newConnector(), newTransform(), newVersion(), newPlugin())
+	root.AddCommand(newServer(), newTopic(), newProduce(), newConsume(), newConnector(), newConnect(), newTransform(), newVersion(), newPlugin())
 	return root
 }
 

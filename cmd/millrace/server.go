@@ -105,7 +105,7 @@ const addressesFile = "addresses.json"
 
 // serve runs a node until ctx ends.
 func serve(ctx context.Context, s settings, stderr io.Writer) error {
-	s.adoptCluster()
+	s.adopt()
 	o, problems := parseOptions(s)
 	if err := s.explain(append(problems, s.unknown()...)); err != nil {
 		return fmt.Errorf("configuration:\n%w", err)

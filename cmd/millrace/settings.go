@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"slices"
 	"sort"
@@ -140,9 +141,9 @@ func ownKey(name string) string {
 	return flag
 }
 
-// adoptCluster takes Kafka Connect's own name for the brokers to use, which
-// existing settings of workers carry, for that of the node.
-func (s settings) adoptCluster() {
+// adopt takes what Kafka Connect's own settings, which existing workers carry,
+// say of the node itself: the brokers to use, and the address of the REST API.
+func (s settings) adopt() {
 	if v, ok := s["connect.bootstrap.servers"]; ok && s["bootstrap-servers"].value == "" {
 		var plain []string
 		for _, b := range list(v.value) {
@@ -153,6 +154,26 @@ func (s settings) adoptCluster() {
 		}
 		s["bootstrap-servers"] = setting{strings.Join(plain, ","), v.from}
 	}
+	if s["connect-addr"].from == "default" {
+		if addr, key := restAddr(s.section("connect")); addr != "" {
+			s["connect-addr"] = setting{addr, s["connect."+key].from}
+		}
+	}
+}
+
+// restAddr returns the address that a worker's settings have its REST API
+// listen on, and the key that says so; "" if none does.
+func restAddr(props map[string]string) (addr, key string) {
+	for _, l := range list(props["listeners"]) {
+		scheme, addr, ok := strings.Cut(l, "://")
+		if ok && strings.EqualFold(scheme, "http") {
+			return strings.TrimSuffix(addr, "/"), "listeners"
+		}
+	}
+	if port := props["rest.port"]; port != "" {
+		return net.JoinHostPort(props["rest.host.name"], port), "rest.port"
+	}
+	return "", ""
 }
 
 // section returns the part of the settings under a name, without it.

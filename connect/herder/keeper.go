@@ -285,6 +285,9 @@ func (k *keeper) forget(ctx context.Context, id connector.TaskID) {
 
 func (k *keeper) reconcileTasks(ctx context.Context, s seat, snap store.Snapshot, target connector.TargetState) {
 	want := snap.Tasks(k.name)
+	if target == connector.TargetStopped {
+		want = nil // the record that takes the tasks away is on its way
+	}
 	settings := k.h.cfg.Worker.Settings(snap.Applied(k.name))
 	over := map[int]*instance{}
 	for n, i := range k.tasks {

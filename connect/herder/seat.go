@@ -195,6 +195,33 @@ func (h *Herder) stops(ctx context.Context, k *keeper, version int, by time.Time
 	return false
 }
 
+// GroupStats are the figures of a worker's place in its group.
+type GroupStats struct {
+	rebalance.Stats
+	Joined            bool
+	Leader            bool
+	Generation        int32
+	Connectors, Tasks int // assigned to this worker
+}
+
+// GroupStats returns the figures of this worker's place in its group, and false
+// if it is alone.
+func (h *Herder) GroupStats() (GroupStats, bool) {
+	if h.member == nil {
+		return GroupStats{}, false
+	}
+	s, _ := h.here()
+	g := GroupStats{Stats: h.member.Stats(), Joined: s.joined, Leader: s.Leader, Generation: s.Generation}
+	for id := range s.Assigned {
+		if id.Task == rebalance.Object {
+			g.Connectors++
+		} else {
+			g.Tasks++
+		}
+	}
+	return g, true
+}
+
 // Open reports whether this worker may be sure, at this moment, that what it
 // runs is run by nobody else. It is asked before each write of a task.
 func (h *Herder) Open() bool { return h.member == nil || h.member.Holds() }

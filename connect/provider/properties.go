@@ -6,10 +6,10 @@ import (
 	"strings"
 )
 
-// parseProperties reads Java's .properties format: comments after # and !,
+// ParseProperties reads Java's .properties format: comments after # and !,
 // lines continued by a backslash, keys ended by =, : or white space, and the
 // escapes \t \n \r \f and \uXXXX.
-func parseProperties(text string) (map[string]string, error) {
+func ParseProperties(text string) (map[string]string, error) {
 	out := map[string]string{}
 	for _, line := range logicalLines(text) {
 		key, value := splitProperty(line)

@@ -109,15 +109,15 @@ func TestProperties(t *testing.T) {
 		"k=v": "v", "k:v": "v", "k v": "v", "k = v ": "v ", "k\tv": "v", "  k=v": "v", "k=": "", "k": "",
 		"#c\n!c\nk=v#x": "v#x", "k=a\\\\": "a\\", "k=a\\\r\n b": "ab", "k=\\=x": "=x", "k=\\u00e9": "é",
 	} {
-		got, err := parseProperties(text)
+		got, err := ParseProperties(text)
 		if err != nil || got["k"] != want || len(got) != 1 {
 			t.Errorf("%q gives %v, %v; want k=%q", text, got, err, want)
 		}
 	}
-	if got, err := parseProperties(`a\ b\:c=1`); err != nil || got["a b:c"] != "1" {
+	if got, err := ParseProperties(`a\ b\:c=1`); err != nil || got["a b:c"] != "1" {
 		t.Errorf("escaped key: %v, %v", got, err)
 	}
-	if _, err := parseProperties(`k=\u12`); err == nil {
+	if _, err := ParseProperties(`k=\u12`); err == nil {
 		t.Error(`a torn \u escape was taken in`)
 	}
 }
@@ -126,7 +126,7 @@ func FuzzProperties(f *testing.F) {
 	f.Add("a=b\\\nc=d")
 	f.Add("k\\")
 	f.Fuzz(func(t *testing.T, text string) {
-		_, _ = parseProperties(text) // must only not panic
+		_, _ = ParseProperties(text) // must only not panic
 		_, _ = (Set{}).Resolve(map[string]string{"k": text})
 	})
 }

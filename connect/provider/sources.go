@@ -84,7 +84,7 @@ func (f file) Get(path, key string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	props, err := parseProperties(text)
+	props, err := ParseProperties(text)
 	if err != nil {
 		return "", fmt.Errorf("%s: %w", path, err)
 	}

@@ -110,6 +110,8 @@ type Member struct {
 	joining    bool
 	contact    time.Time // when the last request that the coordinator answered was sent
 	epoch      int       // counts losses
+	began      time.Time // of the round under way, zero between rounds
+	stats      Stats
 }
 
 // place is what a round's assignment said of the group.
@@ -175,6 +177,7 @@ func (m *Member) identity() string {
 func (m *Member) take(ctx context.Context) error {
 	failures := 0
 	for ctx.Err() == nil {
+		m.begin()
 		err := m.round(ctx)
 		var stranger *StrangerError
 		var fatal *fatalError
@@ -197,6 +200,41 @@ func (m *Member) take(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// Stats are the figures of a membership.
+type Stats struct {
+	Rounds      int64         // settled
+	Rebalancing bool          // a round is under way
+	Last        time.Time     // when the last one settled
+	Longest     time.Duration // of all rounds
+	Total       time.Duration // of all rounds together
+}
+
+// Stats returns the membership's figures. It is safe for concurrent use.
+func (m *Member) Stats() Stats {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	s := m.stats
+	s.Rebalancing = !m.began.IsZero()
+	return s
+}
+
+func (m *Member) begin() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.began.IsZero() {
+		m.began = time.Now()
+	}
+}
+
+// settled notes the end of a round. The caller holds mu.
+func (m *Member) settled() {
+	now := time.Now()
+	took := now.Sub(m.began)
+	m.stats.Rounds++
+	m.stats.Last, m.stats.Longest, m.stats.Total = now, max(m.stats.Longest, took), m.stats.Total+took
+	m.began = time.Time{}
 }
 
 // fatalError is a refusal that joining again would not mend.

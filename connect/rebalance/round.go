@@ -206,6 +206,7 @@ func (m *Member) settle(ctx context.Context, join *kmsg.JoinGroupResponse, a Ass
 	if m.epoch != epoch {
 		return errAgain // lost meanwhile
 	}
+	m.settled()
 	m.owner.Take(v)
 	m.log.Info("group settled", "group", m.cfg.Group, "generation", v.Generation, "protocol", v.Protocol, "leader", v.LeaderURL,
 		"assigned", len(v.Assigned), "revoked", len(revoked), "delay", a.Delay)

@@ -17,7 +17,7 @@ import (
 // Configs is the config store: connectors, their wanted states and their task
 // configs, on a topic of exactly one partition.
 type Configs struct {
-	topic  *topicLog
+	topic  recordLog
 	log    *slog.Logger
 	notify func(Event)
 
@@ -33,13 +33,13 @@ func OpenConfigs(ctx context.Context, cfg Config, notify func(Event)) (*Configs,
 	cfg = cfg.withDefaults()
 	cfg.Partitions = 1
 	c := &Configs{log: cfg.Logger, notify: notify, state: newConfigState()}
-	topic, err := openTopic(ctx, cfg, c.apply)
+	topic, err := openLog(ctx, cfg, c.apply)
 	if err != nil {
 		return nil, err
 	}
-	if topic.count != 1 {
+	if topic.partitions() != 1 {
 		topic.close()
-		return nil, fmt.Errorf("topic %s has %d partitions: the config topic must have one partition, or its records have no order", cfg.Topic, topic.count)
+		return nil, fmt.Errorf("topic %s has %d partitions: the config topic must have one partition, or its records have no order", cfg.Topic, topic.partitions())
 	}
 	c.topic = topic
 	c.mu.Lock()

@@ -92,14 +92,18 @@ func newConfigState() *configState {
 }
 
 // apply takes in one record and says what it changed. An error means that the
-// record was skipped, and that the offset did not advance: offsets go into the
-// group protocol and every worker must count alike.
+// record was skipped. The offset goes into the group protocol, and every worker
+// must count alike: as in Kafka Connect a record counts as soon as its value is
+// JSON, whatever becomes of it then.
 func (s *configState) apply(key string, value []byte, offset int64) ([]Event, error) {
+	if value != nil && !json.Valid(value) {
+		return nil, fmt.Errorf("config record %q at offset %d: its value is not JSON", key, offset)
+	}
+	s.offset = offset + 1
 	events, err := s.dispatch(key, value)
 	if err != nil {
 		return nil, fmt.Errorf("config record %q at offset %d: %w", key, offset, err)
 	}
-	s.offset = offset + 1
 	for _, e := range events {
 		if e.Structure {
 			s.structure = s.offset

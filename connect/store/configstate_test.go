@@ -134,7 +134,7 @@ func TestTargetEventOnlyWhenItChanges(t *testing.T) {
 	}
 }
 
-// The offset goes into the group protocol: skipped records must not count.
+// The offset goes into the group protocol: it counts what Kafka Connect counts.
 func TestOffset(t *testing.T) {
 	s := newConfigState()
 	if s.offset != -1 {
@@ -142,17 +142,54 @@ func TestOffset(t *testing.T) {
 	}
 	for _, tt := range []struct {
 		key, value string
+		offset     int64
 		ok         bool
 		want       int64
 	}{
-		{"connector-c", `{"properties":{}}`, true, 1},
-		{"connector-c", `garbage`, false, 1},
-		{"nonsense", `{}`, false, 1},
-		{"tasks-fencing-c", `{"task-count":1}`, true, 5},
+		{"connector-c", `{"properties":{}}`, 0, true, 1},
+		{"connector-c", `garbage`, 1, false, 1},
+		{"nonsense", `{}`, 2, false, 3},
+		{"task-c", `{"properties":{}}`, 3, false, 4},
+		{"connector-c", `{"properties":7}`, 4, false, 5},
+		{"tasks-fencing-c", `{"task-count":1}`, 7, true, 8},
 	} {
-		_, err := s.apply(tt.key, []byte(tt.value), tt.want-1)
+		_, err := s.apply(tt.key, []byte(tt.value), tt.offset)
 		if (err == nil) != tt.ok || s.offset != tt.want {
 			t.Errorf("%s: err %v, offset %d; want ok=%v, offset %d", tt.key, err, s.offset, tt.ok, tt.want)
+		}
+	}
+}
+
+// Structure is the offset of what must be divided anew.
+func TestStructure(t *testing.T) {
+	s := newConfigState()
+	for i, tt := range []struct {
+		record  string
+		changes bool
+	}{
+		{`connector-c={"properties":{"a":"1"}}`, true},
+		{`connector-c={"properties":{"a":"2"}}`, false},
+		{`task-c-0={"properties":{}}`, false},
+		{`commit-c={"tasks":1}`, true},
+		{`task-c-0={"properties":{"x":"1"}}`, false},
+		{`commit-c={"tasks":1}`, false},
+		{`target-state-c={"state":"PAUSED"}`, false},
+		{`commit-c={"tasks":0}`, true},
+		{`session-key={"key":"AAAA","algorithm":"HmacSHA256","creation-timestamp":1}`, false},
+		{`connector-c=nil`, true},
+		{`connector-c=nil`, false},
+	} {
+		before := s.structure
+		key, value, _ := strings.Cut(tt.record, "=")
+		raw := []byte(value)
+		if value == "nil" {
+			raw = nil
+		}
+		if _, err := s.apply(key, raw, int64(i)); err != nil {
+			t.Fatal(err)
+		}
+		if changed := s.structure != before; changed != tt.changes || changed && s.structure != int64(i)+1 {
+			t.Errorf("%s: structure went from %d to %d, want a change: %v", tt.record, before, s.structure, tt.changes)
 		}
 	}
 }
@@ -184,8 +221,8 @@ func FuzzConfigState(f *testing.F) {
 		s := newConfigState()
 		s.connectors["c"] = connector.Config{}
 		before := s.offset
-		if _, err := s.apply(key, value, 7); err != nil && s.offset != before {
-			t.Errorf("offset moved to %d for a record that was refused", s.offset)
+		if _, err := s.apply(key, value, 7); s.offset != before && s.offset != 8 || err == nil && s.offset != 8 {
+			t.Errorf("offset moved to %d for a record at 7 (%v)", s.offset, err)
 		}
 	})
 }

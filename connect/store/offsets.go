@@ -22,7 +22,7 @@ import (
 // writes back the key bytes it read, so that a set of topics can move between
 // the two.
 type Offsets struct {
-	topic *topicLog
+	topic recordLog
 	log   *slog.Logger
 
 	mu    sync.Mutex // guards below
@@ -41,7 +41,7 @@ type sourceOffset struct {
 func OpenOffsets(ctx context.Context, cfg Config) (*Offsets, error) {
 	cfg = cfg.withDefaults()
 	o := &Offsets{log: cfg.Logger, byKey: map[string]map[string]*sourceOffset{}}
-	topic, err := openTopic(ctx, cfg, o.apply)
+	topic, err := openLog(ctx, cfg, o.apply)
 	if err != nil {
 		return nil, err
 	}

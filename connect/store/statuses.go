@@ -25,7 +25,7 @@ const (
 // Statuses is the status store: what workers last said of their connectors
 // and tasks, and which topics a connector has touched (KIP-558).
 type Statuses struct {
-	topic *topicLog
+	topic recordLog
 	log   *slog.Logger
 
 	mu         sync.Mutex // guards below
@@ -43,7 +43,7 @@ func OpenStatuses(ctx context.Context, cfg Config) (*Statuses, error) {
 		tasks:      map[connector.TaskID]connector.Status{},
 		active:     map[string]map[string]bool{},
 	}
-	topic, err := openTopic(ctx, cfg, s.apply)
+	topic, err := openLog(ctx, cfg, s.apply)
 	if err != nil {
 		return nil, err
 	}

@@ -15,6 +15,10 @@ import (
 
 // Config says how to reach the log and what an internal topic is like.
 type Config struct {
+	// Local keeps the records in this process instead of a topic, as standalone
+	// workers do, and in File, in Kafka Connect's format, if that is not empty.
+	Local bool
+	File  string
 	// Topic is its name.
 	Topic string
 	// Partitions and ReplicationFactor are used when the topic must be
@@ -290,6 +294,8 @@ func (t *topicLog) writeAndRead(ctx context.Context, recs ...*kgo.Record) error 
 	}
 	return t.readToEnd(ctx)
 }
+
+func (t *topicLog) partitions() int { return t.count }
 
 // close ends reading and the client, and waits for both. It may be called
 // twice.

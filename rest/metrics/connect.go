@@ -3,6 +3,7 @@ package metrics
 import (
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -18,26 +19,37 @@ func kafkaDesc(name, help string, labels ...string) *prometheus.Desc {
 }
 
 var (
-	connectorCount = kafkaDesc("worker_connector_count", "Connectors that run in this worker.")
-	taskCount      = kafkaDesc("worker_task_count", "Tasks that run in this worker.")
-	connectorState = kafkaDesc("connector_status", "1 for the state that a task is in.", "connector", "task", "status")
-	sourcePolled   = kafkaDesc("source_task_source_record_poll_total", "Records that a source task handed over.", "connector", "task")
-	sinkSent       = kafkaDesc("sink_task_sink_record_send_total", "Records that a sink task took.", "connector", "task")
-	errorFailures  = kafkaDesc("task_error_total_record_failures", "Records that failed.", "connector", "task")
-	errorSkipped   = kafkaDesc("task_error_total_records_skipped", "Records dropped by errors.tolerance.", "connector", "task")
-	deadLetters    = kafkaDesc("task_error_deadletterqueue_produce_requests", "Records written to the dead letter queue.", "connector", "task")
-	commits        = desc("connect_offset_commits_total", "Successful writes of offsets.", "connector", "task")
-	commitFailures = desc("connect_offset_commit_failures_total", "Failed writes of offsets.", "connector", "task")
-	restarts       = desc("connect_task_restarts_total", "Times that a failed task was started again.", "connector", "task")
-	taskMemory     = desc("connect_task_resident_memory_bytes", "Resident memory of the task's process.", "connector", "task")
-	taskCPU        = desc("connect_task_cpu_seconds_total", "CPU time of the task's process.", "connector", "task")
+	connectorCount  = kafkaDesc("worker_connector_count", "Connectors that run in this worker.")
+	taskCount       = kafkaDesc("worker_task_count", "Tasks that run in this worker.")
+	connectorState  = kafkaDesc("connector_status", "1 for the state that a task is in.", "connector", "task", "status")
+	sourcePolled    = kafkaDesc("source_task_source_record_poll_total", "Records that a source task handed over.", "connector", "task")
+	sinkSent        = kafkaDesc("sink_task_sink_record_send_total", "Records that a sink task took.", "connector", "task")
+	errorFailures   = kafkaDesc("task_error_total_record_failures", "Records that failed.", "connector", "task")
+	errorSkipped    = kafkaDesc("task_error_total_records_skipped", "Records dropped by errors.tolerance.", "connector", "task")
+	deadLetters     = kafkaDesc("task_error_deadletterqueue_produce_requests", "Records written to the dead letter queue.", "connector", "task")
+	assignedObjects = kafkaDesc("coordinator_assigned_connectors", "Connectors that the group has assigned to this worker.")
+	assignedTasks   = kafkaDesc("coordinator_assigned_tasks", "Tasks that the group has assigned to this worker.")
+	epoch           = kafkaDesc("worker_rebalance_epoch", "Generation of the group.")
+	rounds          = kafkaDesc("worker_rebalance_completed_rebalances_total", "Divisions of the work that this worker took part in.")
+	rebalancing     = kafkaDesc("worker_rebalance_rebalancing", "1 while the work is being divided.")
+	longestRound    = kafkaDesc("worker_rebalance_rebalance_max_time_ms", "Longest division of the work.")
+	averageRound    = kafkaDesc("worker_rebalance_rebalance_avg_time_ms", "Average division of the work.")
+	sinceRound      = kafkaDesc("worker_rebalance_time_since_last_rebalance_ms", "Time since the last division of the work.")
+	groupMember     = desc("connect_group_member", "1 while the worker is a member of its group.")
+	groupLeader     = desc("connect_group_leader", "1 while the worker leads its group.")
+	commits         = desc("connect_offset_commits_total", "Successful writes of offsets.", "connector", "task")
+	commitFailures  = desc("connect_offset_commit_failures_total", "Failed writes of offsets.", "connector", "task")
+	restarts        = desc("connect_task_restarts_total", "Times that a failed task was started again.", "connector", "task")
+	taskMemory      = desc("connect_task_resident_memory_bytes", "Resident memory of the task's process.", "connector", "task")
+	taskCPU         = desc("connect_task_cpu_seconds_total", "CPU time of the task's process.", "connector", "task")
 )
 
 // Describe implements prometheus.Collector.
 func (c connectCollector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		connectorCount, taskCount, connectorState, sourcePolled, sinkSent, errorFailures, errorSkipped, deadLetters, commits,
-		commitFailures, restarts, taskMemory, taskCPU,
+		commitFailures, restarts, taskMemory, taskCPU, assignedObjects, assignedTasks, epoch, rounds, rebalancing, longestRound, averageRound,
+		sinceRound, groupMember, groupLeader,
 	} {
 		ch <- d
 	}
@@ -48,6 +60,9 @@ func (c connectCollector) Collect(ch chan<- prometheus.Metric) {
 	s := c()
 	gauge(ch, connectorCount, float64(s.Connectors))
 	gauge(ch, taskCount, float64(len(s.Tasks)))
+	if s.Group != nil {
+		collectGroup(ch, *s.Group)
+	}
 	for _, t := range s.Tasks {
 		name, id := t.ID.Connector, strconv.Itoa(t.ID.Task)
 		gauge(ch, connectorState, 1, name, id, strings.ToLower(string(t.State)))
@@ -68,3 +83,29 @@ func (c connectCollector) Collect(ch chan<- prometheus.Metric) {
 		}
 	}
 }
+
+// collectGroup renders the figures of a worker's place in its group.
+func collectGroup(ch chan<- prometheus.Metric, g connect.GroupStats) {
+	gauge(ch, groupMember, one(g.Joined))
+	gauge(ch, groupLeader, one(g.Leader))
+	gauge(ch, assignedObjects, float64(g.Connectors))
+	gauge(ch, assignedTasks, float64(g.Tasks))
+	gauge(ch, epoch, float64(g.Generation))
+	counter(ch, rounds, float64(g.Rounds))
+	gauge(ch, rebalancing, one(g.Rebalancing))
+	if g.Rounds == 0 {
+		return
+	}
+	gauge(ch, longestRound, millis(g.Longest))
+	gauge(ch, averageRound, millis(g.Total)/float64(g.Rounds))
+	gauge(ch, sinceRound, millis(time.Since(g.Last)))
+}
+
+func one(is bool) float64 {
+	if is {
+		return 1
+	}
+	return 0
+}
+
+func millis(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
