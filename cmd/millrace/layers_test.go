@@ -42,6 +42,7 @@ var layers = map[string]string{
 	"schema-registry/jsonschema":  "schema-registry/jsontext",
 	"schema-registry/protobuf":    "",
 	"schema-registry/store":       "",
+	"schema-registry/elect":       "",
 	"schema-registry/verdicttest": "",
 
 	"broker":             "broker/*",
