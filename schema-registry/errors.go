@@ -35,12 +35,18 @@ const (
 	ContextNotEmpty            // it has subjects
 	StoreFailed                // the log could not be read or written
 	Timeout                    // the log did not answer in time
+	NotPrimary                 // another registry writes: see Primary
+	NotElected                 // nobody writes
+	ForwardFailed              // the primary could not be reached
 	NotReady                   // the topic has not been read yet
 )
 
 // Error is a refusal. Its text is for the client.
 type Error struct {
 	Kind Kind
+	// Primary is the address of the registry that writes, of kind NotPrimary.
+	Primary string
+
 	text string
 	err  error
 }
@@ -74,4 +80,9 @@ func storeError(err error) error {
 		kind, what = Timeout, "the registry's log did not answer in time; the request may have been carried out all the same"
 	}
 	return &Error{Kind: kind, text: fmt.Sprintf("%s: %v", what, err), err: err}
+}
+
+// ErrForward says that a request could not be passed on to the primary.
+func ErrForward(err error) error {
+	return &Error{Kind: ForwardFailed, text: "the request could not be forwarded to the primary: " + err.Error(), err: err}
 }

@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -51,6 +52,9 @@ func (r *Registry) Register(ctx context.Context, subject string, d Draft, o Regi
 	// that only restart must not depend on them.
 	if e, err := r.registered(name, d, o); e != nil || err != nil {
 		return e, err
+	}
+	if err := r.mayWrite(ctx); err != nil {
+		return nil, err
 	}
 	for n := range attempts {
 		e, err := r.register(ctx, name, d, o)
@@ -243,7 +247,10 @@ func (r *Registry) commit(ctx context.Context, p *proposal) (*entry, error) {
 			return changes, err
 		},
 	})
-	if err != nil || v == nil {
+	switch {
+	case errors.Is(err, errChanged):
+		return nil, nil
+	case err != nil:
 		return nil, err
 	}
 	e := r.find(p.name, v.Version, true)
@@ -257,7 +264,7 @@ func (r *Registry) commit(ctx context.Context, p *proposal) (*entry, error) {
 // putBack writes once more what stands at a place, on top of a record that was
 // left out: compaction would keep that one in its stead.
 func (r *Registry) putBack(ctx context.Context, at place) error {
-	return r.submit(ctx, &job{subject: at.subject, plan: func(s *state, _ *batch) ([]store.Change, error) {
+	err := r.submit(ctx, &job{subject: at.subject, plan: func(s *state, _ *batch) ([]store.Change, error) {
 		if sub := s.subjects[at.subject]; sub != nil {
 			if e := sub.version(at.version, true); e != nil {
 				return []store.Change{{Key: schemaKey(at.subject, at.version), Schema: e.record()}}, nil
@@ -265,6 +272,10 @@ func (r *Registry) putBack(ctx context.Context, at place) error {
 		}
 		return nil, nil
 	}})
+	if errors.Is(err, errChanged) {
+		return nil
+	}
+	return err
 }
 
 // holdsStill reports whether a subject's versions, and those that its new one

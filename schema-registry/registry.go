@@ -12,7 +12,9 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+	"golang.org/x/sync/errgroup"
 
+	"github.com/millrace/millrace/schema-registry/elect"
 	"github.com/millrace/millrace/schema-registry/store"
 )
 
@@ -34,6 +36,10 @@ type Config struct {
 	Compatibility Level
 	// FixedModes is the opposite of mode.mutability: modes cannot be changed.
 	FixedModes bool
+	// Advertised is how other registries of the group reach this one: host,
+	// port, scheme, and whether it may become primary. Without a host it takes
+	// part in no election and is primary: that is for a topic with one registry.
+	Advertised elect.Identity
 	// GroupID is schema.registry.group.id, "schema-registry" by default: the
 	// registries that share a topic share it.
 	GroupID string
@@ -53,6 +59,9 @@ type Registry struct {
 	store   atomic.Pointer[store.Log] // nil unless running
 	jobs    chan *job
 	stopped chan struct{} // closed when no more jobs are taken
+	leads   bool          // what is appended counts; used by write alone
+	part    part
+	barrier barrier
 
 	mu    sync.RWMutex // guards below; never held while waiting for the log
 	state *state
@@ -81,7 +90,7 @@ func New(cfg Config) (*Registry, error) {
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
-	return &Registry{cfg: cfg, log: cfg.Logger, cache: newCache(), jobs: make(chan *job), stopped: make(chan struct{}), state: newState(cfg.Logger)}, nil
+	return &Registry{cfg: cfg, log: cfg.Logger, cache: newCache(), jobs: make(chan *job), stopped: make(chan struct{}), part: part{changed: make(chan struct{})}, state: newState(cfg.Logger)}, nil
 }
 
 // manySchemas is from when on memory is worth giving back after the start.
@@ -108,10 +117,14 @@ func (r *Registry) Run(ctx context.Context, ready func()) error {
 		debug.FreeOSMemory() // reading a great topic leaves garbage of its size
 	}
 	r.log.Info("schemas read", "subjects", s.Subjects, "schemas", s.Schemas, "took", time.Since(began))
+	var g errgroup.Group
+	g.Go(func() error { return r.takePart(ctx, log) })
+	g.Go(func() error { r.write(ctx, log); return nil })
 	ready()
-	r.write(ctx, log)
+	err = g.Wait()
 	r.store.Store(nil)
-	return nil
+	r.barrier.running.Wait()
+	return err
 }
 
 // Ready returns nil while the registry has read its topic and follows it, and

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"reflect"
+	"slices"
 	"testing"
 
 	"github.com/millrace/millrace/schema-registry/store"
@@ -218,5 +219,41 @@ func TestStoredSchemaThatBreaksTheRules(t *testing.T) {
 	}
 	if messages, err := r.check(c, r.versions("s", false), settings{level: Full}); err != nil || messages != nil {
 		t.Errorf("it does not compare: %q, %v", messages, err)
+	}
+}
+
+// What stands is written anew where a record that did not count would be kept
+// in its stead.
+func TestRestore(t *testing.T) {
+	s := testState()
+	level := "FULL"
+	s.apply(schemaRecord("s", 1, 7, `"int"`, false))
+	s.apply(store.Change{Key: store.Key{Type: store.ConfigKey, Subject: "s"}, Config: &store.Config{Subject: "s", Settings: store.Settings{Compatibility: &level}}})
+	s.apply(store.Change{Key: store.Key{Type: store.ModeKey, Global: true}, Mode: &store.Mode{Mode: "READONLY"}})
+	keys := []store.Key{
+		schemaKey("s", 1), schemaKey("s", 2), {Type: store.ConfigKey, Subject: "s"}, {Type: store.ConfigKey, Subject: "t"},
+		{Type: store.ModeKey, Global: true}, {Type: store.ContextKey, Context: ".none"}, {Type: store.DeleteSubjectKey, Subject: "s"}, {Type: store.NoopKey},
+	}
+	changes := s.restore(keys)
+	if len(changes) != len(keys)-1 {
+		t.Fatalf("%d changes for %d keys", len(changes), len(keys))
+	}
+	before := outline(s)
+	for _, c := range changes {
+		k, v, err := c.Encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		read, err := store.Decode(k, v, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.apply(read)
+	}
+	if after := outline(s); !slices.Equal(before, after) {
+		t.Errorf("the state was %v, and is %v", before, after)
+	}
+	if changes[0].Schema == nil || changes[1].Schema != nil || changes[2].Config == nil || changes[3].Config != nil || changes[4].Mode == nil || !changes[5].Gone {
+		t.Errorf("changes %+v", changes)
 	}
 }

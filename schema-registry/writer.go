@@ -61,10 +61,13 @@ func (b *batch) takes(j *job) bool {
 	return true
 }
 
-// submit has a job carried out and waits for it. It returns nil if what the
-// job was decided on has changed, as it does if the job was carried out: the
-// caller looks at the state.
+// submit has a job carried out and waits for it. It returns errChanged if what
+// the job was decided on is no more, or this registry no longer the primary:
+// nothing has been carried out then.
 func (r *Registry) submit(ctx context.Context, j *job) error {
+	if err := r.mayWrite(ctx); err != nil {
+		return err
+	}
 	j.ctx, j.done = ctx, make(chan error, 1)
 	select {
 	case r.jobs <- j:
@@ -75,9 +78,6 @@ func (r *Registry) submit(ctx context.Context, j *job) error {
 	}
 	select {
 	case err := <-j.done:
-		if errors.Is(err, errChanged) {
-			return nil
-		}
 		return err
 	case <-ctx.Done():
 		return givenUp(ctx)
@@ -123,24 +123,51 @@ func (r *Registry) write(ctx context.Context, log *store.Log) {
 	}
 }
 
-// carryOut decides on a batch and appends what comes of it.
+// carryOut decides on a batch and appends what comes of it, if this registry is
+// the primary.
 func (r *Registry) carryOut(ctx context.Context, log *store.Log, b *batch) {
 	if len(b.jobs) == 0 {
 		return
 	}
-	err := log.CatchUp(ctx)
-	var decided []*job
+	decided := b.jobs
+	err := r.lead(ctx, log)
 	if err == nil {
 		decided = r.decide(b)
+		if void := log.Void(); len(void) > 0 {
+			r.mu.RLock()
+			b.changes = append(r.state.restore(void), b.changes...)
+			r.mu.RUnlock()
+		}
 		if len(b.changes) > 0 {
 			err = log.Append(ctx, b.changes...)
 		}
-	} else {
-		decided = b.jobs
+	}
+	switch {
+	case errors.Is(err, store.ErrDeposed):
+		r.leads, err = false, errChanged // whoever asked will see who is primary now
+	case err != nil:
+		r.leads = false // and see first what became of it
+		err = storeError(err)
 	}
 	for _, j := range decided {
-		j.done <- storeError(err)
+		j.done <- err
 	}
+}
+
+// lead begins to write, unless this registry does already.
+func (r *Registry) lead(ctx context.Context, log *store.Log) error {
+	if !r.Primary() {
+		r.leads = false
+		return errChanged
+	}
+	if r.leads {
+		return nil
+	}
+	if err := log.Lead(ctx); err != nil {
+		return err
+	}
+	r.leads = true
+	return nil
 }
 
 // decide plans each job of a batch, answers those that come to nothing, and
@@ -168,5 +195,14 @@ func (r *Registry) change(ctx context.Context, decide func(*state) ([]store.Chan
 	if err := r.Ready(); err != nil {
 		return err
 	}
-	return r.submit(ctx, &job{plan: func(s *state, _ *batch) ([]store.Change, error) { return decide(s) }})
+	for n := range attempts {
+		err := r.submit(ctx, &job{plan: func(s *state, _ *batch) ([]store.Change, error) { return decide(s) }})
+		if !errors.Is(err, errChanged) {
+			return err
+		}
+		if err := sidestep(ctx, n); err != nil {
+			return err
+		}
+	}
+	return errorf(StoreFailed, "other registries took over writing %d times in a row: try again", attempts)
 }

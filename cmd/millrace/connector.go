@@ -2,15 +2,12 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
 	"os"
-	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -19,52 +16,12 @@ import (
 
 // connectClient talks to Kafka Connect's REST API, of Millrace or of Kafka
 // Connect itself.
-type connectClient struct{ url string }
+type connectClient struct{ restClient }
 
 func (c *connectClient) add(cmd *cobra.Command) {
-	cmd.PersistentFlags().StringVarP(&c.url, "connect-url", "u", envOr("MILLRACE_CONNECT_URL", "http://127.0.0.1:8083"),
+	c.flag, c.who = "connect-url", "Connect worker"
+	cmd.PersistentFlags().StringVarP(&c.url, c.flag, "u", envOr("MILLRACE_CONNECT_URL", "http://127.0.0.1:8083"),
 		"address of a Connect worker's REST API")
-}
-
-// call sends body as JSON, if there is one, and decodes the answer into out.
-func (c *connectClient) call(ctx context.Context, method, path string, body, out any) error {
-	ctx, stop := context.WithTimeout(ctx, 90*time.Second)
-	defer stop()
-	var payload io.Reader
-	if body != nil {
-		raw, err := json.Marshal(body)
-		if err != nil {
-			return err
-		}
-		payload = bytes.NewReader(raw)
-	}
-	req, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(c.url, "/")+path, payload)
-	if err != nil {
-		return usagef("--connect-url %q: %w", c.url, err)
-	}
-	req.Header.Set("Content-Type", "application/json")
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return fmt.Errorf("no Connect worker answers at %s: %w; is the server running, or should --connect-url name another address?", c.url, err)
-	}
-	defer resp.Body.Close()
-	raw, err := io.ReadAll(io.LimitReader(resp.Body, 64<<20))
-	if err != nil {
-		return err
-	}
-	if resp.StatusCode >= 300 {
-		var e struct {
-			Message string `json:"message"`
-		}
-		if json.Unmarshal(raw, &e) == nil && e.Message != "" {
-			return fmt.Errorf("%s (HTTP %d)", e.Message, resp.StatusCode)
-		}
-		return fmt.Errorf("%s %s: HTTP %d: %.200s", method, path, resp.StatusCode, raw)
-	}
-	if out == nil || len(raw) == 0 {
-		return nil
-	}
-	return json.Unmarshal(raw, out)
 }
 
 func newConnector() *cobra.Command {

@@ -34,9 +34,17 @@ func run(args []string) int {
 		return exitDone
 	}
 	fmt.Fprintln(os.Stderr, "millrace: "+err.Error())
+	code := exitCode(err)
+	if code == exitUsage {
+		fmt.Fprintln(os.Stderr, "Run 'millrace --help', or any command with --help, for how to use it.")
+	}
+	return code
+}
+
+// exitCode says whose fault an error is.
+func exitCode(err error) int {
 	var usage *usageError
 	if errors.As(err, &usage) || strings.HasPrefix(err.Error(), "unknown command") {
-		fmt.Fprintln(os.Stderr, "Run 'millrace --help', or any command with --help, for how to use it.")
 		return exitUsage
 	}
 	return exitFailed
@@ -65,7 +73,7 @@ Look at what it wrote:    millrace consume orders --from-beginning`,
 		SilenceErrors: true,
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
-	root.AddCommand(newServer(), newTopic(), newProduce(), newConsume(), newConnector(), newConnect(), newTransform(), newVersion(), newPlugin())
+	root.AddCommand(newServer(), newTopic(), newProduce(), newConsume(), newConnector(), newConnect(), newTransform(), newSchema(), newVersion(), newPlugin())
 	return root
 }
 

@@ -5,8 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net"
 	"net/http"
+	"os"
 	"slices"
+	"strconv"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -14,6 +17,7 @@ import (
 	"github.com/millrace/millrace/rest"
 	"github.com/millrace/millrace/rest/registryapi"
 	registry "github.com/millrace/millrace/schema-registry"
+	"github.com/millrace/millrace/schema-registry/elect"
 )
 
 // registryKeys are the settings of the schema registry, under the names of
@@ -32,6 +36,12 @@ var registryKeys = configdef.Def{
 	{Name: "mode.mutability", Type: configdef.Boolean, Default: true, Doc: "Whether the modes of subjects can be changed."},
 	{Name: "schema.registry.group.id", Type: configdef.String, Default: "schema-registry", Rules: []configdef.Rule{configdef.NonEmpty()},
 		Doc: "Group in which the registries that share a topic elect their primary."},
+	{Name: "host.name", Type: configdef.String, Importance: configdef.High,
+		Doc: "Host by which the other registries of the group reach this one; by default that of registry-addr, or the machine's name if that is no host's."},
+	{Name: "inter.instance.protocol", Type: configdef.String, Default: "http", Rules: []configdef.Rule{configdef.OneOf("http", "https")},
+		Doc: "Protocol by which the other registries reach this one; https is for a proxy before it."},
+	{Name: "leader.eligibility", Type: configdef.Boolean, Default: true, Aliases: []string{"master.eligibility"},
+		Doc: "Whether this registry may become the primary, which is the one that writes."},
 }
 
 // addRegistry makes the schema registry and its units.
@@ -45,6 +55,9 @@ func (n *node) addRegistry(clients []kgo.Opt) error {
 		return n.settings.inSection("registry", "schema registry", err)
 	}
 	cfg.ClientOpts, cfg.Logger = clients, n.log.With("role", "registry")
+	if cfg.Advertised, err = advertised(cfg.Advertised, l.Addr()); err != nil {
+		return err
+	}
 	reg, err := registry.New(cfg)
 	if err != nil {
 		return n.settings.inSection("registry", "schema registry", err)
@@ -61,6 +74,25 @@ func (n *node) addRegistry(clients []kgo.Opt) error {
 	return nil
 }
 
+// advertised fills in where the other registries reach one that listens on an
+// address.
+func advertised(id elect.Identity, addr net.Addr) (elect.Identity, error) {
+	host, port, err := net.SplitHostPort(addr.String())
+	if err != nil {
+		return id, err
+	}
+	if id.Port, err = strconv.Atoi(port); err != nil {
+		return id, err
+	}
+	if id.Host == "" {
+		id.Host = host
+		if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
+			id.Host, err = os.Hostname()
+		}
+	}
+	return id, err
+}
+
 // parseRegistry checks the registry's settings and reports all problems.
 func parseRegistry(props map[string]string) (registry.Config, error) {
 	c, problems := registryKeys.Parse(props)
@@ -69,7 +101,7 @@ func parseRegistry(props map[string]string) (registry.Config, error) {
 		errs = append(errs, p)
 	}
 	for _, name := range slices.Sorted(maps.Keys(props)) {
-		if _, ok := registryKeys.Key(name); ok || name == "avro.compatibility.level" {
+		if _, ok := registryKeys.Key(name); ok || name == "avro.compatibility.level" || name == "master.eligibility" {
 			continue
 		}
 		text := "unknown key " + name
@@ -88,6 +120,7 @@ func parseRegistry(props map[string]string) (registry.Config, error) {
 	return registry.Config{
 		Topic: c.String("kafkastore.topic"), ReplicationFactor: int16(c.Int("kafkastore.topic.replication.factor")),
 		InitTimeout: c.Millis("kafkastore.init.timeout.ms"), Timeout: c.Millis("kafkastore.timeout.ms"), Compatibility: level,
+		Advertised: elect.Identity{Host: c.String("host.name"), Scheme: c.String("inter.instance.protocol"), Eligible: c.Bool("leader.eligibility")},
 		FixedModes: !c.Bool("mode.mutability"), GroupID: c.String("schema.registry.group.id"),
 	}, nil
 }

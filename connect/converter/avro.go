@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/millrace/millrace/connect/converter/rule"
 	"github.com/millrace/millrace/plugins/configdef"
 	"github.com/millrace/millrace/plugins/data"
 )
@@ -56,6 +57,7 @@ type outKey struct {
 type outgoing struct {
 	prefix  prefix
 	project *data.Projection // nil: rows pass as they are
+	rules   *rule.Set        // nil for none
 	strip   bool             // a lone bytes: its length is not written
 	expires time.Time        // zero: never
 }
@@ -88,6 +90,9 @@ func (a *avroConverter) FromConnect(ctx context.Context, topic string, d data.Da
 	}
 	o, err := a.outgoing(ctx, topic, d.Schema)
 	if err != nil {
+		return dst, false, err
+	}
+	if err := a.obey(ctx, o.rules, topic, d); err != nil {
 		return dst, false, err
 	}
 	if d.Schema == nil {
@@ -178,6 +183,9 @@ func (a *avroConverter) resolve(ctx context.Context, topic string, s *data.Schem
 		return nil, err
 	}
 	o := &outgoing{prefix: prefixOf(id), expires: a.expiry()}
+	if o.rules, err = a.contract(ctx, id, rule.Write); err != nil {
+		return nil, err
+	}
 	if s == nil {
 		if registered != "" {
 			return nil, recordf("schemaless data cannot be written with the schema %d of subject %q", id, subj)

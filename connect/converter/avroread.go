@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 
+	"github.com/millrace/millrace/connect/converter/rule"
 	"github.com/millrace/millrace/plugins/data"
 )
 
@@ -21,6 +22,7 @@ type incoming struct {
 	lone    bool             // a lone bytes, written without its length
 	any     bool             // schemaless data in an Anything record
 	null    bool             // an optional top level: the payload may be null
+	rules   *rule.Set        // nil for none
 	weight  int              // the length of the schema's text
 }
 
@@ -40,7 +42,7 @@ func (a *avroConverter) ToConnect(ctx context.Context, topic string, raw []byte)
 	if err != nil {
 		return data.Datum{}, recordf("%s of topic %q with schema %d: %w", a.side, topic, id, err)
 	}
-	return d, nil
+	return d, a.obey(ctx, in.rules, topic, d)
 }
 
 func (in *incoming) datum(payload []byte) (data.Datum, error) {
@@ -80,6 +82,9 @@ func (a *avroConverter) incoming(ctx context.Context, topic string, id int32) (*
 		return in, nil
 	}
 	in, err := a.understand(ctx, topic, id)
+	if err == nil {
+		in.rules, err = a.contract(ctx, id, rule.Read)
+	}
 	if err != nil {
 		return nil, err
 	}

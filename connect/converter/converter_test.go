@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/millrace/millrace/connect/converter/rule"
 	"github.com/millrace/millrace/plugins/data"
 )
 
@@ -19,6 +20,7 @@ type memoryRegistry struct {
 	subjects map[string][]int32
 	kinds    map[int32]string
 	imports  map[string]string
+	rules    []rule.Rule
 	err      error // what every call returns, if set
 	calls    int
 }
@@ -29,6 +31,10 @@ func newRegistry() *memoryRegistry {
 
 func (r *memoryRegistry) Dependencies(context.Context, int32) (map[string]string, error) {
 	return r.imports, nil
+}
+
+func (r *memoryRegistry) Contract(context.Context, int32) ([]rule.Rule, map[string][]string, error) {
+	return r.rules, nil, nil
 }
 
 func (r *memoryRegistry) Register(_ context.Context, subject, text, kind string, _ bool) (int32, error) {

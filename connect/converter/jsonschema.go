@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/millrace/millrace/connect/converter/rule"
 	"github.com/millrace/millrace/plugins/configdef"
 	"github.com/millrace/millrace/plugins/data"
 )
@@ -62,12 +63,14 @@ type jsonSchemaConverter struct {
 
 type jsonOut struct {
 	prefix  prefix
+	rules   *rule.Set // nil for none
 	expires time.Time
 }
 
 type jsonIn struct {
 	schema *data.Schema // nil for schemaless
 	reader *data.JSONReader
+	rules  *rule.Set // nil for none
 }
 
 func newJSONSchema(s Settings, c configdef.Config) (Converter, error) {
@@ -93,6 +96,9 @@ func (j *jsonSchemaConverter) FromConnect(ctx context.Context, topic string, d d
 	}
 	o, err := j.outgoing(ctx, topic, d.Schema)
 	if err != nil {
+		return dst, false, err
+	}
+	if err := j.obey(ctx, o.rules, topic, d); err != nil {
 		return dst, false, err
 	}
 	out := append(dst, o.prefix[:]...)
@@ -153,7 +159,8 @@ func (j *jsonSchemaConverter) resolve(ctx context.Context, topic string, s *data
 	if err != nil {
 		return nil, err
 	}
-	return &jsonOut{prefixOf(id), j.expiry()}, nil
+	rules, err := j.contract(ctx, id, rule.Write)
+	return &jsonOut{prefixOf(id), rules, j.expiry()}, err
 }
 
 func (j *jsonSchemaConverter) ToConnect(ctx context.Context, topic string, raw []byte) (data.Datum, error) {
@@ -172,7 +179,7 @@ func (j *jsonSchemaConverter) ToConnect(ctx context.Context, topic string, raw [
 	if err != nil {
 		return data.Datum{}, recordf("%s of topic %q with schema %d: %w", j.side, topic, id, err)
 	}
-	return d, nil
+	return d, j.obey(ctx, in.rules, topic, d)
 }
 
 func (in *jsonIn) datum(payload []byte) (data.Datum, error) {
@@ -197,7 +204,10 @@ func (j *jsonSchemaConverter) incoming(ctx context.Context, topic string, id int
 		if err != nil {
 			return nil, err
 		}
-		if in, err = j.understand(ctx, topic, id, text); err != nil {
+		if in, err = j.understand(ctx, topic, id, text); err == nil {
+			in.rules, err = j.contract(ctx, id, rule.Read)
+		}
+		if err != nil {
 			return nil, err
 		}
 		j.in.put(key, in, len(text)+len(topic))
@@ -222,5 +232,5 @@ func (j *jsonSchemaConverter) understand(ctx context.Context, topic string, id i
 	if err != nil {
 		return nil, recordf("schema %d: %w", id, err)
 	}
-	return &jsonIn{s, data.NewJSONReader(s, j.options)}, nil
+	return &jsonIn{schema: s, reader: data.NewJSONReader(s, j.options)}, nil
 }

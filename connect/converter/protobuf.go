@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/millrace/millrace/connect/converter/rule"
 	"github.com/millrace/millrace/plugins/configdef"
 	"github.com/millrace/millrace/plugins/data"
 )
@@ -64,6 +65,7 @@ type protobufConverter struct {
 type protoOut struct {
 	prefix  []byte // with the message's indexes
 	writer  *protoWriter
+	rules   *rule.Set // nil for none
 	expires time.Time
 }
 
@@ -78,6 +80,7 @@ type protoInKey struct {
 type protoIn struct {
 	schema *data.Schema
 	reader *protoReader
+	rules  *rule.Set // nil for none
 }
 
 func newProtobuf(s Settings, c configdef.Config) (Converter, error) {
@@ -108,6 +111,9 @@ func (p *protobufConverter) FromConnect(ctx context.Context, topic string, d dat
 	}
 	o, err := p.outgoing(ctx, topic, d.Schema)
 	if err != nil {
+		return dst, false, err
+	}
+	if err := p.obey(ctx, o.rules, topic, d); err != nil {
 		return dst, false, err
 	}
 	row := d.Row
@@ -164,7 +170,8 @@ func (p *protobufConverter) resolve(ctx context.Context, topic string, s *data.S
 		}
 	}
 	pre := prefixOf(id)
-	return &protoOut{append(pre[:], appendIndexes(nil, form.indexes)...), newProtoWriter(s, form.message), p.expiry()}, nil
+	rules, err := p.contract(ctx, id, rule.Write)
+	return &protoOut{append(pre[:], appendIndexes(nil, form.indexes)...), newProtoWriter(s, form.message), rules, p.expiry()}, err
 }
 
 // appendIndexes writes the place of a message: how deep it is nested, and its
@@ -241,7 +248,8 @@ func (p *protobufConverter) ToConnect(ctx context.Context, topic string, raw []b
 	if err != nil {
 		return data.Datum{}, recordf("%s of topic %q with schema %d: %w", p.side, topic, id, err)
 	}
-	return data.Datum{Schema: in.schema, State: data.Present, NullDefault: nullDefault, Row: row}, nil
+	d := data.Datum{Schema: in.schema, State: data.Present, NullDefault: nullDefault, Row: row}
+	return d, p.obey(ctx, in.rules, topic, d)
 }
 
 func (p *protobufConverter) incoming(ctx context.Context, key protoInKey) (*protoIn, error) {
@@ -251,7 +259,10 @@ func (p *protobufConverter) incoming(ctx context.Context, key protoInKey) (*prot
 		if err != nil {
 			return nil, err
 		}
-		if in, err = p.understand(ctx, key, text); err != nil {
+		if in, err = p.understand(ctx, key, text); err == nil {
+			in.rules, err = p.contract(ctx, key.id, rule.Read)
+		}
+		if err != nil {
 			return nil, err
 		}
 		p.in.put(key, in, len(text)+len(key.topic))
@@ -285,7 +296,7 @@ func (p *protobufConverter) understand(ctx context.Context, key protoInKey, text
 	if err != nil {
 		return nil, recordf("schema %d: %w", key.id, err)
 	}
-	return &protoIn{s, newProtoReader(s, plan)}, nil
+	return &protoIn{schema: s, reader: newProtoReader(s, plan)}, nil
 }
 
 // fits reports whether messages of a form can be read with a registered schema.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/millrace/millrace/connect/converter/rule"
 	"github.com/millrace/millrace/plugins/configdef"
 )
 
@@ -33,6 +34,9 @@ type Registry interface {
 	// Dependencies returns the texts that the schema with an id refers to, and
 	// those they refer to, by the names under which they are referred to.
 	Dependencies(ctx context.Context, id int32) (map[string]string, error)
+	// Contract returns the rules of the schema with an id, and the tags of its
+	// fields by their full names.
+	Contract(ctx context.Context, id int32) (rules []rule.Rule, tags map[string][]string, err error)
 	// VersionOf returns the version that an id has under a subject, false if
 	// it has none there.
 	VersionOf(ctx context.Context, subject string, id int32) (version int32, ok bool, err error)

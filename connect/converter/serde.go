@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/millrace/millrace/connect/converter/rule"
 	"github.com/millrace/millrace/plugins/configdef"
+	"github.com/millrace/millrace/plugins/data"
 )
 
 // The kinds of schemas that a registry keeps.
@@ -105,6 +107,34 @@ func (s *serde) version(ctx context.Context, topic, record string, id int32) (in
 	}
 	version, ok, err := s.registry.VersionOf(ctx, subj, id)
 	return version, ok, wrapRegistry(err, "get the version of schema %d under subject %q", id, subj)
+}
+
+// contract prepares the rules of a schema, nil if it has none for the moment.
+func (s *serde) contract(ctx context.Context, id int32, at rule.Moment) (*rule.Set, error) {
+	rules, tags, err := s.registry.Contract(ctx, id)
+	if err != nil {
+		return nil, wrapRegistry(err, "get the rules of schema %d", id)
+	}
+	set, err := rule.Compile(rules, tags, at)
+	if err != nil {
+		return nil, recordf("schema %d: %w", id, err)
+	}
+	return set, nil
+}
+
+// obey holds a value against rules, of which there may be none.
+func (s *serde) obey(ctx context.Context, set *rule.Set, topic string, d data.Datum) error {
+	if set == nil {
+		return nil
+	}
+	v, err := d.Value()
+	if err == nil {
+		err = set.Check(ctx, d.Schema, v)
+	}
+	if err != nil {
+		return recordf("%s of topic %q: %w", s.side, topic, err)
+	}
+	return nil
 }
 
 // prefix is what stands before the payload: a magic byte and the schema's id.

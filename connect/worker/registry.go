@@ -13,6 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/sr"
 
 	"github.com/millrace/millrace/connect/converter"
+	"github.com/millrace/millrace/connect/converter/rule"
 )
 
 // registries holds one registry client for each address and credentials, so
@@ -77,7 +78,7 @@ const registryTimeout = 30 * time.Second
 // the text of an id, and the id of a text under a subject.
 type registryClient struct {
 	client *sr.Client
-	texts  bounded[int32, [2]string]
+	texts  bounded[int32, sr.Schema]
 	needs  bounded[int32, map[string]string]
 	ids    bounded[string, int32]
 }
@@ -154,14 +155,24 @@ func (c *registryClient) Latest(ctx context.Context, subject string) (converter.
 	return converter.RegisteredSchema{ID: int32(s.ID), Version: int32(s.Version), Text: s.Schema.Schema}, nil
 }
 
-// ByID implements converter.Registry.
-func (c *registryClient) ByID(ctx context.Context, id int32) (text, kind string, err error) {
-	if t, ok := c.texts.get(id); ok {
-		return t[0], t[1], nil
+// schema returns a schema by its id. What an id stands for does not change.
+func (c *registryClient) schema(ctx context.Context, id int32) (sr.Schema, error) {
+	if s, ok := c.texts.get(id); ok {
+		return s, nil
 	}
 	s, err := c.client.SchemaByID(ctx, int(id))
 	if err != nil {
-		return "", "", classed(err)
+		return s, classed(err)
+	}
+	c.texts.put(id, s)
+	return s, nil
+}
+
+// ByID implements converter.Registry.
+func (c *registryClient) ByID(ctx context.Context, id int32) (text, kind string, err error) {
+	s, err := c.schema(ctx, id)
+	if err != nil {
+		return "", "", err
 	}
 	kind = "AVRO"
 	for name, t := range schemaTypes {
@@ -169,8 +180,27 @@ func (c *registryClient) ByID(ctx context.Context, id int32) (text, kind string,
 			kind = name
 		}
 	}
-	c.texts.put(id, [2]string{s.Schema, kind})
 	return s.Schema, kind, nil
+}
+
+// Contract implements converter.Registry.
+func (c *registryClient) Contract(ctx context.Context, id int32) ([]rule.Rule, map[string][]string, error) {
+	s, err := c.schema(ctx, id)
+	if err != nil || s.SchemaRuleSet == nil {
+		return nil, nil, err
+	}
+	var rules []rule.Rule
+	for _, r := range s.SchemaRuleSet.DomainRules {
+		rules = append(rules, rule.Rule{
+			Name: r.Name, Kind: r.Kind.String(), Mode: r.Mode.String(), Type: r.Type, Expr: r.Expr, Tags: r.Tags, Params: r.Params,
+			OnFailure: r.OnFailure, Disabled: r.Disabled,
+		})
+	}
+	var tags map[string][]string
+	if s.SchemaMetadata != nil {
+		tags = s.SchemaMetadata.Tags
+	}
+	return rules, tags, nil
 }
 
 // maxDependencies bounds how many schemas one refers to, directly or not.
@@ -181,9 +211,9 @@ func (c *registryClient) Dependencies(ctx context.Context, id int32) (map[string
 	if known, ok := c.needs.get(id); ok {
 		return known, nil
 	}
-	s, err := c.client.SchemaByID(ctx, int(id))
+	s, err := c.schema(ctx, id)
 	if err != nil {
-		return nil, classed(err)
+		return nil, err
 	}
 	out := map[string]string{}
 	for open := s.References; len(open) > 0; open = open[1:] {

@@ -42,19 +42,19 @@ func Routes(reg *registry.Registry, log *slog.Logger, build Build) chi.Router {
 	r.Post("/compatibility/subjects/{subject}/versions", a.on(a.compatibleWithAll))
 	r.Post("/compatibility/subjects/{subject}/versions/{version}", a.on(a.compatible))
 	r.Get("/config", a.on(a.globalConfig))
-	r.Put("/config", a.on(a.putGlobalConfig))
-	r.Delete("/config", a.on(a.deleteGlobalConfig))
+	r.Put("/config", a.write(a.putGlobalConfig))
+	r.Delete("/config", a.write(a.deleteGlobalConfig))
 	r.Get("/config/{subject}", a.on(a.config))
-	r.Put("/config/{subject}", a.on(a.putConfig))
-	r.Delete("/config/{subject}", a.on(a.deleteConfig))
+	r.Put("/config/{subject}", a.write(a.putConfig))
+	r.Delete("/config/{subject}", a.write(a.deleteConfig))
 	r.Get("/mode", a.on(a.globalMode))
-	r.Put("/mode", a.on(a.putGlobalMode))
-	r.Delete("/mode", a.on(a.deleteGlobalMode))
+	r.Put("/mode", a.write(a.putGlobalMode))
+	r.Delete("/mode", a.write(a.deleteGlobalMode))
 	r.Get("/mode/{subject}", a.on(a.mode))
-	r.Put("/mode/{subject}", a.on(a.putMode))
-	r.Delete("/mode/{subject}", a.on(a.deleteMode))
+	r.Put("/mode/{subject}", a.write(a.putMode))
+	r.Delete("/mode/{subject}", a.write(a.deleteMode))
 	r.Get("/contexts", a.on(a.contexts))
-	r.Delete("/contexts/{context}", a.on(a.deleteContext))
+	r.Delete("/contexts/{context}", a.write(a.deleteContext))
 	r.Get("/v1/metadata/id", a.on(a.clusterID))
 	r.Get("/v1/metadata/version", a.handle(a.version1))
 	r.Get("/openapi.json", a.handle(openAPI))
@@ -64,12 +64,12 @@ func Routes(reg *registry.Registry, log *slog.Logger, build Build) chi.Router {
 func (a *api) subjects(r chi.Router) {
 	r.Get("/subjects", a.on(a.listSubjects))
 	r.Post("/subjects/{subject}", a.on(a.lookup))
-	r.Delete("/subjects/{subject}", a.on(a.deleteSubject))
+	r.Delete("/subjects/{subject}", a.write(a.deleteSubject))
 	r.Get("/subjects/{subject}/metadata", a.on(a.latestWithMetadata))
 	r.Get("/subjects/{subject}/versions", a.on(a.listVersions))
-	r.Post("/subjects/{subject}/versions", a.on(a.register))
+	r.Post("/subjects/{subject}/versions", a.write(a.register))
 	r.Get("/subjects/{subject}/versions/{version}", a.on(a.version))
-	r.Delete("/subjects/{subject}/versions/{version}", a.on(a.deleteVersion))
+	r.Delete("/subjects/{subject}/versions/{version}", a.write(a.deleteVersion))
 	r.Get("/subjects/{subject}/versions/{version}/schema", a.text(a.versionText))
 	r.Get("/subjects/{subject}/versions/{version}/referencedby", a.on(a.referencedBy))
 }
@@ -77,11 +77,11 @@ func (a *api) subjects(r chi.Router) {
 func (a *api) schemas(r chi.Router) {
 	r.Get("/schemas", a.on(a.listSchemas))
 	r.Get("/schemas/types", a.on(a.types))
-	r.Get("/schemas/ids/{id}", a.on(a.byID))
+	r.Get("/schemas/ids/{id}", a.fixed(a.byID))
 	r.Get("/schemas/ids/{id}/schema", a.text(a.idText))
 	r.Get("/schemas/ids/{id}/subjects", a.on(a.idSubjects))
 	r.Get("/schemas/ids/{id}/versions", a.on(a.idVersions))
-	r.Get("/schemas/guids/{guid}", a.on(a.byGUID))
+	r.Get("/schemas/guids/{guid}", a.fixed(a.byGUID))
 	r.Get("/schemas/guids/{guid}/ids", a.on(a.guidIDs))
 }
 
@@ -99,13 +99,32 @@ func (a *api) handle(h reply.Func) http.HandlerFunc {
 	}
 }
 
-// on is handle for what needs the registry.
+// on is handle for what reads what may change: all that was acknowledged by any
+// registry before is seen.
 func (a *api) on(h reply.Func) http.HandlerFunc {
 	return a.handle(func(r *http.Request) (any, error) {
 		if err := a.reg.Ready(); err != nil {
 			return nil, err
 		}
+		a.reg.Fresh(r.Context())
 		return h(r)
+	})
+}
+
+// fixed is handle for what reads what cannot change once it is there. Only what
+// is not there is looked for once more.
+func (a *api) fixed(h reply.Func) http.HandlerFunc {
+	return a.handle(func(r *http.Request) (any, error) {
+		if err := a.reg.Ready(); err != nil {
+			return nil, err
+		}
+		v, err := h(r)
+		var refusal *registry.Error
+		if errors.As(err, &refusal) && refusal.Kind == registry.SchemaNotFound {
+			a.reg.Fresh(r.Context())
+			return h(r)
+		}
+		return v, err
 	})
 }
 

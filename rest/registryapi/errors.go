@@ -34,6 +34,9 @@ var codes = map[registry.Kind]int{
 	registry.SchemaTooLarge:        42209,
 	registry.InvalidRuleSet:        42210,
 	registry.ContextNotEmpty:       42211,
+	registry.ForwardFailed:         50003,
+	registry.NotElected:            50004,
+	registry.NotPrimary:            50003, // seen by callers in this process only
 	registry.StoreFailed:           50001,
 	registry.Timeout:               50002,
 	registry.NotReady:              503,

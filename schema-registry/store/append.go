@@ -12,22 +12,25 @@ import (
 
 // Append writes changes in order and returns when all of them have been
 // applied, and with them all that was on the topic before. It must not be
-// called concurrently. After an error the changes may be written or not, or
+// called concurrently, and Lead must have been called before. After an error the changes may be written or not, or
 // some of them; CatchUp tells.
 func (l *Log) Append(ctx context.Context, changes ...Change) error {
 	ctx, stop := l.bounded(ctx)
 	defer stop()
-	recs := make([]*kgo.Record, len(changes))
+	recs, headers := make([]*kgo.Record, len(changes)), l.headers()
 	for i, c := range changes {
 		k, v, err := c.Encode()
 		if err != nil {
 			return fmt.Errorf("encode a %s record: %w", c.Key.Type, err)
 		}
-		recs[i] = &kgo.Record{Topic: l.opts.Topic, Partition: partition, Key: k, Value: v}
+		recs[i] = &kgo.Record{Topic: l.opts.Topic, Partition: partition, Key: k, Value: v, Headers: headers}
 	}
 	end, err := l.produce(ctx, recs)
 	if err == nil {
 		err = l.await(ctx, end, nil)
+	}
+	if err == nil && !l.reigns() {
+		err = ErrDeposed
 	}
 	if err != nil {
 		return fmt.Errorf("write to topic %s: %w", l.opts.Topic, err)
@@ -96,7 +99,7 @@ func (l *Log) probe(ctx context.Context) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	r := &kgo.Record{Topic: l.opts.Topic, Partition: partition, Key: k, Value: v}
+	r := &kgo.Record{Topic: l.opts.Topic, Partition: partition, Key: k, Value: v} // of no reign: it says nothing new
 	if err := l.client.ProduceSync(ctx, r).FirstErr(); err != nil {
 		return 0, fmt.Errorf("probe the end: %w", err)
 	}

@@ -83,6 +83,9 @@ type Log struct {
 	next    int64         // offset that will be applied next
 	changed chan struct{} // closed and replaced when next moves
 	maxIDs  *MaxIDs       // the last ones read
+	reign   reign         // who writes, as far as has been read
+	mine    reign         // the one that Lead began; the zero one appends where nobody ever led
+	void    []Key         // of records that did not count
 	err     error         // why reading ended
 }
 
@@ -210,6 +213,9 @@ func (l *Log) one(r *kgo.Record) {
 		l.opts.Logger.Debug("record of an unknown kind skipped", "topic", l.opts.Topic, "offset", r.Offset)
 	case err != nil:
 		l.opts.Logger.Warn("unreadable record skipped", "topic", l.opts.Topic, "offset", r.Offset, "err", err)
+	case !l.counts(r):
+		l.opts.Logger.Warn("record of a registry that is no longer primary left out", "topic", l.opts.Topic, "offset", r.Offset)
+		l.noteVoid(c.Key)
 	default:
 		if c.MaxIDs != nil {
 			l.mu.Lock()
@@ -260,3 +266,7 @@ func (l *Log) await(ctx context.Context, end int64, stalled func() (int64, error
 
 // ClusterID returns the id of the cluster that the topic is on.
 func (l *Log) ClusterID() string { return l.clusterID }
+
+// Client returns the client that the log uses, for requests that are no
+// business of the topic's.
+func (l *Log) Client() *kgo.Client { return l.client }

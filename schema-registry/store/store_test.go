@@ -3,10 +3,12 @@ package store
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"reflect"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -291,5 +293,68 @@ func TestWriteGivenUpComesBeforeTheNext(t *testing.T) {
 	got := f.versions()
 	if got[0] == 2 || got[len(got)-1] != 3 {
 		t.Errorf("versions %v: 2 must not have been written before 1 was done with", got)
+	}
+}
+
+// What a writer appends after another has taken over counts for nobody, and its
+// writer learns so.
+func TestDeposedWriter(t *testing.T) {
+	c := brokertest.Start(t)
+	a, fa := open(t, c)
+	b, fb := open(t, c)
+	if err := a.Lead(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.Append(t.Context(), version(1)); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Lead(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := fb.versions(); len(got) != 1 {
+		t.Errorf("the new writer begins with %v", got)
+	}
+	if err := b.Append(t.Context(), version(2)); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.Append(t.Context(), version(3)); !errors.Is(err, ErrDeposed) {
+		t.Errorf("the old writer: %v, want ErrDeposed", err)
+	}
+	if err := b.CatchUp(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	_, fc := open(t, c)
+	for name, f := range map[string]*follower{"the old writer": fa, "the new one": fb, "a later one": fc} {
+		if got := f.versions(); !slices.Equal(got, []int{1, 2}) {
+			t.Errorf("%s has the versions %v", name, got)
+		}
+	}
+	if void := b.Void(); len(void) != 1 || void[0] != version(3).Key || b.Void() != nil {
+		t.Errorf("void keys %v", void)
+	}
+	if err := a.Lead(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.Append(t.Context(), version(4)); err != nil {
+		t.Errorf("having taken over again: %v", err)
+	}
+}
+
+// Records of other registries have no header, and count whoever leads.
+func TestRecordsWithoutReignCount(t *testing.T) {
+	c := brokertest.Start(t)
+	l, f := open(t, c)
+	if err := l.Lead(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	k, v, err := version(1).Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Client(t).ProduceSync(t.Context(), &kgo.Record{Topic: "_schemas", Key: k, Value: v}).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.CatchUp(t.Context()); err != nil || len(f.versions()) != 1 {
+		t.Errorf("versions %v, %v", f.versions(), err)
 	}
 }
