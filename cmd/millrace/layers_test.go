@@ -34,7 +34,7 @@ var layers = map[string]string{
 	"connect/loggers":        "",
 	"connect/store":          "connect/connector",
 	"connect/provider":       "",
-	"connect/worker":         "connect/client connect/connector connect/provider connect/task connect/converter connect/converter/rule connect/transform plugins/host plugins/catalog plugins/configdef plugins/data",
+	"connect/worker":         "connect/client connect/connector connect/provider connect/trial connect/task connect/converter connect/converter/rule connect/transform plugins/host plugins/catalog plugins/configdef plugins/data",
 	"connect/task":           "connect/connector connect/converter connect/transform plugins/data",
 	"connect/converter":      "plugins/data plugins/configdef",
 	"connect/transform":      "plugins/data plugins/configdef",

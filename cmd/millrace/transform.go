@@ -3,15 +3,18 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/millrace/millrace/connect/connector"
 	"github.com/millrace/millrace/connect/converter"
 	"github.com/millrace/millrace/connect/transform"
 	"github.com/millrace/millrace/connect/trial"
@@ -29,6 +32,9 @@ func newTransform() *cobra.Command {
 
 // tryFlags are the options of millrace transform try.
 type tryFlags struct {
+	client connectClient
+	topic  string
+	last   int
 	config string
 	input  string
 	format string
@@ -38,10 +44,11 @@ type tryFlags struct {
 func newTransformTry() *cobra.Command {
 	var f tryFlags
 	cmd := &cobra.Command{
-		Use:   "try --config FILE [--input FILE]",
+		Use:   "try --config FILE [--input FILE | --topic TOPIC]",
 		Short: "Run a connector's transforms over sample records and show what each step does",
 		Long: `Run the transforms and predicates of a connector's config over sample records, and show each
-record before and after every step. Nothing is created, and no server is needed.
+record before and after every step. Nothing is created. No server is needed, unless --topic asks a
+worker for the last records of a topic, which the config's converters read.
 
 Records are read one a line, as JSON:
 
@@ -57,22 +64,30 @@ pairs, NaN and the infinities are text.
 With -o json each line of the output answers a line of the input: the record, null if it was dropped,
 or {"error":TEXT,"at":"config"} or {"error":TEXT,"at":"apply"}.`,
 		Example: `  millrace transform try --config orders-sink.json --input samples.jsonl
-  millrace transform try --config - --input samples.jsonl -o json <orders-sink.json`,
+  millrace transform try --config - --input samples.jsonl -o json <orders-sink.json
+  millrace transform try --config orders-sink.json --topic orders --last 3`,
 		Args: exactArgs(),
-		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd.InOrStdin(), cmd.OutOrStdout()) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return f.run(cmd.Context(), cmd.InOrStdin(), cmd.OutOrStdout())
+		},
 	}
 	cmd.Flags().StringVarP(&f.config, "config", "f", "", "the connector's config, JSON; - is standard input")
+	f.client.add(cmd)
+	cmd.Flags().StringVarP(&f.topic, "topic", "t", "", "instead of --input: the topic whose last records are the samples")
+	cmd.Flags().IntVar(&f.last, "last", 5, "how many of the topic's records, at most 1000")
 	cmd.Flags().StringVarP(&f.input, "input", "i", "-", "the records; - is standard input")
 	cmd.Flags().StringVarP(&f.format, "output", "o", "text", "text: every step, to be read; json: the outcome of each record, a line each")
 	cmd.Flags().StringVar(&f.kind, "kind", "", "source or sink; by default as the config's connector.class and topics say")
 	return cmd
 }
 
-func (f *tryFlags) run(stdin io.Reader, stdout io.Writer) error {
+func (f *tryFlags) run(ctx context.Context, stdin io.Reader, stdout io.Writer) error {
 	switch {
 	case f.config == "":
 		return usagef("--config is missing: name the file with the connector's config")
-	case f.config == "-" && f.input == "-":
+	case f.topic != "" && f.input != "-":
+		return usagef("--topic and --input exclude each other")
+	case f.config == "-" && f.input == "-" && f.topic == "":
 		return usagef("--config and --input cannot both be standard input")
 	case f.format != "text" && f.format != "json":
 		return usagef("output format %q: must be text or json", f.format)
@@ -88,6 +103,11 @@ func (f *tryFlags) run(stdin io.Reader, stdout io.Writer) error {
 	kind, err := f.kindOf(config)
 	if err != nil {
 		return err
+	}
+	if f.topic != "" {
+		if stdin, err = f.fetch(ctx, config); err != nil {
+			return err
+		}
 	}
 	in := stdin
 	if f.input != "-" {
@@ -109,6 +129,22 @@ func (f *tryFlags) run(stdin io.Reader, stdout io.Writer) error {
 		err = trySteps(t, in, out)
 	}
 	return errors.Join(err, out.Flush())
+}
+
+// fetch asks a worker for the last records of the topic.
+func (f *tryFlags) fetch(ctx context.Context, config map[string]string) (io.Reader, error) {
+	asked := connector.TrialRequest{Config: config, Topic: f.topic, Last: f.last}
+	var answer struct {
+		Records []connector.TrialRecord `json:"records"`
+	}
+	if err := f.client.call(ctx, http.MethodPost, "/transforms/try", asked, &answer); err != nil {
+		return nil, err
+	}
+	var lines bytes.Buffer
+	for _, r := range answer.Records {
+		lines.Write(append(r.Before, '\n'))
+	}
+	return &lines, nil
 }
 
 func orElse(s, other string) string {

@@ -2,6 +2,8 @@ package main
 
 import (
 	"bytes"
+	"errors"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -74,5 +76,37 @@ func TestTransformTry(t *testing.T) {
 		if _, err := try(t, tc.stdin, tc.args...); err == nil || !strings.Contains(err.Error(), tc.want) {
 			t.Errorf("%v: %v, want %q", tc.args, err, tc.want)
 		}
+	}
+}
+
+// A worker gives the last records of a topic, and tries them itself over REST.
+func TestTransformTryOnATopic(t *testing.T) {
+	s := startServer(t)
+	dir := t.TempDir()
+	in := filepath.Join(dir, "in.txt")
+	if err := os.WriteFile(in, []byte("one\ntwo\nthree\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.create("src", map[string]string{"connector.class": "FileStreamSource", "file": in, "topic": "t",
+		"value.converter": "org.apache.kafka.connect.storage.StringConverter"})
+	config := filepath.Join(dir, "c.json")
+	if err := os.WriteFile(config, []byte(strings.Replace(tryConfig, `"topics":"t"`,
+		`"topics":"t","key.converter":"org.apache.kafka.connect.storage.StringConverter","value.converter":"org.apache.kafka.connect.storage.StringConverter"`, 1)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the last two records", func() error {
+		got, err := try(t, "", "--connect-url", "http://"+s.addrs.Connect, "--config", config, "--topic", "t", "--last", "2", "-o", "json")
+		if err == nil && (!strings.Contains(got, `{"line":"two"}`) || !strings.Contains(got, `{"line":"three"}`) || strings.Count(got, "\n") != 2) {
+			err = errors.New(got)
+		}
+		return err
+	})
+	code, body := s.rest(http.MethodPost, "/transforms/try", `{"config":{},"topic":"none","last":1}`)
+	if code != 400 || !strings.Contains(body, "none") {
+		t.Errorf("samples of a topic that is not there: HTTP %d %s", code, body)
+	}
+	code, body = s.rest(http.MethodPost, "/transforms/try", `{"config":{"transforms":"x"},"records":[{}]}`)
+	if code != 400 || !strings.Contains(body, "transforms.x.type") {
+		t.Errorf("a bad config: HTTP %d %s", code, body)
 	}
 }

@@ -45,7 +45,10 @@ func (api) ServerInfo(context.Context) (connector.ServerInfo, error) {
 func (api) Plugins(context.Context, bool) ([]connector.PluginInfo, error) { return nil, nil }
 func (api) PluginConfig(context.Context, string) (any, error)             { return nil, nil }
 func (api) Loggers(context.Context) (any, error)                          { return nil, nil }
-func (api) Logger(context.Context, string) (any, error)                   { return nil, nil }
+func (api) TryTransforms(context.Context, connector.TrialRequest) ([]connector.TrialRecord, error) {
+	return nil, nil
+}
+func (api) Logger(context.Context, string) (any, error) { return nil, nil }
 func (a api) SetLogger(ctx context.Context, namespace, level string, _ bool) ([]string, error) {
 	return nil, a.Herder.SetLogger(ctx, namespace, level)
 }

@@ -81,9 +81,9 @@ func piece(arena []byte, start int, null bool) []byte {
 	return arena[start:len(arena):len(arena)]
 }
 
-// fromLog fills out from a consumed record. Key, value and headers may alias
+// FromLog fills out from a consumed record. Key, value and headers may alias
 // it.
-func (c *Converters) fromLog(ctx context.Context, r *kgo.Record, out *data.Record) error {
+func (c *Converters) FromLog(ctx context.Context, r *kgo.Record, out *data.Record) error {
 	where := Coordinates{Topic: r.Topic, Partition: r.Partition, Offset: r.Offset}
 	headers := out.Headers[:0]
 	*out = data.Record{

@@ -291,7 +291,7 @@ func (l *sinkLoop) convert(ctx context.Context, fetches kgo.Fetches) ([]data.Rec
 		l.consumed = append(l.consumed, r)
 		var out data.Record
 		keep := false
-		err := l.Policy.retry(ctx, func() error { return l.Convert.fromLog(ctx, r, &out) })
+		err := l.Policy.retry(ctx, func() error { return l.Convert.FromLog(ctx, r, &out) })
 		if err == nil {
 			keep, err = transformed(l.Chain, &out, Coordinates{Topic: r.Topic, Partition: r.Partition, Offset: r.Offset})
 		}

@@ -18,6 +18,21 @@ var document []byte
 // documentation only.
 func (a *api) openAPI(*http.Request) (any, error) { return json.RawMessage(document), nil }
 
+// tryTransforms: POST /transforms/try. 200 with what became of each sample after
+// each step; 400 for a config or a sample that is wrong. Kafka Connect has
+// nothing like it.
+func (a *api) tryTransforms(r *http.Request) (any, error) {
+	var body connector.TrialRequest
+	if err := reply.Decode(r, &body); err != nil {
+		return nil, err
+	}
+	records, err := a.worker.TryTransforms(r.Context(), body)
+	if err != nil {
+		return nil, err
+	}
+	return map[string]any{"records": records}, nil
+}
+
 // loggers: GET /admin/loggers
 func (a *api) loggers(r *http.Request) (any, error) { return a.worker.Loggers(r.Context()) }
 

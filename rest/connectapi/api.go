@@ -48,6 +48,8 @@ type Worker interface {
 	PluginConfig(ctx context.Context, plugin string) (any, error)
 	// Validate answers with Kafka Connect's ConfigInfos.
 	Validate(ctx context.Context, plugin string, cfg connector.Config) (any, error)
+	// TryTransforms runs a connector's transforms over samples.
+	TryTransforms(ctx context.Context, r connector.TrialRequest) ([]connector.TrialRecord, error)
 	// ResetTopics forgets the topics that a connector has touched.
 	ResetTopics(ctx context.Context, name string) error
 	// Loggers answers with the levels of this worker's loggers by name, Logger
@@ -106,6 +108,7 @@ func Routes(w Worker, log *slog.Logger) chi.Router {
 	r.Get("/connector-plugins", a.handle(a.plugins))
 	r.Get("/connector-plugins/{plugin}/config", a.handle(a.pluginConfig))
 	r.Put("/connector-plugins/{plugin}/config/validate", a.handle(a.validate))
+	r.Post("/transforms/try", a.handle(a.tryTransforms))
 	r.Get("/admin/loggers", a.handle(a.loggers))
 	r.Get("/admin/loggers/{logger}", a.handle(a.logger))
 	r.Put("/admin/loggers/{logger}", a.handle(a.setLogger))

@@ -127,6 +127,9 @@ func (w *fakeWorker) ServeFence(_ context.Context, name string, r signature.Requ
 	w.signed = r
 	return w.find(name)
 }
+func (w *fakeWorker) TryTransforms(_ context.Context, r connector.TrialRequest) ([]connector.TrialRecord, error) {
+	return []connector.TrialRecord{{Before: r.Records[0], After: r.Records[0], Steps: []connector.TrialStep{}}}, w.find(r.Topic)
+}
 func (w *fakeWorker) ResetTopics(_ context.Context, name string) error { return w.find(name) }
 func (w *fakeWorker) Loggers(context.Context) (any, error) {
 	return map[string]string{"root": "INFO"}, nil
@@ -211,6 +214,7 @@ func TestAnswers(t *testing.T) {
 		{"GET", "/connector-plugins?connectorsOnly=false", "", 200, `[{"class":"C","type":"converter"}]`},
 		{"GET", "/connector-plugins/X/config", "", 200, `["X"]`},
 		{"PUT", "/connector-plugins/X/config/validate", `{"a":1}`, 200, `{"error_count":1}`},
+		{"POST", "/transforms/try", `{"config":{},"records":[{"topic":"t"}]}`, 200, `{"records":[{"before":{"topic":"t"},"steps":[],"after":{"topic":"t"}}]}`},
 		{"PUT", "/connectors/a/topics/reset", "", 202, ""},
 		{"GET", "/admin/loggers", "", 200, `{"root":"INFO"}`},
 		{"GET", "/admin/loggers/root", "", 200, `{"level":"INFO"}`},
