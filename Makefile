@@ -6,7 +6,7 @@ VERSION ?= 0.1.0-dev
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 .DEFAULT_GOAL := help
-.PHONY: help build run demo test test-deps race fuzz bench lint fmt generate clean
+.PHONY: help build run demo test test-deps race fuzz bench interop lint fmt generate clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -32,6 +32,9 @@ fuzz: ## run every fuzz test for a short while
 
 bench: build ## measure, print tables, write bench/results/*.json
 	$(GO) run ./bench/all
+
+interop: build ## Confluent's Python client and serializers against a server (needs PyPI)
+	deploy/dev/interop.sh
 
 lint: ## gofmt, go vet, staticcheck
 	@test -z "$$(gofmt -s -l $$(git ls-files '*.go'))" || { gofmt -s -l $$(git ls-files '*.go'); echo 'run make fmt'; exit 1; }

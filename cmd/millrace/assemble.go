@@ -40,7 +40,11 @@ func (n *node) assemble() error {
 		clients = []kgo.Opt{kgo.SeedBrokers(n.bootstrap...)}
 	}
 	if n.registry {
-		errs = append(errs, n.addRegistry(clients))
+		reg, err := n.addRegistry(clients)
+		errs = append(errs, err)
+		if err == nil {
+			sources.Registry = reg.Stats
+		}
 	}
 	httpListener, err := n.listen("connect-addr", n.connectAddr)
 	errs = append(errs, err)
