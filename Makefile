@@ -32,6 +32,7 @@ fuzz: ## run every fuzz test for a short while
 
 bench: build ## measure, print tables, write bench/results/*.json
 	$(GO) run ./bench/all
+	$(GO) run ./bench/registry
 
 interop: build ## Confluent's Python client and serializers against a server (needs PyPI)
 	deploy/dev/interop.sh
