@@ -32,6 +32,7 @@ fuzz: ## run every fuzz test for a short while
 
 bench: build ## measure, print tables, write bench/results/*.json
 	$(GO) run ./bench/all
+	$(GO) run ./bench/registry
 
 bench-log: build ## measure the log beside Apache Kafka (make peers brings it), print the table
 	$(GO) run ./bench/log
@@ -39,7 +40,8 @@ bench-log: build ## measure the log beside Apache Kafka (make peers brings it), 
 peers: ## fetch Apache Kafka, Kafka Connect and Debezium to measure and test beside (needs Maven and its registry, Java 17)
 	bench/peers/fetch.sh
 
-interop: build ## run other people's Kafka clients and tools against the log (needs Maven, PyPI, npm)
+interop: build ## run other people's clients and tools against the log and the registry (needs Maven, PyPI, npm)
+	deploy/dev/interop.sh
 	bench/interop/run.sh
 
 chaos: ## kill real processes 200 times under load and look for what was lost or doubled

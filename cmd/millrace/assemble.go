@@ -39,7 +39,11 @@ func (n *node) assemble() error {
 		brokers.Seeds = n.bootstrap
 	}
 	if n.registry {
-		errs = append(errs, n.addRegistry(brokers.Opts(nil)))
+		reg, err := n.addRegistry(brokers.Opts(nil))
+		errs = append(errs, err)
+		if err == nil {
+			sources.Registry = reg.Stats
+		}
 	}
 	httpListener, err := n.listen("connect-addr", n.connectAddr)
 	errs = append(errs, err)

@@ -142,3 +142,52 @@ func TestRolesApart(t *testing.T) {
 		t.Errorf("topic holds %v", got)
 	}
 }
+
+// Of two registry processes one is killed. The other writes, gives ids that
+// were never given, and has all that was acknowledged.
+func TestKilledPrimary(t *testing.T) {
+	log := startServer(t, "--roles", "broker")
+	pair := []*server{
+		startServer(t, "--roles", "registry", "--bootstrap-servers", log.addrs.Kafka),
+		startServer(t, "--roles", "registry", "--bootstrap-servers", log.addrs.Kafka),
+	}
+	ids := map[int]string{}
+	register := func(s *server, name string) error {
+		var got struct {
+			ID      int
+			Message string
+		}
+		body := fmt.Sprintf(`{"schema":"{\"type\":\"fixed\",\"name\":\"%s\",\"size\":1}"}`, name)
+		if code := s.schemas(http.MethodPost, "/subjects/"+name+"/versions", body, &got); code != http.StatusOK {
+			return fmt.Errorf("register %s: HTTP %d %s", name, code, got.Message)
+		}
+		if before, taken := ids[got.ID]; taken {
+			t.Errorf("id %d stands for %s and %s", got.ID, before, name)
+		}
+		ids[got.ID] = name
+		return nil
+	}
+	for n := range 10 {
+		if err := register(pair[n%2], fmt.Sprintf("A%d", n)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// Which of them is primary is not told: it is killed once at least.
+	for i := range 2 {
+		pair[0].kill()
+		n := 0
+		eventually(t, "a registration at the other process", func() error {
+			n++
+			return register(pair[1], fmt.Sprintf("B%d_%d", i, n))
+		})
+		pair = []*server{pair[1], startServer(t, "--roles", "registry", "--bootstrap-servers", log.addrs.Kafka)}
+	}
+	for id, name := range ids {
+		for _, s := range pair {
+			var got struct{ Schema string }
+			if code := s.schemas(http.MethodGet, fmt.Sprintf("/schemas/ids/%d", id), "", &got); code != http.StatusOK || !strings.Contains(got.Schema, `"`+name+`"`) {
+				t.Errorf("id %d: HTTP %d, %s; want %s", id, code, got.Schema, name)
+			}
+		}
+	}
+}

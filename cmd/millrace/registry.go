@@ -45,22 +45,22 @@ var registryKeys = configdef.Def{
 }
 
 // addRegistry makes the schema registry and its units.
-func (n *node) addRegistry(clients []kgo.Opt) error {
+func (n *node) addRegistry(clients []kgo.Opt) (*registry.Registry, error) {
 	l, err := n.listen("registry-addr", n.registryAddr)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	cfg, err := parseRegistry(n.settings.section("registry"))
 	if err != nil {
-		return n.settings.inSection("registry", "schema registry", err)
+		return nil, n.settings.inSection("registry", "schema registry", err)
 	}
 	cfg.ClientOpts, cfg.Logger = clients, n.log.With("role", "registry")
 	if cfg.Advertised, err = advertised(cfg.Advertised, l.Addr()); err != nil {
-		return err
+		return nil, err
 	}
 	reg, err := registry.New(cfg)
 	if err != nil {
-		return n.settings.inSection("registry", "schema registry", err)
+		return nil, n.settings.inSection("registry", "schema registry", err)
 	}
 	info := readBuildInfo()
 	n.addrs.Registry = l.Addr().String()
@@ -71,7 +71,7 @@ func (n *node) addRegistry(clients []kgo.Opt) error {
 			Health: rest.Health{Ready: func() bool { return reg.Ready() == nil }, Fault: func() error { return nil }},
 		})
 	}})
-	return nil
+	return reg, nil
 }
 
 // advertised fills in where the other registries reach one that listens on an

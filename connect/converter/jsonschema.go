@@ -217,7 +217,11 @@ func (j *jsonSchemaConverter) incoming(ctx context.Context, topic string, id int
 }
 
 func (j *jsonSchemaConverter) understand(ctx context.Context, topic string, id int32, text string) (*jsonIn, error) {
-	r, err := newJSONSchemaReader(text, j.optional)
+	others, err := j.registry.Dependencies(ctx, id)
+	if err != nil {
+		return nil, wrapRegistry(err, "get what schema %d refers to", id)
+	}
+	r, err := newJSONSchemaReader(text, others, j.optional)
 	if err != nil {
 		return nil, recordf("schema %d: %w", id, err)
 	}

@@ -89,10 +89,12 @@ func TestJSONSchemaOfOthers(t *testing.T) {
 		{"definitions", `{"$ref":"#/definitions/T","definitions":{"T":{"type":"object","properties":{"n":{"$ref":"#/definitions/N"}}},"N":{"type":"number"}}}`, `{"n":1.5}`, "Struct{n=1.5}"},
 		{"allOf", `{"allOf":[{"type":"object","properties":{"a":{"type":"string"}}},{"properties":{"b":{"type":"boolean"}}}]}`, `{"b":true,"a":"x"}`, "Struct{a=x,b=true}"},
 		{"enum", `{"enum":["A","B"]}`, `"A"`, "A"},
+		{"other schemas", `{"type":"object","properties":{"s":{"$ref":"street.json"},"n":{"$ref":"more.json#/definitions/n"}}}`, `{"s":"x","n":{"i":2}}`, "Struct{s=x,n=Struct{i=2}}"},
 		{"anything", `{}`, `{"a":[1]}`, "map[a:[1]]"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			r := newRegistry()
+			r.imports = map[string]string{"street.json": `{"type":"string"}`, "more.json": `{"definitions":{"n":{"type":"object","properties":{"i":{"$ref" : "#/definitions/i"}}},"i":{"type":"integer"}}}`}
 			if _, err := r.Register(t.Context(), "t-value", tt.schema, "JSON", false); err != nil {
 				t.Fatal(err)
 			}
@@ -111,7 +113,7 @@ func TestJSONSchemaOfOthers(t *testing.T) {
 func TestJSONSchemaRefusals(t *testing.T) {
 	for _, tt := range []struct{ schema, payload, want string }{
 		{`{"oneOf":[{"type":"string"},{"type":"integer"}]}`, `1`, "a oneOf of 2 types"},
-		{`{"$ref":"other.json"}`, `1`, "leads out of the schema's definitions"},
+		{`{"$ref":"other.json"}`, `1`, "names no schema"},
 		{`{"definitions":{"a":{"type":"object","properties":{"a":{"$ref":"#/definitions/a"}}}},"$ref":"#/definitions/a"}`, `{}`, "refers to itself"},
 		{`{"type":"object","properties":{"a":{"type":"integer"}}}`, `{"a":"x"}`, "a: JSON text"},
 		{`{"type":"array"}`, `[]`, "without one schema for its items"},

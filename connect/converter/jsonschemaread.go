@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,7 +17,9 @@ import (
 // jsonSchemaReader makes a Connect schema of a JSON Schema.
 type jsonSchemaReader struct {
 	root     jsonNode
-	optional bool // properties that are not required are
+	others   map[string]string   // texts of other schemas, by the names that $ref has for them
+	parsed   map[string]jsonNode // of them, those that were needed
+	optional bool                // properties that are not required are
 }
 
 // jsonNode is what of a JSON Schema has a meaning for Connect.
@@ -88,8 +91,8 @@ func (n *jsonNode) UnmarshalJSON(raw []byte) error {
 	return json.Unmarshal(raw, (*plain)(n))
 }
 
-func newJSONSchemaReader(text string, optional bool) (*jsonSchemaReader, error) {
-	r := &jsonSchemaReader{optional: optional}
+func newJSONSchemaReader(text string, others map[string]string, optional bool) (*jsonSchemaReader, error) {
+	r := &jsonSchemaReader{others: others, parsed: map[string]jsonNode{}, optional: optional}
 	if err := json.Unmarshal([]byte(text), &r.root); err != nil {
 		return nil, fmt.Errorf("read JSON Schema: %w", err)
 	}
@@ -163,19 +166,53 @@ func (r *jsonSchemaReader) plain(n *jsonNode) (out *jsonNode, null bool, err err
 	return nil, false, errors.New("references that lead to each other have no Connect schema")
 }
 
-// target finds what a reference within the schema leads to.
+// target finds what a reference leads to: a definition of the schema, or another
+// schema or one of its definitions.
 func (r *jsonSchemaReader) target(ref string) (*jsonNode, error) {
-	for prefix, in := range map[string]map[string]jsonNode{"#/definitions/": r.root.Definitions, "#/$defs/": r.root.Defs} {
-		if name, ok := strings.CutPrefix(ref, prefix); ok {
-			if n, ok := in[name]; ok {
+	name, pointer, _ := strings.Cut(ref, "#")
+	root := &r.root
+	if name != "" {
+		other, err := r.other(name)
+		if err != nil {
+			return nil, err
+		}
+		root = other
+	}
+	if pointer == "" && name == "" {
+		return nil, errors.New("a schema that refers to itself has no Connect schema")
+	}
+	if pointer == "" || pointer == "/" {
+		return root, nil
+	}
+	for prefix, in := range map[string]map[string]jsonNode{"/definitions/": root.Definitions, "/$defs/": root.Defs} {
+		if key, ok := strings.CutPrefix(pointer, prefix); ok {
+			if n, ok := in[key]; ok {
 				return &n, nil
 			}
 		}
 	}
-	if ref == "#" {
-		return nil, errors.New("a schema that refers to itself has no Connect schema")
+	return nil, fmt.Errorf("the reference %q leads to none of the definitions", ref)
+}
+
+// localRef is a reference of a schema into itself.
+var localRef = regexp.MustCompile(`"\$ref"\s*:\s*"#`)
+
+// other reads another schema. Its references into itself are made to name it.
+func (r *jsonSchemaReader) other(name string) (*jsonNode, error) {
+	if n, ok := r.parsed[name]; ok {
+		return &n, nil
 	}
-	return nil, fmt.Errorf("the reference %q leads out of the schema's definitions", ref)
+	text, ok := r.others[name]
+	if !ok {
+		return nil, fmt.Errorf("the reference %q names no schema that this one is registered with", name)
+	}
+	var n jsonNode
+	text = localRef.ReplaceAllLiteralString(text, `"$ref":"`+strings.Trim(string(appendJSONText(nil, name)), `"`)+"#")
+	if err := json.Unmarshal([]byte(text), &n); err != nil {
+		return nil, fmt.Errorf("read JSON Schema %q: %w", name, err)
+	}
+	r.parsed[name] = n
+	return &n, nil
 }
 
 // maxReadDepth bounds nesting, and so schemas that refer to themselves.

@@ -161,6 +161,9 @@ func (c *registryClient) schema(ctx context.Context, id int32) (sr.Schema, error
 		return s, nil
 	}
 	s, err := c.client.SchemaByID(ctx, int(id))
+	if err == nil && s.Type == sr.TypeAvro && len(s.References) > 0 { // with the types that it refers to written out
+		s, err = c.client.SchemaByID(sr.WithParams(ctx, sr.Format("resolved")), int(id))
+	}
 	if err != nil {
 		return s, classed(err)
 	}

@@ -13,13 +13,15 @@ import (
 	"github.com/millrace/millrace/broker"
 	"github.com/millrace/millrace/broker/latency"
 	"github.com/millrace/millrace/connect"
+	registry "github.com/millrace/millrace/schema-registry"
 )
 
 // Sources are the roles of this process, nil for those that do not run. Each
 // function is called for each scrape and must not block.
 type Sources struct {
-	Broker  func() broker.Stats
-	Connect func() connect.Stats
+	Broker   func() broker.Stats
+	Connect  func() connect.Stats
+	Registry func() registry.Stats
 }
 
 // Handler answers GET /metrics.
@@ -31,6 +33,9 @@ func Handler(s Sources, log *slog.Logger) http.Handler {
 	}
 	if s.Connect != nil {
 		reg.MustRegister(connectCollector(s.Connect))
+	}
+	if s.Registry != nil {
+		reg.MustRegister(registryCollector(s.Registry))
 	}
 	return promhttp.HandlerFor(reg, promhttp.HandlerOpts{ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn)})
 }

@@ -91,6 +91,9 @@ func root(*http.Request) (any, error) { return struct{}{}, nil }
 func (a *api) handle(h reply.Func) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		contentType, err := negotiate(r)
+		if err == nil && strings.Contains(r.URL.RawQuery, "findTags=") {
+			err = errTags // rather than an answer without them
+		}
 		serve := h
 		if err != nil {
 			contentType, serve = mediaV1, func(*http.Request) (any, error) { return nil, err }
@@ -246,5 +249,5 @@ var (
 	errNotAcceptable = errors.New("HTTP 406 Not Acceptable")
 	errMediaType     = errors.New("HTTP 415 Unsupported Media Type")
 	errNoBody        = errors.New("the request body is null; a JSON object is expected")
-	errTags          = errors.New("Invalid schema: schemaTagsToAdd and schemaTagsToRemove are not served: write tags into the schema's text")
+	errTags          = errors.New("Invalid schema: schema tags are not served (schemaTagsToAdd, schemaTagsToRemove, findTags): they are in the schema's text and in its metadata")
 )

@@ -23,9 +23,7 @@ func TestRefusedTexts(t *testing.T) {
 		{"field number twice", "message M { int32 a = 1; oneof o { int32 b = 1; } }", "the field number 1 is used twice"},
 		{"field name twice", "message M { int32 a = 1; int32 a = 2; }", `the name "a" is declared twice`},
 		{"message twice", "message M {} message M {}", `the name "M" is declared twice`},
-		{"field number 0", "message M { int32 a = 0; }", "not between 1 and"},
-		{"field number too great", "message M { int32 a = 536870912; }", "not between 1 and"},
-		{"kept field number", "message M { int32 a = 19500; }", "keep for themselves"},
+		{"field number too great", "message M { int32 a = 536870912; }", "is above 536870911"},
 		{"unknown type", "message M { Other a = 1; }", "could not resolve type: Other in message M"},
 		{"missing import", `import "o.proto"; message M { map<string, Other> a = 1; }`, `no reference is given for the import "o.proto"`},
 		{"nesting", strings.Repeat("message M {", 1000) + strings.Repeat("}", 1000), "nests deeper than 100"},
@@ -39,8 +37,13 @@ func TestRefusedTexts(t *testing.T) {
 			t.Errorf("%s: %v, want %q", tt.name, err, tt.want)
 		}
 	}
-	if _, err := Parse(`syntax = "proto3"; enum E { A = 1; }`, nil, true); err == nil {
-		t.Error("compiled: an enum of proto3 that does not begin with 0 was taken")
+	for _, text := range []string{`syntax = "proto3"; enum E { A = 1; }`, `syntax = "proto3"; message M { int32 a = 0; }`, `syntax = "proto3"; message M { int32 a = 19500; }`} {
+		if _, err := Parse(text, nil, false); err != nil {
+			t.Errorf("%s: %v, but Confluent's registry takes it", text, err)
+		}
+		if _, err := Parse(text, nil, true); err == nil {
+			t.Errorf("%s was compiled", text)
+		}
 	}
 	if _, err := Parse(`message M {}`, []Reference{{Name: "bad.proto", Text: "x"}}, false); err == nil || !strings.Contains(err.Error(), `reference "bad.proto"`) {
 		t.Errorf("broken reference: %v", err)

@@ -169,13 +169,9 @@ func (r *reader) message(d *ast.MessageNode) *message {
 	return m
 }
 
-// maxTag is the highest field number, firstReserved and lastReserved the ends of those
-// that Protocol Buffers keep for themselves.
-const (
-	maxTag        = 1<<29 - 1
-	firstReserved = 19000
-	lastReserved  = 19999
-)
+// maxTag is the highest field number. That 0, and those from 19000 to 19999, are
+// none either is for compilers to say: Confluent's registry takes them.
+const maxTag = 1<<29 - 1
 
 // scope is what a message may not have twice.
 type scope struct {
@@ -220,11 +216,9 @@ func (r *reader) tag(s scope, of ast.Node, n *ast.UintLiteralNode) int {
 	case n == nil: // the parser takes it
 		r.fail(of, "the field has no number")
 		return 0
-	case n.Val < 1 || n.Val > maxTag:
-		r.fail(n, "the field number %d is not between 1 and %d", n.Val, maxTag)
+	case n.Val > maxTag:
+		r.fail(n, "the field number %d is above %d", n.Val, maxTag)
 		return 0
-	case n.Val >= firstReserved && n.Val <= lastReserved:
-		r.fail(n, "the field number %d is one of those that Protocol Buffers keep for themselves, %d to %d", n.Val, firstReserved, lastReserved)
 	case s.tags != nil && s.tags[int(n.Val)]:
 		r.fail(n, "the field number %d is used twice", n.Val)
 	case s.tags != nil:
