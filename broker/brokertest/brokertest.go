@@ -7,6 +7,7 @@ package brokertest
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"log/slog"
@@ -33,6 +34,7 @@ type options struct {
 	properties map[string]string
 	dir        string
 	logs       bool
+	tls        *tls.Config
 }
 
 // With sets a broker config under Kafka's name.
@@ -45,6 +47,9 @@ func Dir(path string) Option { return func(o *options) { o.dir = path } }
 
 // Logs sends the broker's log lines, at Debug, to the test's output.
 func Logs() Option { return func(o *options) { o.logs = true } }
+
+// TLS has the broker speak TLS on its TCP connections.
+func TLS(cfg *tls.Config) Option { return func(o *options) { o.tls = cfg } }
 
 // Cluster is a running broker and its data directory. Its methods are called
 // from the test's goroutine.
@@ -82,6 +87,9 @@ func (c *Cluster) start(t testing.TB) {
 		t.Fatalf("listen on %s: %v", c.addr, err)
 	}
 	c.addr = l.Addr().String()
+	if c.opts.tls != nil {
+		l = tls.NewListener(l, c.opts.tls)
+	}
 	logger := slog.New(slog.DiscardHandler)
 	if c.opts.logs {
 		logger = slog.New(slog.NewTextHandler(testWriter(t), &slog.HandlerOptions{Level: slog.LevelDebug}))

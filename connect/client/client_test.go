@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -16,7 +15,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/millrace/millrace/broker"
+	"github.com/millrace/millrace/broker/brokertest"
 )
 
 // The stores in testdata were made by Java's keytool, with the passwords
@@ -43,32 +42,7 @@ func secureBroker(t *testing.T, verify bool) string {
 		}
 		cfg.ClientCAs, cfg.ClientAuth = s.TLS.RootCAs, tls.RequireAndVerifyClientCert
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	b, err := broker.New(broker.Config{
-		DataDir: t.TempDir(), NodeID: 1, Logger: slog.New(slog.DiscardHandler),
-		Listeners: []broker.Listener{{Name: "PLAINTEXT", Listener: tls.NewListener(l, cfg), Advertised: l.Addr().String()}},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- b.Run(ctx) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-done; err != nil {
-			t.Errorf("broker: %v", err)
-		}
-	})
-	select {
-	case <-b.Ready():
-	case <-time.After(20 * time.Second):
-		t.Fatal("broker not ready")
-	}
-	return l.Addr().String()
+	return brokertest.Start(t, brokertest.TLS(cfg)).Addr()
 }
 
 // ping asks a broker for its metadata.

@@ -439,8 +439,14 @@ func TestWorkerCutOffStops(t *testing.T) {
 	if took := time.Since(began); took > 3*time.Second {
 		t.Errorf("the work ended %v after the coordinator did, the session lasts 3s", took)
 	}
-	if ctx, _ := c[0].here(); connector.Fenced(ctx.ctx) {
+	if s, _ := c[0].here(); connector.Fenced(s.ctx) {
 		t.Error("new work would be fenced from its start")
+	}
+	ctx, stop := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer stop()
+	var elsewhere *connector.Elsewhere
+	if err := c[0].Delete(ctx, "a"); !errors.As(err, &elsewhere) || elsewhere.URL != "" {
+		t.Errorf("a request that nobody can serve: %v, want a refusal that names nobody", err)
 	}
 	b.Resume(t)
 	c.awaitEach(t, items("a", 2)...)
