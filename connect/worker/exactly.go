@@ -15,7 +15,6 @@ import (
 	"github.com/millrace/millrace/connect/task"
 	"github.com/millrace/millrace/plugins/configdef"
 	"github.com/millrace/millrace/plugins/host"
-	"github.com/millrace/millrace/plugins/proto"
 )
 
 // ExactlyOnce is how a worker's source tasks write in transactions (KIP-618,
@@ -56,7 +55,7 @@ func (w *Worker) notOnce(target host.Target, cfg connector.Config, s clientSetti
 	switch {
 	case !w.cfg.ExactlyOnce.Enabled:
 		return "this worker's exactly.once.source.support is not enabled"
-	case !target.Plugin.Can(proto.AbilityExactlyOnce):
+	case !target.SaysExactlyOnce():
 		return "the connector does not say that it can (its plugin lacks ExactlyOnce)"
 	case cfg[prefixProducer+"bootstrap.servers"] != "" || w.cfg.Defaults[producers.name+"bootstrap.servers"] != "":
 		return "its producer writes to other brokers than those that hold its offsets (bootstrap.servers)"
