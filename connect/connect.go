@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -133,8 +134,8 @@ func (c *Connect) Run(ctx context.Context, ready func()) (err error) {
 	w := worker.New(worker.Config{
 		Host: procs, Catalog: plugins, Brokers: c.brokers, Open: func() bool { return h.Open() },
 		Offsets: offsetStore{func() *herder.Herder { return h }}, Touched: topics.note,
-		Providers: c.settings.providers,
-		Defaults:  c.settings.taskDefaults(), RegistryURL: c.cfg.RegistryURL, Group: c.settings.String("group.id"),
+		ExactlyOnce: c.exactlyOnce(func() *herder.Herder { return h }), Providers: c.settings.providers,
+		Defaults: c.settings.taskDefaults(), RegistryURL: c.cfg.RegistryURL, Group: c.settings.String("group.id"),
 		Overrides:      c.settings.policy,
 		CreateTopics:   c.settings.Bool("topic.creation.enable"),
 		CommitInterval: c.settings.Millis("offset.flush.interval.ms"), DrainTimeout: c.settings.Millis("offset.flush.timeout.ms"),
@@ -198,11 +199,32 @@ func (o offsetStore) Put(ctx context.Context, name string, offsets map[string][]
 	if !h.Open() {
 		return client.ErrShut
 	}
-	entries := make([]store.Entry, 0, len(offsets))
+	return h.Offsets().Put(ctx, name, entries(offsets))
+}
+
+func entries(offsets map[string][]byte) []store.Entry {
+	out := make([]store.Entry, 0, len(offsets))
 	for p, v := range offsets {
-		entries = append(entries, store.Entry{Partition: []byte(p), Offset: v})
+		out = append(out, store.Entry{Partition: []byte(p), Offset: v})
 	}
-	return h.Offsets().Put(ctx, name, entries)
+	return out
+}
+
+// exactlyOnce is how this worker's sources write in transactions.
+func (c *Connect) exactlyOnce(h func() *herder.Herder) worker.ExactlyOnce {
+	return worker.ExactlyOnce{
+		// A standalone worker keeps offsets in a file, which no transaction covers.
+		Enabled:     !c.cfg.Standalone && strings.EqualFold(c.settings.String("exactly.once.source.support"), "enabled"),
+		Demanded:    c.settings.Given("exactly.once.source.support"),
+		OffsetTopic: c.settings.String("offset.storage.topic"),
+		Offsets: func(name string, offsets map[string][]byte) ([]*kgo.Record, error) {
+			return h().Offsets().Records(name, entries(offsets))
+		},
+		Fence: func(ctx context.Context, name string) error { return h().FenceZombies(ctx, name) },
+		Confirm: func(ctx context.Context, id connector.TaskID, cfg connector.Config) error {
+			return h().ConfirmTask(ctx, id, cfg)
+		},
+	}
 }
 
 // clusterTimeout bounds the question for the cluster's id.

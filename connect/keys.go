@@ -12,7 +12,6 @@ import (
 
 // Reasons why a worker key of Kafka Connect is refused here.
 const (
-	noEOS   = "this version of Millrace has no exactly-once sources; leave it disabled"
 	noHTTPS = "this version of Millrace serves plain HTTP without authentication, on the address of connect-addr; remove the key"
 )
 
@@ -95,7 +94,8 @@ var workerKeys = append(configdef.Def{
 		Doc: "Which settings of their clients connectors may change with producer.override, consumer.override and admin.override: All, None, Principal (who they are), Allowlist."},
 	{Name: "connector.client.config.override.allowlist", Type: configdef.List, Default: "", Importance: configdef.Medium, Doc: "Keys that Allowlist allows, without the prefix."},
 	{Name: "client.id", Type: configdef.String, Default: "", Importance: configdef.Low, Doc: "Part of the names of the worker's own clients."},
-	{Name: "exactly.once.source.support", Type: configdef.String, Default: "disabled", Unsupported: noEOS, Importance: configdef.High, Doc: "Exactly-once delivery of sources."},
+	{Name: "exactly.once.source.support", Type: configdef.String, Default: "enabled", Rules: []configdef.Rule{configdef.OneOfFold("disabled", "preparing", "enabled")}, Importance: configdef.High,
+		Doc: "Whether source tasks write their records and their offsets in one transaction. enabled does for all connectors that can, and falls back to at least once where the brokers refuse transactions and the key was not given; preparing and disabled do not. Kafka Connect's default is disabled."},
 	{Name: "config.providers", Type: configdef.List, Default: "", Importance: configdef.Low,
 		Doc: "Names of the config providers, each with config.providers.NAME.class and .param.KEY. FileConfigProvider, DirectoryConfigProvider and EnvVarConfigProvider exist."},
 	{Name: "listeners", Type: configdef.List, Importance: configdef.Low,

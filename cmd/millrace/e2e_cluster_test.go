@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -12,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/millrace/millrace/connect/connector"
@@ -264,20 +266,39 @@ func TestFrozenWorkerWritesNothingWhenItWakes(t *testing.T) {
 	if !slices.Equal(got, want) {
 		t.Errorf("topic holds %v, want each line once", got)
 	}
-	if end := endOffset(t, broker, s.topic()); end != int64(s.lines) {
-		t.Errorf("topic ends at %d, want %d", end, s.lines)
+	if end := committedEnd(t, broker, s.topic()); end != s.lines {
+		t.Errorf("topic holds %d committed records, want %d", end, s.lines)
 	}
 }
 
-// endOffset returns where partition 0 of a topic ends.
-func endOffset(t *testing.T, s *server, topic string) int64 {
+// committedEnd returns how many committed records partition 0 of a topic holds
+// up to its present end.
+func committedEnd(t *testing.T, s *server, topic string) int {
 	t.Helper()
-	c := s.client(kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: {0: kgo.NewOffset().AtEnd().Relative(-1)}}))
-	fetches := c.PollFetches(t.Context())
-	if err := fetches.Err(); err != nil {
+	c := s.client(kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: {0: kgo.NewOffset().AtStart()}}),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords())
+	listed, err := kadm.NewClient(c).ListEndOffsets(t.Context(), topic)
+	if err == nil {
+		err = listed.Error()
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
-	end := int64(-1)
-	fetches.EachRecord(func(r *kgo.Record) { end = r.Offset + 1 })
-	return end
+	end, _ := listed.Lookup(topic, 0)
+	ctx, stop := context.WithTimeout(t.Context(), patience)
+	defer stop()
+	n := 0
+	for at := int64(0); at < end.Offset; {
+		fetches := c.PollFetches(ctx)
+		if err := fetches.Err(); err != nil {
+			t.Fatal(err)
+		}
+		fetches.EachRecord(func(r *kgo.Record) {
+			at = r.Offset + 1
+			if !r.Attrs.IsControl() {
+				n++
+			}
+		})
+	}
+	return n
 }

@@ -305,11 +305,11 @@ func TestServerWritesAddressesAndStopsInOrder(t *testing.T) {
 	}
 }
 
-// values reads n records from the start of a topic written by JsonConverter
-// and returns their payloads.
+// values reads n committed records from the start of a topic written by
+// JsonConverter and returns their payloads.
 func (s *server) values(topic string, n int) []string {
 	s.t.Helper()
-	c := s.client(kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+	c := s.client(kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.FetchIsolationLevel(kgo.ReadCommitted()))
 	ctx, stop := context.WithTimeout(s.t.Context(), patience)
 	defer stop()
 	var out []string

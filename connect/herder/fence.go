@@ -82,3 +82,22 @@ func (h *Herder) fenceRound(ctx context.Context, name string) error {
 	}
 	return h.configs.PutFencing(ctx, name, tasks)
 }
+
+// ConfirmTask holds that a task with this config is still this worker's to run:
+// the config topic, read to its end, says nothing else, and the group has given
+// it to nobody else. It is asked once the task's producer has taken its
+// transactional id, and before it writes (KIP-618).
+func (h *Herder) ConfirmTask(ctx context.Context, id connector.TaskID, cfg connector.Config) error {
+	s, err := h.settled(ctx)
+	if err != nil {
+		return err
+	}
+	if err := h.configs.ReadToEnd(ctx); err != nil {
+		return err
+	}
+	tasks := h.configs.Snapshot().Tasks(id.Connector)
+	if !h.Open() || !s.has(id) || id.Task >= len(tasks) || !tasks[id.Task].Equal(cfg) {
+		return connector.Errorf(connector.Conflict, "task %s was given another config or another worker while it started", id)
+	}
+	return nil
+}

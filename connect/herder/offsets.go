@@ -76,6 +76,9 @@ func (h *Herder) changeOffsets(ctx context.Context, name, done string,
 	if err := h.leading(ctx); err != nil {
 		return connector.Message{}, err
 	}
+	if err := h.fenceFormer(ctx, name); err != nil {
+		return connector.Message{}, err
+	}
 	h.writing.Lock()
 	defer h.writing.Unlock()
 	cfg, err := h.stopped(ctx, name)
@@ -103,6 +106,19 @@ func (h *Herder) changeOffsets(ctx context.Context, name, done string,
 	}
 	return connector.Message{Message: fmt.Sprintf("The Connect framework-managed offsets for this connector have been %s successfully. "+
 		"However, if this connector manages offsets externally, they will need to be manually %s in the system that the connector uses.", done, done)}, nil
+}
+
+// fenceFormer fences the tasks that wrote in transactions before the connector
+// was stopped: one that a lost worker still runs would commit its offsets over
+// what is changed.
+func (h *Herder) fenceFormer(ctx context.Context, name string) error {
+	if _, err := h.stopped(ctx, name); err != nil {
+		return err
+	}
+	if _, recorded, _ := h.configs.Snapshot().Fencing(name); !recorded {
+		return nil
+	}
+	return h.fenceOnce(ctx, name)
 }
 
 // stopped returns the config of a connector that is stopped, and refuses any

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/big"
+	"slices"
 	"sort"
 	"strings"
 	"sync"
@@ -23,6 +24,7 @@ import (
 // the two.
 type Offsets struct {
 	topic recordLog
+	name  string // of the topic
 	log   *slog.Logger
 
 	mu    sync.Mutex // guards below
@@ -38,9 +40,13 @@ type sourceOffset struct {
 }
 
 // OpenOffsets replays the offset topic.
+//
+// Tasks may write to it in transactions (Records), so only what is committed
+// counts.
 func OpenOffsets(ctx context.Context, cfg Config) (*Offsets, error) {
 	cfg = cfg.withDefaults()
-	o := &Offsets{log: cfg.Logger, byKey: map[string]map[string]*sourceOffset{}}
+	cfg.ClientOpts = append(slices.Clone(cfg.ClientOpts), kgo.FetchIsolationLevel(kgo.ReadCommitted()))
+	o := &Offsets{name: cfg.Topic, log: cfg.Logger, byKey: map[string]map[string]*sourceOffset{}}
 	topic, err := openLog(ctx, cfg, o.apply)
 	if err != nil {
 		return nil, err
@@ -188,19 +194,33 @@ func (o *Offsets) List(ctx context.Context, name string) ([]Entry, error) {
 // Put stores offsets and returns when the topic has acknowledged them. Each
 // partition may appear once.
 func (o *Offsets) Put(ctx context.Context, name string, entries []Entry) error {
-	recs := make([]*kgo.Record, len(entries))
-	for i, e := range entries {
-		if err := checkOffset(e.Offset); err != nil {
-			return fmt.Errorf("offset of connector %q, source partition %s: %w", name, e.Partition, err)
-		}
-		key, err := o.key(name, e.Partition)
-		if err != nil {
-			return err
-		}
-		recs[i] = &kgo.Record{Key: key, Value: e.Offset}
+	recs, err := o.Records(name, entries)
+	if err != nil {
+		return err
 	}
 	return o.topic.write(ctx, recs...)
 }
+
+// Records returns the records that Put would write, for a task that writes
+// them together with those of its source, in one transaction. Their partition
+// is left to a partitioner that goes by the hash of the key, as Kafka's does.
+func (o *Offsets) Records(name string, entries []Entry) ([]*kgo.Record, error) {
+	recs := make([]*kgo.Record, len(entries))
+	for i, e := range entries {
+		if err := checkOffset(e.Offset); err != nil {
+			return nil, fmt.Errorf("offset of connector %q, source partition %s: %w", name, e.Partition, err)
+		}
+		key, err := o.key(name, e.Partition)
+		if err != nil {
+			return nil, err
+		}
+		recs[i] = &kgo.Record{Topic: o.name, Partition: unassigned, Key: key, Value: e.Offset}
+	}
+	return recs, nil
+}
+
+// unassigned is the partition of a record whose partition is chosen by its key.
+const unassigned = -1
 
 // key returns the record key that the topic already uses for the partition, or
 // a new one.

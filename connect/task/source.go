@@ -36,6 +36,12 @@ type OffsetWriter interface {
 	PutOffsets(ctx context.Context, offsets map[string][]byte) error
 }
 
+// Producer writes records. *kgo.Client is one.
+type Producer interface {
+	Produce(ctx context.Context, r *kgo.Record, promise func(*kgo.Record, error))
+	Flush(ctx context.Context) error
+}
+
 // TopicCreator makes the topics that a source writes to. Ensure is called once
 // for each new topic name.
 type TopicCreator interface {
@@ -46,7 +52,7 @@ type TopicCreator interface {
 type SourceConfig struct {
 	ID       connector.TaskID
 	Source   Source
-	Producer *kgo.Client
+	Producer Producer
 	// Chain is run over each record before it is converted.
 	Chain   *transform.Chain
 	Convert Converters
@@ -66,6 +72,9 @@ type SourceConfig struct {
 	// DrainTimeout bounds the waiting for acknowledgements when the task
 	// stops.
 	DrainTimeout time.Duration
+	// Transactions, if set, write records and offsets together. CommitInterval,
+	// Producer and Offsets are then not used.
+	Transactions *Transactions
 }
 
 // sourceLoop is a running source task.
@@ -73,6 +82,25 @@ type sourceLoop struct {
 	SourceConfig
 	progress *progress
 	known    map[string]bool // topics ensured
+	refused  string          // topic that may not be written to, "" for none
+}
+
+func newSourceLoop(cfg SourceConfig) sourceLoop {
+	return sourceLoop{SourceConfig: cfg, progress: newProgress(), known: map[string]bool{}}
+}
+
+// outlive returns a context for what is on its way when the task is stopped: it
+// still gets its time, unless another worker may run the task already.
+func (l *sourceLoop) outlive(ctx context.Context) (context.Context, func()) {
+	sctx, giveUp := context.WithCancel(context.WithoutCancel(ctx))
+	unhook := context.AfterFunc(ctx, func() {
+		if connector.Fenced(ctx) {
+			giveUp()
+			return
+		}
+		time.AfterFunc(l.DrainTimeout, giveUp)
+	})
+	return sctx, func() { unhook(); giveUp() }
 }
 
 // RunSource moves records from the task's process into the log until ctx ends
@@ -81,20 +109,15 @@ type sourceLoop struct {
 // task whose ctx ends with connector.ErrFenced writes nothing more, and stores
 // no offsets: they would take its successor back.
 func RunSource(ctx context.Context, cfg SourceConfig) error {
-	l := &sourceLoop{SourceConfig: cfg, progress: newProgress(), known: map[string]bool{}}
+	if cfg.Transactions != nil {
+		return runTransactions(ctx, cfg)
+	}
+	loop := newSourceLoop(cfg)
+	l := &loop
 	pctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
-	// What is on its way when the task is stopped still gets its time.
-	sctx, giveUp := context.WithCancel(context.WithoutCancel(ctx))
+	sctx, giveUp := l.outlive(pctx)
 	defer giveUp()
-	stopTimer := context.AfterFunc(pctx, func() {
-		if connector.Fenced(ctx) {
-			giveUp() // another worker may run the task already
-			return
-		}
-		time.AfterFunc(cfg.DrainTimeout, giveUp)
-	})
-	defer stopTimer()
 
 	var wg sync.WaitGroup
 	cctx, stopCommits := context.WithCancel(context.WithoutCancel(ctx))
@@ -170,7 +193,7 @@ func (l *sourceLoop) pump(ctx, sctx context.Context) error {
 			return err
 		}
 		l.Stats.Polled(len(b.Records))
-		err = l.send(ctx, sctx, b, seq)
+		_, err = l.send(ctx, sctx, b, seq)
 		release()
 		if err != nil {
 			return err
@@ -180,7 +203,7 @@ func (l *sourceLoop) pump(ctx, sctx context.Context) error {
 
 // send converts a batch and hands it to the producer. Nothing of the batch is
 // referred to afterwards.
-func (l *sourceLoop) send(ctx, sctx context.Context, b *data.Batch, seq uint64) error {
+func (l *sourceLoop) send(ctx, sctx context.Context, b *data.Batch, seq uint64) (*flight, error) {
 	f := l.progress.begin(seq, clonePositions(b))
 	promise := func(_ *kgo.Record, err error) { l.progress.done(f, err) }
 	out := make([]kgo.Record, len(b.Records))
@@ -189,7 +212,7 @@ func (l *sourceLoop) send(ctx, sctx context.Context, b *data.Batch, seq uint64) 
 		var ok bool
 		var err error
 		if arena, ok, err = l.convert(ctx, &b.Records[i], &out[i], arena); err != nil {
-			return err
+			return f, err
 		}
 		if !ok {
 			continue
@@ -198,7 +221,7 @@ func (l *sourceLoop) send(ctx, sctx context.Context, b *data.Batch, seq uint64) 
 		l.Producer.Produce(sctx, &out[i], promise)
 	}
 	l.progress.done(f, nil)
-	return nil
+	return f, nil
 }
 
 // clonePositions copies the last position of each source partition.
@@ -243,6 +266,9 @@ func (l *sourceLoop) convert(ctx context.Context, r *data.Record, out *kgo.Recor
 		return arena, false, l.tolerate(ctx, err)
 	}
 	if !l.known[r.Topic] {
+		if r.Topic == l.refused {
+			return arena, false, fmt.Errorf("topic %s holds the offsets of this task, which cannot write records to it as well: name another topic", r.Topic)
+		}
 		if err := l.Topics.Ensure(ctx, r.Topic); err != nil {
 			return arena, false, fmt.Errorf("topic %s: %w", r.Topic, err)
 		}

@@ -238,6 +238,7 @@ var producerKeys = everyClient(clientKeys{
 	"delivery.timeout.ms":                   millis(1000, kgo.RecordDeliveryTimeout),
 	"retries":                               number(0, maxInt32, func(n int) kgo.Opt { return kgo.RecordRetries(n) }),
 	"max.in.flight.requests.per.connection": number(1, 5, kgo.MaxProduceRequestsInflightPerBroker),
+	"transaction.timeout.ms":                readByLoop(1000, maxInt32), // see exactly.go
 })
 
 // consumerKeys are the properties that consumer.override. may name.

@@ -21,7 +21,6 @@ const (
 // Reasons why a key that Kafka Connect honours is refused here.
 const (
 	noVersions   = "this version of Millrace runs the one installed version of a plugin; remove the key"
-	noExactly    = "this version of Millrace delivers at least once from sources; remove the key or ask for what it does"
 	noOwnOffsets = "this version of Millrace keeps all source offsets in the worker's offset topic; remove the key"
 )
 
@@ -82,12 +81,14 @@ var sourceKeys = configdef.Def{
 	{Name: "topic.creation.groups", Type: configdef.List, Default: "", Importance: configdef.Low, Group: groupTopics, Width: configdef.LongWidth,
 		DisplayName: "Topic creation groups", Doc: "Groups of topics with settings of their own for creation. The group default always exists."},
 	{Name: "exactly.once.support", Type: configdef.String, Default: "requested", Rules: []configdef.Rule{configdef.OneOfFold("requested", "required")},
-		Unsupported: noExactly, Group: groupExactly, Width: configdef.ShortWidth, DisplayName: "Exactly once support",
-		Doc: "Whether the connector must deliver exactly once."},
-	{Name: "transaction.boundary", Type: configdef.String, Default: "poll", Rules: []configdef.Rule{configdef.OneOfFold("poll", "interval", "connector")},
-		Unsupported: noExactly, Group: groupExactly, Width: configdef.ShortWidth, DisplayName: "Transaction boundary", Doc: "Where transactions end."},
-	{Name: "transaction.boundary.interval.ms", Type: configdef.Long, Unsupported: noExactly, Importance: configdef.Low, Group: groupExactly,
-		Width: configdef.ShortWidth, DisplayName: "Transaction boundary interval", Doc: "Time between transactions, in milliseconds."},
+		Importance: configdef.Medium, Group: groupExactly, Width: configdef.ShortWidth, DisplayName: "Exactly once support",
+		Doc: "requested writes in transactions where the worker, the connector and its client settings allow it. required refuses the configuration where they do not, or where the connector does not vouch for it."},
+	{Name: "transaction.boundary", Type: configdef.String, Default: "interval", Rules: []configdef.Rule{configdef.OneOfFold("poll", "interval", "connector")},
+		Importance: configdef.Medium, Group: groupExactly, Width: configdef.ShortWidth, DisplayName: "Transaction boundary",
+		Doc: "Where transactions end: poll is after each batch of the connector, interval after a time that transaction.boundary.interval.ms sets, connector where the connector says so, which no connector does yet. Kafka Connect's default is poll."},
+	{Name: "transaction.boundary.interval.ms", Type: configdef.Long, Rules: []configdef.Rule{configdef.AtLeast(0)}, Importance: configdef.Low, Group: groupExactly,
+		Width: configdef.ShortWidth, DisplayName: "Transaction boundary interval",
+		Doc: "How long a transaction lasts, in milliseconds; less than transaction.timeout.ms of the producer. If not given, 100 while records flow, and a few milliseconds once they pause. Kafka Connect's default is offset.flush.interval.ms."},
 	{Name: "offsets.storage.topic", Type: configdef.String, Unsupported: noOwnOffsets, Importance: configdef.Low, Group: groupOffsets,
 		Width: configdef.LongWidth, DisplayName: "Offsets topic", Doc: "Topic for the connector's own offsets."},
 }

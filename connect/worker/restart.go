@@ -2,12 +2,14 @@ package worker
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"time"
 
 	"github.com/millrace/millrace/connect/connector"
+	"github.com/millrace/millrace/connect/task"
 )
 
 // restartPolicy says how what failed is started again (errors.restart).
@@ -54,6 +56,18 @@ func supervise(ctx context.Context, p restartPolicy, log *slog.Logger, report fu
 		if time.Since(began) >= healthyAfter {
 			n = 0
 		}
+		if errors.Is(err, task.ErrTakenOver) {
+			// Not the connector's failure, and errors.restart has no say in it. If
+			// the task is another worker's by now, ctx ends before long; a worker
+			// that is not sure of its place does not get as far as writing.
+			log.Warn("ended by another producer, starting again", "err", err)
+			report(connector.Unassigned, "")
+			if !sleep(ctx, firstRestart) {
+				return
+			}
+			restarted()
+			continue
+		}
 		if !p.enabled {
 			log.Error("failed; errors.restart is off", "err", err)
 			report(connector.Failed, err.Error())
@@ -63,13 +77,21 @@ func supervise(ctx context.Context, p restartPolicy, log *slog.Logger, report fu
 		pause := p.pause(n)
 		log.Error("failed, starting again", "err", err, "pause", pause, "failures", n+1)
 		report(connector.Failed, fmt.Sprintf("%v\nIt is started again in %s (failure %d in a row).", err, pause.Round(time.Millisecond), n+1))
-		timer := time.NewTimer(pause)
-		select {
-		case <-ctx.Done():
-			timer.Stop()
+		if !sleep(ctx, pause) {
 			return // FAILED is the last word
-		case <-timer.C:
 		}
 		restarted()
+	}
+}
+
+// sleep waits, and reports whether ctx let it.
+func sleep(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
 	}
 }

@@ -102,7 +102,7 @@ func (w *Worker) RunTask(ctx context.Context, id connector.TaskID, settings, cfg
 		report(s, trace)
 	}
 	t := &taskRun{
-		Worker: w, running: r, settings: settings, config: cfg, pause: pause,
+		Worker: w, running: r, settings: settings, config: cfg, raw: cfg, pause: pause,
 		log: w.cfg.Logger.With("connector", id.Connector, "task", id.Task), tell: tell,
 	}
 	supervise(ctx, restartPolicyOf(settings), t.log, tell, func() { r.restarts.Add(1) }, t.life)
@@ -129,6 +129,7 @@ type taskRun struct {
 	*Worker
 	*running
 	settings, config connector.Config
+	raw              connector.Config // config with its variables
 	pause            *connector.Switch
 	log              *slog.Logger
 	tell             func(connector.State, string)
@@ -217,9 +218,9 @@ func (t *taskRun) sourceOnce(ctx context.Context, target host.Target, converters
 	if !rules.active {
 		opts = append(opts, kgo.AllowAutoTopicCreation())
 	}
-	producer, err := kgo.NewClient(opts...)
+	producer, transactions, err := t.openProducer(ctx, target, settings, opts)
 	if err != nil {
-		return fmt.Errorf("producer: %w", err)
+		return err
 	}
 	defer producer.Close()
 	src, err := t.cfg.Host.OpenSource(ctx, host.SourceSpec{
@@ -239,6 +240,7 @@ func (t *taskRun) sourceOnce(ctx context.Context, target host.Target, converters
 		ID: t.id, Source: src, Producer: producer, Chain: chain, Convert: converters, Offsets: sourceOffsets{t.cfg.Offsets, t.id.Connector},
 		Topics: &topicCreator{rules: rules, admin: kadm.NewClient(producer)}, Touched: t.touched, Pause: t.pause, Report: t.report,
 		Policy: t.policy(), Stats: &t.stats, Logger: t.log, CommitInterval: sourceCommitInterval, DrainTimeout: t.cfg.DrainTimeout,
+		Transactions: transactions,
 	})
 	return t.closeProcess(ctx, runErr, src.Close)
 }

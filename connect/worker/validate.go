@@ -81,9 +81,12 @@ func (w *Worker) validate(ctx context.Context, cfg connector.Config) (Infos, err
 	b.add(own.Infos...)
 	if kind == connector.Sink {
 		w.validateTopics(b, cfg)
-	} else if _, problems := parseTopicRules(cfg); w.cfg.CreateTopics {
-		for _, p := range problems {
-			b.problem(cfg, p)
+	} else {
+		w.validateExactly(b, target, cfg, own.ExactlyOnceKnown, own.ExactlyOnce)
+		if _, problems := parseTopicRules(cfg); w.cfg.CreateTopics {
+			for _, p := range problems {
+				b.problem(cfg, p)
+			}
 		}
 	}
 	report := transform.Validate(cfg, transformOptions(target.Plugin.Kind, w.cfg.Logger))

@@ -48,6 +48,8 @@ type Config struct {
 	// uses a topic (KIP-558); nil notes nothing.
 	Offsets OffsetStore
 	Touched func(id connector.TaskID, topic string)
+	// ExactlyOnce is how source tasks write in transactions.
+	ExactlyOnce ExactlyOnce
 	// Defaults are the worker's own converter and client keys: key.converter
 	// and the like with what is under them, producer., consumer. and admin.
 	Defaults map[string]string

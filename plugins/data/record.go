@@ -88,4 +88,8 @@ type Position struct {
 type Batch struct {
 	Records   []Record
 	Positions []Position
+	// More says that the source had more at hand in the same poll, which the
+	// next batch goes on with: a transaction that holds whole polls does not
+	// end here.
+	More bool
 }

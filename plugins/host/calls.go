@@ -19,6 +19,10 @@ type Target struct {
 // NewTarget takes what catalog.Resolve returns.
 func NewTarget(p *catalog.Plugin, class string) Target { return Target{p, class} }
 
+// SaysExactlyOnce reports whether the connector is a source that says whether
+// it delivers exactly once.
+func (t Target) SaysExactlyOnce() bool { return t.Plugin.Can(proto.AbilityExactlyOnce) }
+
 func (h *Host) launch(t Target, connector string) launch {
 	log := h.cfg.Logger.With("plugin", t.Plugin.Name)
 	if connector != "" {

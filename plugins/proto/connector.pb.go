@@ -1295,6 +1295,7 @@ type Payload struct {
 	Sequence      uint64                 `protobuf:"varint,1,opt,name=sequence,proto3" json:"sequence,omitempty"` // sources: 1, 2, 3...; sinks: the put that it belongs to
 	Payload       []byte                 `protobuf:"bytes,2,opt,name=payload,proto3" json:"payload,omitempty"`
 	Last          bool                   `protobuf:"varint,3,opt,name=last,proto3" json:"last,omitempty"` // sinks: ends the put
+	More          bool                   `protobuf:"varint,4,opt,name=more,proto3" json:"more,omitempty"` // sources: the next batch is of the same poll
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1346,6 +1347,13 @@ func (x *Payload) GetPayload() []byte {
 func (x *Payload) GetLast() bool {
 	if x != nil {
 		return x.Last
+	}
+	return false
+}
+
+func (x *Payload) GetMore() bool {
+	if x != nil {
+		return x.More
 	}
 	return false
 }
@@ -2424,11 +2432,12 @@ const file_connector_proto_rawDesc = "" +
 	"\arequest\x18\x01 \x01(\x04R\arequest\x12\x1e\n" +
 	"\n" +
 	"partitions\x18\x02 \x03(\fR\n" +
-	"partitions\"S\n" +
+	"partitions\"g\n" +
 	"\aPayload\x12\x1a\n" +
 	"\bsequence\x18\x01 \x01(\x04R\bsequence\x12\x18\n" +
 	"\apayload\x18\x02 \x01(\fR\apayload\x12\x12\n" +
-	"\x04last\x18\x03 \x01(\bR\x04last\"\x9f\x03\n" +
+	"\x04last\x18\x03 \x01(\bR\x04last\x12\x12\n" +
+	"\x04more\x18\x04 \x01(\bR\x04more\"\x9f\x03\n" +
 	"\n" +
 	"FromSource\x123\n" +
 	"\x06opened\x18\x01 \x01(\v2\x19.millrace.plugin.v1.EmptyH\x00R\x06opened\x12>\n" +

@@ -265,6 +265,7 @@ func (s *Source) Next(ctx context.Context) (*SourceBatch, error) {
 		s.Abort(err)
 		return nil, &StreamError{err}
 	}
+	b.More = p.More
 	return b, nil
 }
 

@@ -305,7 +305,7 @@ func (t *sourceTask) sendBatch() error {
 		t.credit -= int64(len(payload))
 		t.ledger.add(t.sequence, t.records, &t.batch, from, next)
 		t.mu.Unlock()
-		m := &proto.FromSource_Batch{Batch: &proto.Payload{Sequence: t.sequence, Payload: payload}}
+		m := &proto.FromSource_Batch{Batch: &proto.Payload{Sequence: t.sequence, Payload: payload, More: next < len(t.batch.Records)}}
 		if err := t.send(&proto.FromSource{Message: m}); err != nil {
 			t.end(errGone)
 			return nil
