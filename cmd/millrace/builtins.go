@@ -6,6 +6,7 @@ import (
 	"github.com/millrace/millrace/connectors/filestream"
 	"github.com/millrace/millrace/connectors/logtail"
 	"github.com/millrace/millrace/connectors/postgres"
+	"github.com/millrace/millrace/connectors/s3"
 	"github.com/millrace/millrace/plugins/catalog"
 	"github.com/millrace/millrace/plugins/sdk"
 )
@@ -16,13 +17,25 @@ func builtins() []sdk.Connector {
 		filestream.Connectors(),
 		logtail.Connectors(),
 		postgres.Connectors(),
+		s3.Connectors(),
 	)
+}
+
+// environments are the variables of the worker's environment that processes of
+// a connector get, by its name, beside what every program needs.
+func environments() map[string][]string {
+	out := make(map[string][]string)
+	for _, c := range s3.Connectors() {
+		out[c.Name] = s3.Environment()
+	}
+	return out
 }
 
 // builtinPlugins describes them to a worker, which starts each as this
 // executable with the arguments plugin NAME.
 func builtinPlugins() []catalog.Plugin {
 	var out []catalog.Plugin
+	variables := environments()
 	for _, c := range builtins() {
 		d := c.Describe()
 		kind := catalog.Source
@@ -31,7 +44,7 @@ func builtinPlugins() []catalog.Plugin {
 		}
 		out = append(out, catalog.Plugin{
 			Name: d.Name, Kind: kind, Version: d.Version, Classes: d.Classes, Abilities: d.Abilities,
-			Documentation: d.Documentation, Config: d.Config, Command: []string{"", "plugin", d.Name},
+			Documentation: d.Documentation, Config: d.Config, Command: []string{"", "plugin", d.Name}, Environment: variables[d.Name],
 		})
 	}
 	return out

@@ -4,6 +4,20 @@
 # these, so a missing one ends here with what to do.
 set -eu
 
+# The S3 server of the tests is a Go program, pinned in a module of its own.
+# The tests build it the same way when it is not there.
+root=$(cd "$(dirname "$0")/../.." && pwd)
+s3server=$root/.cache/versitygw
+if [ ! -x "$s3server" ] || [ "$root/bench/s3server/go.mod" -nt "$s3server" ]; then
+	mkdir -p "$root/.cache"
+	if ! GOFLAGS='' GOWORK=off go build -C "$root/bench/s3server" -o "$s3server.new" github.com/versity/versitygw/cmd/versitygw; then
+		echo "The tests need the S3 server versitygw, which the Go module proxy has: see that go env GOPROXY can be reached, then run make test again."
+		exit 1
+	fi
+	touch "$s3server.new"
+	mv "$s3server.new" "$s3server"
+fi
+
 missing=
 have_postgres() {
 	command -v pg_ctl >/dev/null 2>&1 || ls /usr/lib/postgresql/*/bin/pg_ctl >/dev/null 2>&1

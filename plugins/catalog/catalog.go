@@ -45,6 +45,11 @@ type Plugin struct {
 	// Command starts it. An empty first element stands for the worker's own
 	// executable.
 	Command []string `json:"command"`
+	// Environment names variables of the worker's environment that its processes
+	// get beside what every program needs, a trailing star standing for any
+	// rest. Only a worker's own connectors have it: a file cannot ask for
+	// credentials.
+	Environment []string `json:"-"`
 	// Origin tells people where it comes from: a file, or "built in".
 	Origin string `json:"-"`
 	// Aliases are further names for classes, such as those that a cloud

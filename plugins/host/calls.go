@@ -28,7 +28,7 @@ func (h *Host) launch(t Target, connector string) launch {
 	if connector != "" {
 		log = log.With("connector", connector)
 	}
-	return launch{name: t.Plugin.Name, command: t.Plugin.Command, log: log}
+	return launch{name: t.Plugin.Name, command: t.Plugin.Command, environment: t.Plugin.Environment, log: log}
 }
 
 // call starts a process for one call and ends it afterwards.

@@ -277,6 +277,26 @@ func TestSecretsStayOutOfEnvironmentAndArguments(t *testing.T) {
 	}
 }
 
+// TestAPluginGetsTheVariablesItIsListedWith has one connector that may see a
+// cloud's credentials beside one that may not.
+func TestAPluginGetsTheVariablesItIsListedWith(t *testing.T) {
+	t.Setenv("CLOUD_KEY", "s3cr3t-env")
+	h, _ := newHost(t, Config{})
+	for _, listed := range [][]string{nil, {"CLOUD_*"}} {
+		p := *builtin()
+		p.Environment = listed
+		s := openSource(t, h, SourceSpec{Target: Target{&p, "test.Count"}})
+		text, err := os.ReadFile("/proc/" + strconv.Itoa(s.Stats().PID) + "/environ")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Contains(string(text), "CLOUD_KEY=s3cr3t-env"); got != (listed != nil) {
+			t.Errorf("listed with %q, it has the variable: %v", listed, got)
+		}
+		closeQuietly(t, s.Close)
+	}
+}
+
 func TestSocketsOfKilledWorkersAreSwept(t *testing.T) {
 	parent := t.TempDir()
 	stale, fresh, used := filepath.Join(parent, "millrace-plugins-1"), filepath.Join(parent, "millrace-plugins-2"), filepath.Join(parent, "millrace-plugins-3")

@@ -27,8 +27,8 @@ func (h *Host) environment(l launch) []string {
 	var out []string
 	for _, kv := range os.Environ() {
 		name, _, _ := strings.Cut(kv, "=")
-		if slices.ContainsFunc(inherited, func(p string) bool { return matches(p, name) }) ||
-			slices.Contains(h.cfg.PassEnv, name) {
+		named := func(p string) bool { return matches(p, name) }
+		if slices.ContainsFunc(inherited, named) || slices.ContainsFunc(l.environment, named) || slices.Contains(h.cfg.PassEnv, name) {
 			out = append(out, kv)
 		}
 	}

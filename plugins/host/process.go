@@ -27,6 +27,7 @@ import (
 type launch struct {
 	name        string // the plugin's, for errors
 	command     []string
+	environment []string // variables beside those that every process gets
 	memoryLimit int64
 	log         *slog.Logger
 }

@@ -1,0 +1,165 @@
+package s3
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"log/slog"
+	"maps"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"github.com/millrace/millrace/connectors/s3/format"
+	"github.com/millrace/millrace/connectors/s3/rotation"
+	"github.com/millrace/millrace/connectors/s3/upload"
+	"github.com/millrace/millrace/plugins/data"
+)
+
+// Metadata of objects, beside mr-writer. mr-next and mr-count are missing from
+// objects whose upload was begun before they were known.
+const (
+	connectorMetadata = "mr-connector"
+	startMetadata     = "mr-start"
+	nextMetadata      = "mr-next" // the offset after the whole rotation
+	countMetadata     = "mr-count"
+)
+
+// files are the open files of one directory: of values, and of keys and headers
+// where these are stored. They hold the same records in the same order.
+type files struct {
+	writer     *writer
+	start, end int64 // offsets of the first and last record
+	count      int64
+	all        []*file
+}
+
+// file is one object in the making.
+type file struct {
+	upload  *upload.File
+	content format.Writer
+	schema  *data.Schema
+	project *projection // of values, if the file may take other schemas
+	datum   func(*data.Record) (data.Datum, error)
+}
+
+// open starts the files of a record's directory.
+func (w *writer) open(r *data.Record, in rotation.Input) (*files, error) {
+	cfg := w.task.cfg
+	f := &files{writer: w, start: r.OriginalOffset}
+	_, directory, _ := strings.Cut(in.Directory, "\x00")
+	base := cfg.layout.name(r.Topic, directory, r.OriginalPartition, r.OriginalOffset)
+	type kind struct {
+		infix  string
+		format format.Format
+		datum  func(*data.Record) (data.Datum, error)
+	}
+	kinds := []kind{
+		{"", cfg.value, valueOf}, {".keys", cfg.keys, keyOf}, {".headers", cfg.headers, headersOf},
+	}
+	for i, k := range kinds {
+		if k.format == nil || i == 0 && in.Tombstone {
+			continue
+		}
+		one, err := w.openFile(base+k.infix+k.format.Extension(), k.format, k.datum, r)
+		if err != nil {
+			f.forget()
+			return nil, err
+		}
+		if i == 0 && cfg.rotation.Compatibility != rotation.NoCompatibility && one.schema != nil {
+			one.project = newProjection(one.schema)
+		}
+		f.all = append(f.all, one)
+	}
+	return f, nil
+}
+
+func (w *writer) openFile(key string, kind format.Format, datum func(*data.Record) (data.Datum, error), r *data.Record) (*file, error) {
+	d, err := datum(r)
+	if err != nil {
+		return nil, &format.DataError{Err: err}
+	}
+	cfg := w.task.cfg
+	var nonce [12]byte
+	if _, err := rand.Read(nonce[:]); err != nil {
+		return nil, err
+	}
+	one := &file{schema: d.Schema, datum: datum}
+	one.upload = w.task.pool.NewFile(upload.Object{
+		Key: key, IfAbsent: cfg.conditional,
+		Metadata: map[string]string{
+			writerMetadata: hex.EncodeToString(nonce[:]), connectorMetadata: url.PathEscape(cfg.connector),
+			startMetadata: strconv.FormatInt(r.OriginalOffset, 10),
+		},
+	}, cfg.conditional)
+	if one.content, err = kind.Open(one.upload, d.Schema); err != nil {
+		return nil, errors.Join(err, one.upload.Abort(context.Background())) // nothing was sent
+	}
+	return one, nil
+}
+
+// append writes a record to all files, or to none and returns a *DataError.
+func (f *files) append(r *data.Record) error {
+	for _, one := range f.all {
+		d, err := one.datum(r)
+		if err == nil && one.project != nil {
+			d, err = one.project.apply(d)
+		}
+		if err != nil {
+			return &format.DataError{Err: err}
+		}
+		if err := one.content.Prepare(d); err != nil {
+			return err
+		}
+	}
+	for _, one := range f.all {
+		if err := one.content.Append(); err != nil {
+			return err
+		}
+	}
+	f.count++
+	f.end = r.OriginalOffset
+	return nil
+}
+
+func (f *files) advance(ctx context.Context) error {
+	for _, one := range f.all {
+		if err := one.upload.Advance(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// seal ends the files' content and says on the objects what is in them.
+func (f *files) seal(next int64) error {
+	cfg := f.writer.task.cfg
+	metadata := map[string]string{nextMetadata: strconv.FormatInt(next, 10), countMetadata: strconv.FormatInt(f.count, 10)}
+	tags := maps.Clone(cfg.tags)
+	if cfg.tagged {
+		tags["startOffset"], tags["endOffset"] = strconv.FormatInt(f.start, 10), strconv.FormatInt(f.end, 10)
+		tags["recordCount"] = strconv.FormatInt(f.count, 10)
+	}
+	for _, one := range f.all {
+		if err := one.content.Close(); err != nil {
+			return err
+		}
+		one.upload.Describe(metadata, tags)
+	}
+	return nil
+}
+
+// forget drops files of which nothing was sent.
+func (f *files) forget() { abortAll(context.Background(), f.writer.task.log, []*files{f}) }
+
+// abortAll drops files. Parts that the store may keep are named in the log.
+func abortAll(ctx context.Context, log *slog.Logger, list []*files) {
+	for _, f := range list {
+		for _, one := range f.all {
+			if err := one.upload.Abort(ctx); err != nil {
+				log.Warn("parts of an unfinished upload may be left; a lifecycle rule for incomplete multipart uploads removes them", "err", err)
+			}
+		}
+	}
+}

@@ -1,0 +1,70 @@
+package s3
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/millrace/millrace/connectors/s3/partition"
+	"github.com/millrace/millrace/connectors/s3/upload"
+	"github.com/millrace/millrace/plugins/sdk"
+)
+
+// Sink is Confluent's S3 sink connector.
+type Sink struct {
+	now  func() time.Time                          // tests have clocks of their own
+	wrap func(http.RoundTripper) http.RoundTripper // and faults
+}
+
+// ConfigDef defines the keys of Confluent's connector.
+func (Sink) ConfigDef() sdk.ConfigDef {
+	def := append(sinkKeys(), layoutKeys()...)
+	return append(append(def, storeKeys()...), ignored...)
+}
+
+// Validate checks keys against each other.
+func (Sink) Validate(_ context.Context, cfg sdk.Config) []sdk.Problem {
+	_, problems := newSinkConfig(cfg)
+	return problems
+}
+
+// Open starts a task. The bucket must exist.
+func (s Sink) Open(ctx context.Context, cfg sdk.Config, control sdk.Control) (sdk.SinkTask, error) {
+	c, problems := newSinkConfig(cfg)
+	if len(problems) > 0 {
+		return nil, sdk.Fatal(problems[0])
+	}
+	log := sdk.Logger(ctx)
+	c.explain(log, cfg)
+	client, err := newClient(ctx, c.store, s.wrap)
+	if err != nil {
+		return nil, err
+	}
+	st := &store{client: client, cfg: c.store, log: log, tagsMustWork: c.tagsMustWork}
+	if err := st.check(ctx); err != nil {
+		return nil, err
+	}
+	places, err := partition.New(c.partition)
+	if err != nil {
+		return nil, err
+	}
+	t := &task{
+		cfg: c, control: control, log: log, store: st, places: places, now: s.now,
+		pool:    upload.NewPool(st, upload.Config{PartSize: c.partSize, Memory: c.memory}),
+		writers: make(map[sdk.TopicPartition]*writer), deadLetters: deadLetters(cfg),
+	}
+	if t.now == nil {
+		t.now = time.Now
+	}
+	t.life, t.end = context.WithCancel(context.WithoutCancel(ctx))
+	return t, nil
+}
+
+// deadLetters reports whether the worker has a dead letter queue to put records
+// in without failing the task.
+func deadLetters(cfg sdk.Config) bool {
+	topic, _ := cfg.Original("errors.deadletterqueue.topic.name")
+	tolerance, _ := cfg.Original("errors.tolerance")
+	return strings.TrimSpace(topic) != "" && strings.EqualFold(strings.TrimSpace(tolerance), "all")
+}

@@ -1,0 +1,73 @@
+package s3
+
+import (
+	"errors"
+	"net/url"
+	"time"
+
+	"github.com/millrace/millrace/plugins/sdk"
+)
+
+// storeConfig says where the store is and who asks.
+type storeConfig struct {
+	bucket, region, endpoint string
+	pathStyle, accelerate    bool
+	checksums                bool // send them whenever the store may take them
+
+	accessKey, secret string
+	provider          provider
+	role, session     string
+	externalID        string
+	stsRegion         string
+	stsKey, stsSecret string
+
+	attempts int
+	backoff  time.Duration
+	proxy    *url.URL
+
+	encryption, kmsKey, customerKey, acl string
+}
+
+func newStoreConfig(p *parser) storeConfig {
+	cfg := p.cfg
+	s := storeConfig{
+		bucket: cfg.String("s3.bucket.name"), region: cfg.String("s3.region"), endpoint: withScheme(cfg.String("store.url")),
+		pathStyle: cfg.Bool("s3.path.style.access.enabled"), accelerate: cfg.Bool("s3.wan.mode"),
+		accessKey: cfg.String("aws.access.key.id"), secret: cfg.String("aws.secret.access.key"),
+		role: cfg.String(stsPrefix + "role.arn"), session: cfg.String(stsPrefix + "role.session.name"),
+		externalID: cfg.String(stsPrefix + "role.external.id"), stsRegion: cfg.String(stsPrefix + "region"),
+		stsKey: cfg.String(stsPrefix + "aws.access.key.id"), stsSecret: cfg.String(stsPrefix + "aws.secret.key.id"),
+		attempts: max(1, cfg.Int("s3.part.retries")), backoff: cfg.Millis("s3.retry.backoff.ms"), customerKey: cfg.String("s3.sse.customer.key"),
+	}
+	s.checksums = cfg.String("s3.checksum") == "supported" || cfg.String("s3.checksum") == "" && s.endpoint == ""
+	var err error
+	s.provider, err = parseProvider(cfg.String(providerKey))
+	p.bad(providerKey, err)
+	if s.provider == roleProvider && s.role == "" {
+		p.bad(stsPrefix+"role.arn", errors.New("the role to assume is missing"))
+	}
+	if (s.accessKey == "") != (s.secret == "") {
+		p.bad("aws.secret.access.key", errors.New("aws.access.key.id and aws.secret.access.key are needed both, or neither"))
+	}
+	if s.accelerate && s.pathStyle {
+		p.bad("s3.wan.mode", errors.New("the accelerated endpoint needs s3.path.style.access.enabled=false"))
+	}
+	s.proxy = proxyURL(cfg)
+	return s
+}
+
+// proxyURL puts user and password into the proxy's address.
+func proxyURL(cfg sdk.Config) *url.URL {
+	text := cfg.String("s3.proxy.url")
+	if text == "" {
+		return nil
+	}
+	u, err := url.Parse(withScheme(text))
+	if err != nil {
+		return nil // its own check has said so
+	}
+	if user := cfg.String("s3.proxy.user"); user != "" {
+		u.User = url.UserPassword(user, cfg.String("s3.proxy.password"))
+	}
+	return u
+}
