@@ -4,6 +4,9 @@ import (
 	"context"
 	"fmt"
 
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
 	"github.com/millrace/millrace/plugins/catalog"
 	"github.com/millrace/millrace/plugins/configdef"
 	"github.com/millrace/millrace/plugins/data"
@@ -41,8 +44,13 @@ func (h *Host) call(ctx context.Context, l launch, do func(ctx context.Context, 
 	}
 	defer p.stop(context.WithoutCancel(ctx))
 	// A call that is not answered in time gets its process killed; gRPC alone
-	// would leave it running.
-	if err = do(ctx, p); err != nil && ctx.Err() != nil {
+	// would leave it running. The process has the same deadline, and may tell of
+	// it a moment before ours is over.
+	err = do(ctx, p)
+	if late := status.Code(err) == codes.DeadlineExceeded; late || err != nil && ctx.Err() != nil {
+		if late {
+			<-ctx.Done()
+		}
 		err = fmt.Errorf("plugin %s: %w", l.name, context.Cause(ctx))
 		p.kill(err.Error())
 	}
