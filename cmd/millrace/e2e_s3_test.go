@@ -63,7 +63,7 @@ func TestS3SinkEndToEnd(t *testing.T) {
 		"path.format": "'year'=YYYY/'month'=MM/'day'=dd/'hour'=HH", "locale": "en-US", "timezone": "UTC", "timestamp.extractor": "Record",
 		"rotate.interval.ms": "600000", "schema.compatibility": "NONE", "behavior.on.null.values": "ignore", "errors.tolerance": "all",
 		"key.converter": "org.apache.kafka.connect.storage.StringConverter", "value.converter": "org.apache.kafka.connect.json.JsonConverter",
-		"value.converter.schemas.enable": "false",
+		"value.converter.schemas.enable": "false", "consumer.override.session.timeout.ms": "6000",
 	})
 	eventually(t, "an object", func() error {
 		if len(lake.Objects(t, bucket)) == 0 {
