@@ -110,8 +110,6 @@ func checkFormat(bytes bool) func(any) error {
 		switch name := formatName(s); {
 		case !ok:
 			return nil // it is required, which says enough
-		case name == "Parquet":
-			return errors.New("Parquet files are not written here: use AvroFormat or JsonFormat")
 		case name == "":
 			return errors.New("the formats here are AvroFormat, JsonFormat, ByteArrayFormat and ParquetFormat")
 		case name == "ByteArray" && !bytes:
@@ -146,6 +144,16 @@ func checkAvroCodec(v any) error {
 		return errors.New("bzip2 is not written here: use deflate, snappy or zstandard")
 	}
 	return errors.New("the codecs are null, deflate, snappy and zstandard")
+}
+
+func checkParquetCodec(v any) error {
+	switch v {
+	case "none", "snappy", "gzip", "zstd", "lz4_raw", "brotli":
+		return nil
+	case "lzo", "lz4":
+		return errors.New("it is not written here: use snappy, zstd or lz4_raw")
+	}
+	return errors.New("the codecs are none, snappy, gzip, zstd, lz4_raw and brotli")
 }
 
 func checkTags(v any) error {

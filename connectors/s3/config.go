@@ -168,6 +168,8 @@ func newFormat(p *parser, name string, compression format.Compression) format.Fo
 		return format.Avro{Codec: cfg.String("avro.codec"), Options: avro, Level: -1}
 	case "Json":
 		return format.JSON{Compression: compression, Options: data.JSONOptions{NumericDecimals: strings.EqualFold(cfg.String("json.decimal.format"), "NUMERIC")}}
+	case "Parquet":
+		return format.Parquet{Codec: cfg.String("parquet.codec"), Options: avro}
 	}
 	return format.Bytes{Suffix: cfg.String("format.bytearray.extension"), Separator: separator(cfg), Compression: compression}
 }

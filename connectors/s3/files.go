@@ -56,7 +56,7 @@ func (w *writer) open(r *data.Record, in rotation.Input) (*files, error) {
 		datum  func(*data.Record) (data.Datum, error)
 	}
 	kinds := []kind{
-		{"", cfg.value, valueOf}, {".keys", cfg.keys, keyOf}, {".headers", cfg.headers, headersOf},
+		{"", cfg.value, valueOf}, {".keys", cfg.keys, keyOf(cfg.keys)}, {".headers", cfg.headers, headersOf},
 	}
 	for i, k := range kinds {
 		if k.format == nil || i == 0 && in.Tombstone {

@@ -96,7 +96,7 @@ func sinkKeys() sdk.ConfigDef {
 	oneOf := func(s ...string) []configdef.Rule { return []configdef.Rule{configdef.OneOf(s...)} }
 	return sdk.ConfigDef{
 		{Name: "format.class", Type: sdk.Class, Required: true, Check: checkFormat(true), Importance: configdef.High, Group: "Connector",
-			Doc: "Format of files: AvroFormat, JsonFormat or ByteArrayFormat of io.confluent.connect.s3.format."},
+			Doc: "Format of files: AvroFormat, JsonFormat, ByteArrayFormat or ParquetFormat of io.confluent.connect.s3.format."},
 		{Name: "flush.size", Type: sdk.Int, Required: true, Rules: atLeast(1), Importance: configdef.High, Group: "Connector",
 			Doc: "Records of a topic's partition, in all its open files, after which they are committed."},
 		{Name: "rotate.interval.ms", Type: sdk.Long, Default: -1, Importance: configdef.High, Group: "Connector",
@@ -137,6 +137,7 @@ func sinkKeys() sdk.ConfigDef {
 			Doc: "Compression of JSON and byte array files. zstd and snappy are Millrace's own."},
 		{Name: "s3.compression.level", Type: sdk.Int, Default: -1, Rules: []configdef.Rule{configdef.AtLeast(-1), configdef.AtMost(9)}, Importance: configdef.Low, Group: "S3", Doc: "Level of gzip."},
 		{Name: "avro.codec", Type: sdk.String, Default: "null", Check: checkAvroCodec, Importance: configdef.Low, Group: "S3", Doc: "Compression within Avro files: null, deflate, snappy, or zstandard, which is Millrace's own."},
+		{Name: "parquet.codec", Type: sdk.String, Default: "snappy", Check: checkParquetCodec, Importance: configdef.Low, Group: "S3", Doc: "Compression within Parquet files: none, snappy, gzip, zstd, lz4_raw or brotli."},
 		{Name: "json.decimal.format", Type: sdk.String, Default: "BASE64", Rules: []configdef.Rule{configdef.OneOfFold("BASE64", "NUMERIC")}, Importance: configdef.Low, Group: "S3", Doc: "How JSON files hold decimals."},
 		{Name: "format.bytearray.extension", Type: sdk.String, Default: ".bin", Importance: configdef.Low, Group: "S3", Doc: "Extension of byte array files."},
 		{Name: separatorKey, Type: sdk.String, Importance: configdef.Low, Group: "S3", Doc: "What follows each record of a byte array file; a line feed by default."},

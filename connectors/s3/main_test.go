@@ -19,6 +19,7 @@ import (
 
 	"github.com/hamba/avro/v2/ocf"
 	"github.com/klauspost/compress/gzip"
+	"github.com/parquet-go/parquet-go"
 
 	"github.com/millrace/millrace/connectors/s3/s3test"
 	"github.com/millrace/millrace/plugins/data"
@@ -161,6 +162,19 @@ func idsOf(tb testing.TB, o s3test.Object) []int64 {
 		return avroIDs(tb, o.Key, content)
 	}
 	var out []int64
+	if strings.HasSuffix(o.Key, ".parquet") {
+		type row struct {
+			ID int64 `parquet:"id"`
+		}
+		rows, err := parquet.Read[row](bytes.NewReader(content), int64(len(content)))
+		if err != nil {
+			tb.Fatalf("%s: %v", o.Key, err)
+		}
+		for _, r := range rows {
+			out = append(out, r.ID)
+		}
+		return out
+	}
 	for line := range bytes.Lines(content) {
 		var v struct{ ID int64 }
 		if err := json.Unmarshal(line, &v); err != nil {

@@ -3,12 +3,31 @@ package s3
 import (
 	"fmt"
 
+	"github.com/millrace/millrace/connectors/s3/format"
 	"github.com/millrace/millrace/plugins/data"
 )
 
 func valueOf(r *data.Record) (data.Datum, error) { return r.Value, nil }
 
-func keyOf(r *data.Record) (data.Datum, error) { return r.Key, nil }
+// keyOf returns what a file of keys holds of a record.
+func keyOf(f format.Format) func(*data.Record) (data.Datum, error) {
+	if _, ok := f.(format.Parquet); !ok {
+		return func(r *data.Record) (data.Datum, error) { return r.Key, nil }
+	}
+	var last, wrapped *data.Schema // keys have one schema as a rule
+	return func(r *data.Record) (data.Datum, error) {
+		if last == nil || last != r.Key.Schema {
+			d, err := format.WrapKey(r.Key)
+			if err != nil {
+				return d, err
+			}
+			last, wrapped = r.Key.Schema, d.Schema
+		}
+		d := r.Key
+		d.Schema = wrapped // as WrapKey does
+		return d, nil
+	}
+}
 
 // headerSchema is a header as it is stored: its value as text.
 var (

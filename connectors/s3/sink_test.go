@@ -46,7 +46,7 @@ func TestSinkConformance(t *testing.T) {
 
 func TestObjectsAndOffsetsFollowFlushSize(t *testing.T) {
 	for _, tt := range []struct{ format, extension string }{
-		{"json.JsonFormat", ".json"}, {"avro.AvroFormat", ".avro"},
+		{"json.JsonFormat", ".json"}, {"avro.AvroFormat", ".avro"}, {"parquet.ParquetFormat", ".snappy.parquet"},
 	} {
 		t.Run(tt.format, func(t *testing.T) {
 			s, bucket := shared(t)

@@ -1,0 +1,249 @@
+// Command s3 measures the S3 sink against a local S3 server: records of 1 KB as
+// Avro, beside a plain upload of the same bytes by the AWS SDK, and the memory
+// of a task with many open partitions. What it prints is a table.
+package main
+
+import (
+	"bytes"
+	"context"
+	"flag"
+	"fmt"
+	"log/slog"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+	"golang.org/x/sync/errgroup"
+
+	sink "github.com/millrace/millrace/connectors/s3"
+	"github.com/millrace/millrace/connectors/s3/s3test"
+	"github.com/millrace/millrace/plugins/data"
+	"github.com/millrace/millrace/plugins/sdk"
+)
+
+func main() {
+	megabytes := flag.Int("mb", 500, "megabytes of records to write for each figure")
+	runs := flag.Int("runs", 3, "runs, of which the best counts")
+	partitions := flag.Int("partitions", 64, "open partitions when memory is measured")
+	flag.Parse()
+	slog.SetDefault(slog.New(slog.DiscardHandler))
+	if err := run(*megabytes<<20, *runs, *partitions); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+const (
+	bucket   = "bench"
+	partSize = 26214400 // the sink's default
+	parallel = 4        // requests at a time, as the sink's
+)
+
+func run(total, runs, partitions int) error {
+	server, err := s3test.New()
+	if err != nil {
+		return err
+	}
+	defer server.Close()
+	if _, err := server.Client.CreateBucket(context.Background(), &s3.CreateBucketInput{Bucket: aws.String(bucket)}); err != nil {
+		return err
+	}
+	records, err := batch(1000)
+	if err != nil {
+		return err
+	}
+	// Memory first: a process does not give back what it had.
+	rss, err := memory(server, records, partitions)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("%-60s %8.0f MB\n", fmt.Sprintf("resident memory, %d partitions with an open file each", partitions), rss)
+	var plain, avro, json float64
+	for i := range runs {
+		name := strconv.Itoa(i)
+		for _, m := range []struct {
+			best *float64
+			do   func() (float64, error)
+		}{
+			{&plain, func() (float64, error) { return upload(server, name, total) }},
+			{&avro, func() (float64, error) { return write(server, "avro"+name, "avro.AvroFormat", records, total) }},
+			{&json, func() (float64, error) { return write(server, "json"+name, "json.JsonFormat", records, total) }},
+		} {
+			rate, err := m.do()
+			if err != nil {
+				return err
+			}
+			*m.best = max(*m.best, rate)
+		}
+	}
+	fmt.Printf("%-60s %8.0f MB/s\n", "the AWS SDK alone, the same bytes in parts", plain)
+	fmt.Printf("%-60s %8.0f MB/s   %.0f %%\n", "the sink, Avro, 1 KB records", avro, 100*avro/plain)
+	fmt.Printf("%-60s %8.0f MB/s of rows\n", "the sink, JSON, 1 KB records", json)
+	return nil
+}
+
+// batch makes records of 1 KB.
+func batch(n int) (*data.Batch, error) {
+	schema := data.NewStructBuilder().Name("bench.Order").Field("id", data.Int64Schema).Field("who", data.StringSchema).
+		Field("at", data.TimestampSchema).Field("amount", data.Float64Schema).Field("text", data.StringSchema).MustBuild()
+	b := &data.Batch{}
+	for i := range n {
+		w := data.NewRowWriter(schema)
+		w.Reset(nil)
+		w.BeginStruct()
+		w.Int64(int64(i))
+		w.Text("customer " + strconv.Itoa(i))
+		w.Int64(1_700_000_000_000)
+		w.Float64(float64(i) / 7)
+		w.Text(strings.Repeat("lorem ipsum ", 81))
+		w.End()
+		row, nullDefault, err := w.Finish()
+		if err != nil {
+			return nil, err
+		}
+		b.Records = append(b.Records, data.Record{
+			Topic: "orders", OriginalTopic: "orders", Position: data.NoPosition,
+			Value: data.Datum{Schema: schema, State: data.Present, Row: row, NullDefault: nullDefault},
+		})
+	}
+	return b, nil
+}
+
+// control takes a task's requests, of which a benchmark needs none.
+type control struct{ failed error }
+
+func (c *control) Report(_ *data.Record, err error) { c.failed = err }
+func (c *control) Rewind(sdk.Offsets)               {}
+func (c *control) Pause(...sdk.TopicPartition)      {}
+func (c *control) Resume(...sdk.TopicPartition)     {}
+func (c *control) Timeout(time.Duration)            {}
+func (c *control) RequestCommit()                   {}
+
+// task is a running sink task, driven without a worker.
+type task struct {
+	sdk.SinkTask
+	control *control
+}
+
+func open(server *s3test.Server, dir, format string, flush int) (*task, error) {
+	cfg, problems := sink.Sink{}.ConfigDef().Parse(map[string]string{
+		"s3.bucket.name": bucket, "s3.region": s3test.Region, "store.url": server.URL, "topics.dir": dir, "flush.size": strconv.Itoa(flush),
+		"aws.access.key.id": s3test.AccessKey, "aws.secret.access.key": s3test.Secret, "format.class": "io.confluent.connect.s3.format." + format,
+	})
+	if len(problems) > 0 {
+		return nil, problems[0]
+	}
+	c := &control{}
+	t, err := sink.Sink{}.Open(context.Background(), cfg, c)
+	return &task{t, c}, err
+}
+
+// put numbers a batch's records from offset on, in a partition, and puts it.
+func (t *task) put(b *data.Batch, partition int32, offset int64) error {
+	for i := range b.Records {
+		b.Records[i].OriginalPartition, b.Records[i].OriginalOffset = partition, offset+int64(i)
+	}
+	if err := t.Put(context.Background(), b); err != nil {
+		return err
+	}
+	return t.control.failed
+}
+
+// write measures the sink: objects of about 100 MB until total bytes of rows
+// are stored.
+func write(server *s3test.Server, dir, format string, b *data.Batch, total int) (rate float64, err error) {
+	size := 0
+	for _, r := range b.Records {
+		size += len(r.Value.Row)
+	}
+	flush := min(100, total/size) * len(b.Records)
+	t, err := open(server, dir, format, flush)
+	if err != nil {
+		return 0, err
+	}
+	defer t.Close()
+	rounds := total / size / (flush / len(b.Records)) * (flush / len(b.Records)) // whole objects
+	start, next := time.Now(), int64(0)
+	for range rounds {
+		if err := t.put(b, 0, next); err != nil {
+			return 0, err
+		}
+		next += int64(len(b.Records))
+	}
+	tp := sdk.TopicPartition{Topic: "orders"}
+	got, err := t.SinkTask.(sdk.PreCommitter).PreCommit(context.Background(), sdk.Offsets{tp: next})
+	if err != nil || got[tp] != next {
+		return 0, fmt.Errorf("committed %v of %d: %v", got, next, err)
+	}
+	return float64(rounds*size) / 1e6 / time.Since(start).Seconds(), nil
+}
+
+// upload measures the SDK alone: the same parts of objects of the same size.
+func upload(server *s3test.Server, name string, total int) (float64, error) {
+	const object = 4 * partSize
+	body := bytes.Repeat([]byte("lorem ipsum "), partSize/12+1)[:partSize]
+	ctx, start, sent := context.Background(), time.Now(), 0
+	for n := 0; sent < total; n++ {
+		key := aws.String(fmt.Sprintf("plain%s/%d", name, n))
+		up, err := server.Client.CreateMultipartUpload(ctx, &s3.CreateMultipartUploadInput{Bucket: aws.String(bucket), Key: key})
+		if err != nil {
+			return 0, err
+		}
+		parts := make([]types.CompletedPart, object/partSize)
+		var all errgroup.Group
+		all.SetLimit(parallel)
+		for i := range parts {
+			all.Go(func() error {
+				number := aws.Int32(int32(i + 1))
+				out, err := server.Client.UploadPart(ctx, &s3.UploadPartInput{Bucket: aws.String(bucket), Key: key, UploadId: up.UploadId, PartNumber: number, Body: bytes.NewReader(body)})
+				if err != nil {
+					return err
+				}
+				parts[i] = types.CompletedPart{PartNumber: number, ETag: out.ETag}
+				return nil
+			})
+		}
+		if err := all.Wait(); err != nil {
+			return 0, err
+		}
+		if _, err := server.Client.CompleteMultipartUpload(ctx, &s3.CompleteMultipartUploadInput{
+			Bucket: aws.String(bucket), Key: key, UploadId: up.UploadId, MultipartUpload: &types.CompletedMultipartUpload{Parts: parts},
+		}); err != nil {
+			return 0, err
+		}
+		sent += object
+	}
+	return float64(sent) / 1e6 / time.Since(start).Seconds(), nil
+}
+
+// memory returns the most memory that the process had resident, in MB, while
+// each partition's file grew to 8 MB.
+func memory(server *s3test.Server, b *data.Batch, partitions int) (float64, error) {
+	t, err := open(server, "memory", "avro.AvroFormat", 1<<30)
+	if err != nil {
+		return 0, err
+	}
+	defer t.Close()
+	for round := range int64(8) {
+		for p := range int32(partitions) {
+			if err := t.put(b, p, round*int64(len(b.Records))); err != nil {
+				return 0, err
+			}
+		}
+	}
+	status, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(string(status)) {
+		if rest, ok := strings.CutPrefix(line, "VmHWM:"); ok {
+			kb, err := strconv.Atoi(strings.TrimSuffix(strings.TrimSpace(rest), " kB"))
+			return float64(kb) / 1e3, err
+		}
+	}
+	return 0, fmt.Errorf("the system does not tell how much memory a process has")
+}
