@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"time"
@@ -30,27 +31,42 @@ func benchFile(ctx context.Context, o options, r *harness.Report) error {
 	if err := writeLines(path, fileLines); err != nil {
 		return err
 	}
-	settings := fmt.Sprintf("FileStreamSource, %d lines of 100 bytes, StringConverter, one task, counted in the topic", fileLines)
-	run := 0
-	return r.Twice("file to log", settings, "records/s", func() (rate float64, err error) {
-		run++
-		err = withNode(ctx, o, func(n *harness.Node) error {
-			topic := fmt.Sprintf("lines-%d", run)
-			began := time.Now()
-			if err := n.CreateConnector(ctx, "lines", map[string]string{
-				"connector.class": "FileStreamSource", "file": path, "topic": topic, "batch.size": "5000",
-				"value.converter": "org.apache.kafka.connect.storage.StringConverter",
-			}); err != nil {
-				return err
-			}
-			if err := awaitRecords(ctx, n, topic, fileLines, "lines"); err != nil {
-				return err
-			}
-			rate = fileLines / time.Since(began).Seconds()
-			return nil
-		})
-		return rate, err
+	for _, v := range []struct {
+		name, settings string
+		config         map[string]string
+	}{
+		{"file to log", "exactly once", nil},
+		{"file to log, polls", "exactly once, a transaction for each poll of 5000 lines", map[string]string{"transaction.boundary": "poll"}},
+		{"file to log, plain", "at least once, producer not idempotent", map[string]string{"producer.override.enable.idempotence": "false"}},
+	} {
+		settings := fmt.Sprintf("FileStreamSource, %d lines of 100 bytes, StringConverter, one task, counted in the topic; %s", fileLines, v.settings)
+		if err := r.Twice(v.name, settings, "records/s", func() (float64, error) { return fileToLog(ctx, o, path, v.config) }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// fileToLog has a connector read the file, with further settings, and returns
+// how many records a second arrive.
+func fileToLog(ctx context.Context, o options, path string, more map[string]string) (rate float64, err error) {
+	err = withNode(ctx, o, func(n *harness.Node) error {
+		config := map[string]string{
+			"connector.class": "FileStreamSource", "file": path, "topic": "lines", "batch.size": "5000",
+			"value.converter": "org.apache.kafka.connect.storage.StringConverter",
+		}
+		maps.Copy(config, more)
+		began := time.Now()
+		if err := n.CreateConnector(ctx, "lines", config); err != nil {
+			return err
+		}
+		if err := awaitRecords(ctx, n, "lines", fileLines, "lines"); err != nil {
+			return err
+		}
+		rate = fileLines / time.Since(began).Seconds()
+		return nil
 	})
+	return rate, err
 }
 
 func writeLines(path string, n int) error {
@@ -74,6 +90,8 @@ func writeLines(path string, n int) error {
 const awaitTimeout = 5 * time.Minute
 
 // awaitRecords waits until a topic holds so many records, by its end offsets.
+// Markers of transactions count with them: one for each transaction, which are
+// some hundreds where a source writes millions of records.
 func awaitRecords(ctx context.Context, n *harness.Node, topic string, want int64, connector string) error {
 	// A client remembers for seconds that a topic did not exist: that would be
 	// measured, not the connector.

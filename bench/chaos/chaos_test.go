@@ -37,3 +37,9 @@ func TestLogKilled(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+func TestConnectKilled(t *testing.T) {
+	if err := chaos.Connect(t.Context(), config(t)); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -111,11 +111,27 @@ func RSS(pid int) (int64, error) {
 		return 0, err
 	}
 	total := pages * int64(os.Getpagesize())
-	children, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
+	children, err := Children(pid)
 	if err != nil {
 		return 0, err
 	}
-	for _, path := range children {
+	for _, child := range children {
+		if rss, err := RSS(child); err == nil { // else it has ended
+			total += rss
+		}
+	}
+	return total, nil
+}
+
+// Children returns the ids of the processes that a process has started and that
+// have not ended: of a worker, those of its plugins.
+func Children(pid int) ([]int, error) {
+	lists, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
+	if err != nil {
+		return nil, err
+	}
+	var out []int
+	for _, path := range lists {
 		raw, err := os.ReadFile(path)
 		if err != nil {
 			continue // that thread has ended
@@ -123,12 +139,10 @@ func RSS(pid int) (int64, error) {
 		for _, f := range strings.Fields(string(raw)) {
 			child, err := strconv.Atoi(f)
 			if err != nil {
-				return 0, err
+				return nil, err
 			}
-			if rss, err := RSS(child); err == nil {
-				total += rss
-			}
+			out = append(out, child)
 		}
 	}
-	return total, nil
+	return out, nil
 }

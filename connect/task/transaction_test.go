@@ -155,6 +155,12 @@ func offsetRecords(offsets map[string][]byte) ([]*kgo.Record, error) {
 // transactional starts a loop that writes in transactions.
 func transactional(t *testing.T, tx Transactions, pause *connector.Switch, drain time.Duration) (*fakeSource, *Stats, *loop) {
 	t.Helper()
+	return transactionalIn(t, t.Context(), tx, pause, drain)
+}
+
+// transactionalIn is transactional until task ends.
+func transactionalIn(t *testing.T, task context.Context, tx Transactions, pause *connector.Switch, drain time.Duration) (*fakeSource, *Stats, *loop) {
+	t.Helper()
 	tx.Offsets, tx.OffsetTopic = offsetRecords, "offsets"
 	src, stats := &fakeSource{batches: make(chan *data.Batch, 16)}, &Stats{}
 	cfg := SourceConfig{
@@ -162,7 +168,11 @@ func transactional(t *testing.T, tx Transactions, pause *connector.Switch, drain
 		Convert: stringConverters(t), Chain: noTransforms(t), Topics: everyTopic{}, Touched: func(string) {}, Pause: pause,
 		Report: func(connector.State) {}, Stats: stats, Logger: slog.New(slog.DiscardHandler), DrainTimeout: drain,
 	}
-	return src, stats, startLoop(t, func(ctx context.Context) error { return RunSource(ctx, cfg) })
+	return src, stats, startLoop(t, func(ctx context.Context) error {
+		ctx, stop := context.WithCancelCause(ctx)
+		defer context.AfterFunc(task, func() { stop(context.Cause(task)) })()
+		return RunSource(ctx, cfg)
+	})
 }
 
 // numbered is a batch of one record, and its source offset.
@@ -206,36 +216,19 @@ func TestTransactionOnStop(t *testing.T) {
 		why  error
 		want string
 	}{
-		{"what is whole is committed", false, nil, `begin out=1 offsets={"n":1} commit`},
-		{"half a poll is aborted", true, nil, `begin out=1 abort`},
+		{"what is whole is committed", false, context.Canceled, `begin out=1 offsets={"n":1} commit`},
+		{"half a poll is aborted", true, context.Canceled, `begin out=1 abort`},
 		{"a fenced task leaves it to its successor", false, connector.ErrFenced, `begin out=1`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			p := &scriptedProducer{}
-			src, _, loop := transactional(t, Transactions{Producer: p, Interval: time.Hour}, &connector.Switch{}, time.Second)
-			if tt.why != nil {
-				loop = nil
-				ctx, cancel := context.WithCancelCause(t.Context())
-				src2 := &fakeSource{batches: make(chan *data.Batch, 1)}
-				tx := Transactions{Producer: p, Interval: time.Hour, Offsets: offsetRecords, OffsetTopic: "offsets"}
-				cfg := SourceConfig{
-					Source: src2, Transactions: &tx, Convert: stringConverters(t), Chain: noTransforms(t), Topics: everyTopic{},
-					Touched: func(string) {}, Pause: &connector.Switch{}, Report: func(connector.State) {}, Stats: &Stats{}, Logger: slog.New(slog.DiscardHandler),
-				}
-				done := make(chan error, 1)
-				go func() { done <- RunSource(ctx, cfg) }()
-				src2.batches <- numbered(t, 1, tt.more)
-				waitFor(t, "the record", func() bool { return strings.Contains(p.happened(), "out=1") })
-				cancel(tt.why)
-				if err := <-done; err != nil {
-					t.Fatal(err)
-				}
-			} else {
-				src.batches <- numbered(t, 1, tt.more)
-				waitFor(t, "the record", func() bool { return strings.Contains(p.happened(), "out=1") })
-				if err := loop.stop(); err != nil {
-					t.Fatal(err)
-				}
+			ctx, stop := context.WithCancelCause(t.Context())
+			src, _, loop := transactionalIn(t, ctx, Transactions{Producer: p, Interval: time.Hour}, &connector.Switch{}, time.Second)
+			src.batches <- numbered(t, 1, tt.more)
+			waitFor(t, "the record", func() bool { return strings.Contains(p.happened(), "out=1") })
+			stop(tt.why)
+			if err := loop.end(); err != nil {
+				t.Fatal(err)
 			}
 			if got := p.happened(); got != tt.want {
 				t.Errorf("happened: %s\nwant:     %s", got, tt.want)

@@ -294,6 +294,8 @@ func (t *taskRun) sinkOnce(ctx context.Context, target host.Target, converters t
 	opts := append([]kgo.Opt{
 		kgo.ClientID(fmt.Sprintf("connector-consumer-%s", t.id)),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
+		// Differs from Kafka, whose consumers also read what is aborted later.
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 		kgo.MetadataMinAge(metadataMinAge), kgo.MetadataMaxAge(metadataMaxAge),
 	}, settings.target.Opts(t.cfg.Open)...)
 	opts = append(append(opts, subscribe...), settings.opts...)
