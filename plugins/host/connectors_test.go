@@ -55,7 +55,9 @@ func (countSource) Watch(ctx context.Context, cfg sdk.Config, replan func()) err
 
 func (countSource) ExactlyOnce(cfg sdk.Config) bool { return cfg.String("mode") == "count" }
 
-func (countSource) DefinesTransactions(cfg sdk.Config) bool { return cfg.String("mode") == "transactions" }
+func (countSource) DefinesTransactions(cfg sdk.Config) bool {
+	return cfg.String("mode") == "transactions"
+}
 
 func (countSource) AlterOffsets(_ context.Context, _ sdk.Config, changes []sdk.Position) (bool, error) {
 	if changes[0].Offset.Int64("n") < 0 {
