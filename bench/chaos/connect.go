@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -45,6 +46,9 @@ var sources = map[string]struct {
 	once   bool
 }{
 	"filestream": {map[string]string{"connector.class": "FileStreamSource", "exactly.once.support": "required"}, true},
+	"logtail": {map[string]string{
+		"connector.class": "LogTailSource", "start.at": "beginning", "host.id": "chaos", "exactly.once.support": "required",
+	}, true},
 	"each-poll": {map[string]string{
 		"connector.class": "FileStreamSource", "batch.size": "20", "exactly.once.support": "required", "transaction.boundary": "poll",
 	}, true},
@@ -163,12 +167,15 @@ func (c *connectCluster) createSources(ctx context.Context, path string) error {
 			return err
 		}
 		config := map[string]string{
-			"file": path, "topic": name, "errors.restart.delay.max.ms": "200",
+			"topic": name, "errors.restart.delay.max.ms": "200",
 			"value.converter": "org.apache.kafka.connect.storage.StringConverter",
 		}
-		for k, v := range s.config {
-			config[k] = v
+		maps.Copy(config, s.config)
+		file := "file"
+		if name == "logtail" {
+			file = "include"
 		}
+		config[file] = path
 		if err := c.workers[0].node.CreateConnector(ctx, name, config); err != nil {
 			return err
 		}

@@ -153,7 +153,8 @@ type Entry struct {
 }
 
 // Get returns the stored offset of each partition, nil where there is none, in
-// the order asked. It first reads the topic to its end.
+// the order asked. It first reads the topic to its end, and waits for
+// transactions that are open there.
 func (o *Offsets) Get(ctx context.Context, name string, partitions ...[]byte) ([][]byte, error) {
 	if err := o.topic.readToEnd(ctx); err != nil {
 		return nil, err
@@ -174,9 +175,9 @@ func (o *Offsets) Get(ctx context.Context, name string, partitions ...[]byte) ([
 }
 
 // List returns all stored offsets of a connector, ordered by partition. It
-// first reads the topic to its end.
+// first reads the topic as far as it is committed.
 func (o *Offsets) List(ctx context.Context, name string) ([]Entry, error) {
-	if err := o.topic.readToEnd(ctx); err != nil {
+	if err := o.topic.readCommitted(ctx); err != nil {
 		return nil, err
 	}
 	o.mu.Lock()

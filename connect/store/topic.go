@@ -89,7 +89,7 @@ func openTopic(ctx context.Context, cfg Config, apply func(*kgo.Record)) (*topic
 		client.Close()
 		return nil, fmt.Errorf("topic %s: %w", cfg.Topic, err)
 	}
-	if err := t.readToEnd(ctx); err != nil {
+	if err := t.readCommitted(ctx); err != nil {
 		t.close()
 		return nil, err
 	}
@@ -103,14 +103,14 @@ func (t *topicLog) start(ctx context.Context) error {
 	if err := t.create(ctx); err != nil {
 		return err
 	}
-	ends, err := t.ends(ctx)
+	ends, err := t.ends(ctx, t.admin.ListEndOffsets)
 	for err != nil && kerr.IsRetriable(err) { // a topic just created has no leader yet
 		select {
 		case <-time.After(100 * time.Millisecond):
 		case <-ctx.Done():
 			return fmt.Errorf("%w (%w)", err, context.Cause(ctx))
 		}
-		ends, err = t.ends(ctx)
+		ends, err = t.ends(ctx, t.admin.ListEndOffsets)
 	}
 	if err != nil {
 		return err
@@ -169,9 +169,12 @@ func (t *topicLog) checkPolicy(ctx context.Context) error {
 	return nil
 }
 
-// ends returns the log end offset of every partition.
-func (t *topicLog) ends(ctx context.Context) (map[int32]int64, error) {
-	listed, err := t.admin.ListEndOffsets(ctx, t.cfg.Topic)
+// lister asks for offsets of the partitions of topics.
+type lister = func(ctx context.Context, topics ...string) (kadm.ListedOffsets, error)
+
+// ends returns the end of every partition, as list has it.
+func (t *topicLog) ends(ctx context.Context, list lister) (map[int32]int64, error) {
+	listed, err := list(ctx, t.cfg.Topic)
 	if err != nil {
 		return nil, fmt.Errorf("list end offsets: %w", err)
 	}
@@ -225,11 +228,23 @@ func (t *topicLog) advance(next map[int32]int64, err error) {
 }
 
 // readToEnd waits until everything that was in the topic when it was called
-// has been applied. It gives up after operationTimeout.
+// has been applied. It gives up after operationTimeout. If the topic is read
+// committed, it waits for the end of open transactions.
 func (t *topicLog) readToEnd(ctx context.Context) error {
+	return t.readTo(ctx, t.admin.ListEndOffsets)
+}
+
+// readCommitted is readToEnd without waiting for open transactions: a worker
+// that starts would wait for those that its own killed tasks left, which only
+// it can end.
+func (t *topicLog) readCommitted(ctx context.Context) error {
+	return t.readTo(ctx, t.admin.ListCommittedOffsets)
+}
+
+func (t *topicLog) readTo(ctx context.Context, end lister) error {
 	ctx, stop := context.WithTimeout(ctx, operationTimeout)
 	defer stop()
-	ends, err := t.ends(ctx)
+	ends, err := t.ends(ctx, end)
 	if err != nil {
 		return fmt.Errorf("topic %s: read to end: %w", t.cfg.Topic, err)
 	}

@@ -40,6 +40,13 @@ func TestOffsetsOfTransactions(t *testing.T) {
 	want(`{"lsn":1}`)
 
 	write(`{"lsn":3}`)
+	// Who opens the store, or lists what it holds, does not wait.
+	fresh, err := OpenOffsets(ctx, config(c, "offsets", 5))
+	must(t, err)
+	defer fresh.Close()
+	if all, err := fresh.List(ctx, "c"); err != nil || len(all) != 1 || string(all[0].Offset) != `{"lsn":1}` {
+		t.Errorf("listed %v (%v), want lsn 1", all, err)
+	}
 	early := make(chan string, 1)
 	go func() {
 		got, err := o.Get(ctx, "c", partition)

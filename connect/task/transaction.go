@@ -44,16 +44,19 @@ type Transactions struct {
 	// A poll is never divided.
 	EachPoll        bool
 	Interval, Quiet time.Duration
+	// ByConnector has the connector alone end transactions (Batch.End).
+	ByConnector bool
 }
 
 // boundary decides where transactions end. It is a pure state machine: the
 // times of events are told to it.
 type boundary struct {
 	eachPoll        bool
+	byConnector     bool // never ends by itself
 	interval, quiet time.Duration
 
 	open  bool      // a transaction holds something
-	torn  bool      // the rest of a poll is on its way
+	torn  bool      // the rest of what belongs together is on its way
 	began time.Time // when open
 	last  time.Time // when open: of the last batch
 }
@@ -64,7 +67,7 @@ func (b *boundary) took(now time.Time, more bool) {
 	if !b.open {
 		b.open, b.began = true, now
 	}
-	b.torn, b.last = more, now
+	b.torn, b.last = more || b.byConnector, now
 }
 
 // end returns when the transaction is to end; ok is false when there is none,
@@ -118,7 +121,7 @@ func runTransactions(ctx context.Context, cfg SourceConfig) error {
 	cfg.Producer = tx.Producer
 	l := &transactionLoop{
 		sourceLoop: newSourceLoop(cfg), tx: tx, offsets: map[string][]byte{},
-		boundary: boundary{eachPoll: tx.EachPoll, interval: tx.Interval, quiet: tx.Quiet},
+		boundary: boundary{eachPoll: tx.EachPoll, byConnector: tx.ByConnector, interval: tx.Interval, quiet: tx.Quiet},
 	}
 	l.refused = tx.OffsetTopic
 	sctx, giveUp := l.outlive(ctx)
@@ -246,7 +249,34 @@ func (l *transactionLoop) take(ctx, sctx context.Context, r received) error {
 		l.offsets[string(p.Partition)] = p.Offset
 	}
 	l.seq = r.seq
+	if !l.tx.ByConnector {
+		return nil
+	}
+	switch r.batch.End {
+	case data.Commit:
+		return l.commit(sctx)
+	case data.Abort:
+		return l.skip(sctx)
+	}
 	return nil
+}
+
+// skip drops what the transaction holds, because the connector says so, and
+// commits its source offsets in another: it is not read again.
+func (l *transactionLoop) skip(ctx context.Context) error {
+	if err := l.Producer.Flush(ctx); err != nil {
+		return fmt.Errorf("write to the log: %w", err)
+	}
+	if l.progress.err() != nil {
+		return l.writeError()
+	}
+	if err := l.tx.Producer.EndTransaction(ctx, kgo.TryAbort); err != nil {
+		return fmt.Errorf("abort a transaction: %w", err)
+	}
+	if err := l.tx.Producer.BeginTransaction(); err != nil {
+		return fmt.Errorf("begin a transaction: %w", err)
+	}
+	return l.commit(ctx)
 }
 
 // finish ends a task that is asked to stop: what is whole is committed, half a

@@ -240,6 +240,32 @@ func TestTransactionOnStop(t *testing.T) {
 	}
 }
 
+// A connector that ends transactions decides alone: an abort drops records and
+// moves the offsets past them, and what it has not ended is not committed.
+func TestTransactionByConnector(t *testing.T) {
+	p := &scriptedProducer{}
+	src, _, loop := transactional(t, Transactions{Producer: p, ByConnector: true, Quiet: time.Nanosecond}, &connector.Switch{}, time.Second)
+	ending := func(n int, end data.TransactionEnd) {
+		b := numbered(t, n, false)
+		b.End = end
+		src.batches <- b
+	}
+	ending(1, data.GoesOn)
+	ending(2, data.Commit)
+	ending(3, data.GoesOn)
+	ending(4, data.Abort)
+	waitFor(t, "the abort", func() bool { return src.storedSeq() == 4 })
+	ending(5, data.GoesOn)
+	waitFor(t, "the last record", func() bool { return strings.Contains(p.happened(), "out=5") })
+	if err := loop.stop(); err != nil {
+		t.Fatal(err)
+	}
+	want := `begin out=1 out=2 offsets={"n":2} commit begin out=3 out=4 abort begin offsets={"n":4} commit begin out=5 abort`
+	if got := p.happened(); got != want {
+		t.Errorf("happened: %s\nwant:     %s", got, want)
+	}
+}
+
 func TestTransactionOnPause(t *testing.T) {
 	p, pause := &scriptedProducer{}, &connector.Switch{}
 	src, _, _ := transactional(t, Transactions{Producer: p, Interval: time.Hour}, pause, time.Second)

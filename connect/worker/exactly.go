@@ -68,9 +68,9 @@ func (w *Worker) notOnce(target host.Target, cfg connector.Config, s clientSetti
 }
 
 // validateExactly checks the exactly-once keys of a source against what the
-// worker and the connector can do. known and once are the connector's answer
-// for this configuration.
-func (w *Worker) validateExactly(b *infoBuilder, target host.Target, cfg connector.Config, known, once bool) {
+// worker and the connector can do. own is the connector's answer for this
+// configuration.
+func (w *Worker) validateExactly(b *infoBuilder, target host.Target, cfg connector.Config, own host.Validation) {
 	s, problems := w.client(producers, cfg)
 	if len(problems) > 0 {
 		return // reported with the overrides
@@ -82,23 +82,28 @@ func (w *Worker) validateExactly(b *infoBuilder, target host.Target, cfg connect
 		why := w.notOnce(target, cfg, s)
 		switch {
 		case why != "":
-		case !known:
+		case !own.ExactlyOnceKnown:
 			why = "the connector does not say whether it can with this configuration"
-		case !once:
+		case !own.ExactlyOnce:
 			why = "the connector says that it cannot with this configuration"
 		}
 		if why != "" {
 			complain("exactly.once.support", "exactly.once.support is required and the connector cannot deliver exactly once: %s", why)
 		}
 	}
-	if strings.EqualFold(cfg["transaction.boundary"], "connector") {
-		complain("transaction.boundary", "The connector does not define transaction boundaries; set transaction.boundary to poll or interval")
+	if byConnector(cfg) && !own.DefinesTransactions {
+		complain("transaction.boundary", "The connector does not define transaction boundaries with this configuration; set transaction.boundary to poll or interval")
 	}
 	timeout := timeoutOf(s)
 	if n, err := strconv.ParseInt(strings.TrimSpace(cfg["transaction.boundary.interval.ms"]), 10, 64); err == nil && n >= timeout.Milliseconds() {
 		complain("transaction.boundary.interval.ms", "transaction.boundary.interval.ms is %d: it must be less than the producer's transaction.timeout.ms, %d, "+
 			"after which the log aborts transactions", n, timeout.Milliseconds())
 	}
+}
+
+// byConnector reports whether the connector says where transactions end.
+func byConnector(cfg connector.Config) bool {
+	return strings.EqualFold(cfg["transaction.boundary"], "connector")
 }
 
 func timeoutOf(s clientSettings) time.Duration {
@@ -200,7 +205,7 @@ func (t *taskRun) transactions(producer *kgo.Client) *task.Transactions {
 	once := t.cfg.ExactlyOnce
 	tx := &task.Transactions{
 		Producer: producer, OffsetTopic: once.OffsetTopic,
-		EachPoll: strings.EqualFold(t.settings["transaction.boundary"], "poll"), Interval: transactionInterval, Quiet: transactionQuiet,
+		ByConnector: byConnector(t.settings), EachPoll: strings.EqualFold(t.settings["transaction.boundary"], "poll"), Interval: transactionInterval, Quiet: transactionQuiet,
 		Offsets: func(offsets map[string][]byte) ([]*kgo.Record, error) { return once.Offsets(t.id.Connector, offsets) },
 	}
 	if n, err := strconv.ParseInt(strings.TrimSpace(t.settings["transaction.boundary.interval.ms"]), 10, 64); err == nil {

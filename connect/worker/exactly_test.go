@@ -33,27 +33,28 @@ func TestExactlyOnceKeys(t *testing.T) {
 		target      host.Target
 		cfg         connector.Config
 		known, once bool
+		defines     bool
 		want        string // "" for no error
 	}{
-		{"required and vouched for", false, vouching, required(), true, true, ""},
-		{"requested of a worker without", true, vouching, connector.Config{"exactly.once.support": "requested"}, true, true, ""},
-		{"required of a worker without", true, vouching, required(), true, true, "exactly.once.source.support is not enabled"},
-		{"required of a silent connector", false, silent, required(), false, false, "lacks ExactlyOnce"},
-		{"required, no with this configuration", false, vouching, required(), true, false, "it cannot with this configuration"},
-		{"required, no answer", false, vouching, required(), false, false, "does not say whether it can"},
-		{"required with acks of one", false, vouching, required("producer.override.acks", "1"), true, true, "acks is 1"},
-		{"required without idempotence", false, vouching, required("producer.override.enable.idempotence", "false"), true, true, "enable.idempotence is false"},
-		{"required on other brokers", false, vouching, required("producer.override.bootstrap.servers", "127.0.0.1:1"), true, true, "other brokers"},
-		{"boundary of the connector", false, vouching, connector.Config{"transaction.boundary": "connector"}, true, true, "does not define transaction boundaries"},
-		{"interval as long as the timeout", false, vouching, connector.Config{"transaction.boundary.interval.ms": "60000"}, true, true, "less than the producer's transaction.timeout.ms, 60000"},
+		{"required and vouched for", false, vouching, required(), true, true, false, ""},
+		{"requested of a worker without", true, vouching, connector.Config{"exactly.once.support": "requested"}, true, true, false, ""},
+		{"required of a worker without", true, vouching, required(), true, true, false, "exactly.once.source.support is not enabled"},
+		{"required of a silent connector", false, silent, required(), false, false, false, "lacks ExactlyOnce"},
+		{"required, no with this configuration", false, vouching, required(), true, false, false, "it cannot with this configuration"},
+		{"required, no answer", false, vouching, required(), false, false, false, "does not say whether it can"},
+		{"required with acks of one", false, vouching, required("producer.override.acks", "1"), true, true, false, "acks is 1"},
+		{"required without idempotence", false, vouching, required("producer.override.enable.idempotence", "false"), true, true, false, "enable.idempotence is false"},
+		{"required on other brokers", false, vouching, required("producer.override.bootstrap.servers", "127.0.0.1:1"), true, true, false, "other brokers"},
+		{"boundary of the connector", false, vouching, connector.Config{"transaction.boundary": "connector"}, true, true, false, "does not define transaction boundaries"},
+		{"interval as long as the timeout", false, vouching, connector.Config{"transaction.boundary.interval.ms": "60000"}, true, true, false, "less than the producer's transaction.timeout.ms, 60000"},
 		{"interval under a longer timeout", false, vouching, connector.Config{
 			"transaction.boundary.interval.ms": "60000", "producer.override.transaction.timeout.ms": "90000",
-		}, true, true, ""},
+		}, true, true, false, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w := New(Config{Brokers: client.Target{Seeds: []string{"127.0.0.1:9092"}}, ExactlyOnce: ExactlyOnce{Enabled: !tt.off}, Logger: slog.New(slog.DiscardHandler)})
 			b := &infoBuilder{byName: map[string]int{}}
-			w.validateExactly(b, tt.target, tt.cfg, tt.known, tt.once)
+			w.validateExactly(b, tt.target, tt.cfg, host.Validation{ExactlyOnceKnown: tt.known, ExactlyOnce: tt.once, DefinesTransactions: tt.defines})
 			got := strings.Join(b.build("").Errors(), "\n")
 			if (got == "") != (tt.want == "") || !strings.Contains(got, tt.want) {
 				t.Errorf("errors %q, want %q", got, tt.want)

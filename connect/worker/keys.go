@@ -85,7 +85,7 @@ var sourceKeys = configdef.Def{
 		Doc: "requested writes in transactions where the worker, the connector and its client settings allow it. required refuses the configuration where they do not, or where the connector does not vouch for it."},
 	{Name: "transaction.boundary", Type: configdef.String, Default: "interval", Rules: []configdef.Rule{configdef.OneOfFold("poll", "interval", "connector")},
 		Importance: configdef.Medium, Group: groupExactly, Width: configdef.ShortWidth, DisplayName: "Transaction boundary",
-		Doc: "Where transactions end: poll is after each batch of the connector, interval after a time that transaction.boundary.interval.ms sets, connector where the connector says so, which no connector does yet. Kafka Connect's default is poll."},
+		Doc: "Where transactions end: poll is after each batch of the connector, interval after a time that transaction.boundary.interval.ms sets, connector where the connector says so, which only some can. Kafka Connect's default is poll."},
 	{Name: "transaction.boundary.interval.ms", Type: configdef.Long, Rules: []configdef.Rule{configdef.AtLeast(0)}, Importance: configdef.Low, Group: groupExactly,
 		Width: configdef.ShortWidth, DisplayName: "Transaction boundary interval",
 		Doc: "How long a transaction lasts, in milliseconds; less than transaction.timeout.ms of the producer. If not given, 100 while records flow, and a few milliseconds once they pause. Kafka Connect's default is offset.flush.interval.ms."},

@@ -225,6 +225,7 @@ func (t *taskRun) sourceOnce(ctx context.Context, target host.Target, converters
 	defer producer.Close()
 	src, err := t.cfg.Host.OpenSource(ctx, host.SourceSpec{
 		Target: target, Config: t.config, Connector: t.id.Connector, Task: t.id.Task,
+		DefinesTransactions: transactions != nil && transactions.ByConnector,
 		Offsets: func(ctx context.Context, partitions [][]byte) ([][]byte, error) {
 			return t.cfg.Offsets.Get(ctx, t.id.Connector, partitions...)
 		},

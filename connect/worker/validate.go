@@ -82,7 +82,7 @@ func (w *Worker) validate(ctx context.Context, cfg connector.Config) (Infos, err
 	if kind == connector.Sink {
 		w.validateTopics(b, cfg)
 	} else {
-		w.validateExactly(b, target, cfg, own.ExactlyOnceKnown, own.ExactlyOnce)
+		w.validateExactly(b, target, cfg, own)
 		if _, problems := parseTopicRules(cfg); w.cfg.CreateTopics {
 			for _, p := range problems {
 				b.problem(cfg, p)

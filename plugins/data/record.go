@@ -61,6 +61,10 @@ type Record struct {
 	// stored offset as it is.
 	Position int32
 
+	// End ends a transaction after this record, where the connector defines
+	// transactions (sources).
+	End TransactionEnd
+
 	// Offset is the record's offset in the log (sinks).
 	Offset int64
 	// LogAppendTime says that Timestamp was set by the log on arrival, not by
@@ -73,6 +77,19 @@ type Record struct {
 	OriginalPartition int32
 	OriginalOffset    int64
 }
+
+// TransactionEnd says whether a source ends the transaction that it writes in,
+// and how.
+type TransactionEnd uint8
+
+// The ends of a transaction.
+const (
+	GoesOn TransactionEnd = iota
+	Commit
+	// Abort drops the transaction's records. The source offsets move past them
+	// all the same: they are not read again.
+	Abort
+)
 
 // Position is a source offset: the partition of the source it belongs to and
 // where the source stands in it. Both are JSON objects, as Kafka Connect keeps
@@ -92,4 +109,7 @@ type Batch struct {
 	// next batch goes on with: a transaction that holds whole polls does not
 	// end here.
 	More bool
+	// End is that of the last record. No other record of the batch has one once
+	// it has crossed the plugin boundary.
+	End TransactionEnd
 }

@@ -109,6 +109,9 @@ type Validation struct {
 	// ExactlyOnce says whether a source can deliver exactly once as
 	// configured, where it says so at all.
 	ExactlyOnce, ExactlyOnceKnown bool
+	// DefinesTransactions says whether a source, as configured, can say where
+	// transactions end.
+	DefinesTransactions bool
 }
 
 // Validate has a connector check a configuration. What is wrong with it is in
@@ -119,7 +122,9 @@ func (h *Host) Validate(ctx context.Context, t Target, config map[string]string)
 		v, err = proto.Validate(ctx, p.conn, t.Class, config)
 		return err
 	})
-	return Validation{Infos: v.Infos, ExactlyOnce: v.ExactlyOnce, ExactlyOnceKnown: v.Known}, err
+	return Validation{
+		Infos: v.Infos, ExactlyOnce: v.ExactlyOnce, ExactlyOnceKnown: v.Known, DefinesTransactions: v.DefinesTransactions,
+	}, err
 }
 
 // AlterOffsets asks a connector whether its offsets may be changed: positions

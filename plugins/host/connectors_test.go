@@ -55,6 +55,10 @@ func (countSource) Watch(ctx context.Context, cfg sdk.Config, replan func()) err
 
 func (countSource) ExactlyOnce(cfg sdk.Config) bool { return cfg.String("mode") == "count" }
 
+func (countSource) DefinesTransactions(cfg sdk.Config) bool {
+	return cfg.String("mode") == "transactions"
+}
+
 func (countSource) AlterOffsets(_ context.Context, _ sdk.Config, changes []sdk.Position) (bool, error) {
 	if changes[0].Offset.Int64("n") < 0 {
 		return false, errors.New("n must not be negative")
@@ -133,7 +137,11 @@ func (t *countTask) PollBatch(ctx context.Context, b *data.Batch) error {
 		}
 		t.mode = "wait"
 	}
-	return t.count(b)
+	if err := t.count(b); err != nil || t.mode != "transactions" || !sdk.TransactionsDefined(ctx) {
+		return err
+	}
+	b.Records[3].End, b.Records[7].End = sdk.CommitTransaction, sdk.AbortTransaction
+	return nil
 }
 
 func (t *countTask) count(b *data.Batch) error {

@@ -82,6 +82,11 @@ func TestCalls(t *testing.T) {
 		t.Errorf("collect is described as %+v", p)
 	}
 
+	for mode, want := range map[string]bool{"transactions": true, "count": false} {
+		if v, err := h.Validate(ctx, target, map[string]string{"mode": mode}); err != nil || v.DefinesTransactions != want {
+			t.Errorf("defines transactions in mode %s: %v, %v", mode, v.DefinesTransactions, err)
+		}
+	}
 	v, err := h.Validate(ctx, target, map[string]string{"mode": "bad", "password": "hunter2"})
 	if err != nil {
 		t.Fatal(err)

@@ -22,6 +22,9 @@ type SourceSpec struct {
 	// BatchBytes is the size at which the task sends a batch, more or less. 0
 	// is 256 KiB.
 	BatchBytes int
+	// DefinesTransactions has the connector say where transactions end
+	// (Batch.End), which it can if Validation says so.
+	DefinesTransactions bool
 	// Offsets returns what is stored for source partitions (JSON objects), one
 	// each, nil where nothing is. It must heed ctx. Nil means that nothing is
 	// stored.
@@ -49,7 +52,7 @@ func (h *Host) OpenSource(ctx context.Context, spec SourceSpec) (*Source, error)
 	}
 	s, err := proto.OpenSource(ctx, p.conn, proto.SourceSpec{
 		Class: spec.Class, Config: spec.Config, Connector: spec.Connector, Task: spec.Task,
-		Window: spec.Window, BatchBytes: spec.BatchBytes, Offsets: spec.Offsets, Retrying: spec.Retrying,
+		Window: spec.Window, BatchBytes: spec.BatchBytes, DefinesTransactions: spec.DefinesTransactions, Offsets: spec.Offsets, Retrying: spec.Retrying,
 	})
 	if err != nil {
 		return nil, p.failedOpen(ctx, err)

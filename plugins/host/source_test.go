@@ -84,6 +84,36 @@ func TestSourceRunsFromStoredOffsetToStop(t *testing.T) {
 	}
 }
 
+// A task says where transactions end if it is to; batches end there. A poll
+// that crosses in pieces says so.
+func TestTransactionsEndWithBatches(t *testing.T) {
+	h, _ := newHost(t, Config{})
+	for _, tt := range []struct {
+		defines bool
+		want    string
+	}{
+		{true, "4 records, end 1, more true; 4 records, end 2, more true; 2 records, end 0, more false; "},
+		{false, "10 records, end 0, more false; 10 records, end 0, more false; 10 records, end 0, more false; "},
+	} {
+		s := openSource(t, h, SourceSpec{
+			Connector: "orders", Config: map[string]string{"mode": "transactions", "records": "10"}, DefinesTransactions: tt.defines,
+		})
+		got := ""
+		for range 3 {
+			b, _, release, err := s.Next(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			got += fmt.Sprintf("%d records, end %d, more %v; ", len(b.Records), b.End, b.More)
+			release()
+		}
+		if got != tt.want {
+			t.Errorf("defined by the task %v: %s\nwant %s", tt.defines, got, tt.want)
+		}
+		closeQuietly(t, s.Close)
+	}
+}
+
 // A consumer that takes nothing must not make the worker's memory grow: the
 // task stops when its credit is used up.
 func TestCreditBoundsWhatIsInFlight(t *testing.T) {

@@ -31,6 +31,7 @@ const (
 	AbilityReplan       = "replan"        // asks for a new division by itself
 	AbilityAlterOffsets = "alter-offsets" // checks changes of offsets
 	AbilityExactlyOnce  = "exactly-once"  // says whether it can, for a config
+	AbilityTransactions = "transactions"  // says whether it defines transactions, for a config
 )
 
 // The bounds of what Describe and Plan may bring.
@@ -104,6 +105,9 @@ type Validation struct {
 	// ExactlyOnce says whether a source can deliver exactly once as
 	// configured; Known is false where it does not say.
 	ExactlyOnce, Known bool
+	// DefinesTransactions says whether a source, as configured, can say where
+	// transactions end.
+	DefinesTransactions bool
 }
 
 // Errors returns all error messages, in the order of the keys.
@@ -131,6 +135,8 @@ func Validate(ctx context.Context, conn grpc.ClientConnInterface, class string, 
 	v := Validation{
 		ExactlyOnce: resp.ExactlyOnce == ExactlyOnce_SUPPORTED,
 		Known:       resp.ExactlyOnce != ExactlyOnce_UNKNOWN,
+
+		DefinesTransactions: resp.DefinesTransactions,
 	}
 	if err := json.Unmarshal(resp.Infos, &v.Infos); err != nil {
 		return Validation{}, protocolErrorf("validate: %w", err)

@@ -174,6 +174,56 @@ func (ExactlyOnce) EnumDescriptor() ([]byte, []int) {
 	return file_connector_proto_rawDescGZIP(), []int{2}
 }
 
+// TransactionEnd is what becomes of a transaction where a source ends one.
+type TransactionEnd int32
+
+const (
+	TransactionEnd_GOES_ON TransactionEnd = 0
+	TransactionEnd_COMMIT  TransactionEnd = 1
+	TransactionEnd_ABORT   TransactionEnd = 2 // its records are dropped; the source offsets move all the same
+)
+
+// Enum value maps for TransactionEnd.
+var (
+	TransactionEnd_name = map[int32]string{
+		0: "GOES_ON",
+		1: "COMMIT",
+		2: "ABORT",
+	}
+	TransactionEnd_value = map[string]int32{
+		"GOES_ON": 0,
+		"COMMIT":  1,
+		"ABORT":   2,
+	}
+)
+
+func (x TransactionEnd) Enum() *TransactionEnd {
+	p := new(TransactionEnd)
+	*p = x
+	return p
+}
+
+func (x TransactionEnd) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (TransactionEnd) Descriptor() protoreflect.EnumDescriptor {
+	return file_connector_proto_enumTypes[3].Descriptor()
+}
+
+func (TransactionEnd) Type() protoreflect.EnumType {
+	return &file_connector_proto_enumTypes[3]
+}
+
+func (x TransactionEnd) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use TransactionEnd.Descriptor instead.
+func (TransactionEnd) EnumDescriptor() ([]byte, []int) {
+	return file_connector_proto_rawDescGZIP(), []int{3}
+}
+
 type Failure struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Class         FailureClass           `protobuf:"varint,1,opt,name=class,proto3,enum=millrace.plugin.v1.FailureClass" json:"class,omitempty"`
@@ -475,12 +525,13 @@ func (x *ValidateRequest) GetConfig() map[string]string {
 }
 
 type ValidateResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Infos         []byte                 `protobuf:"bytes,1,opt,name=infos,proto3" json:"infos,omitempty"` // the evaluation of its keys as JSON, as Connect reports it
-	Failure       *Failure               `protobuf:"bytes,2,opt,name=failure,proto3" json:"failure,omitempty"`
-	ExactlyOnce   ExactlyOnce            `protobuf:"varint,3,opt,name=exactly_once,json=exactlyOnce,proto3,enum=millrace.plugin.v1.ExactlyOnce" json:"exactly_once,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	state               protoimpl.MessageState `protogen:"open.v1"`
+	Infos               []byte                 `protobuf:"bytes,1,opt,name=infos,proto3" json:"infos,omitempty"` // the evaluation of its keys as JSON, as Connect reports it
+	Failure             *Failure               `protobuf:"bytes,2,opt,name=failure,proto3" json:"failure,omitempty"`
+	ExactlyOnce         ExactlyOnce            `protobuf:"varint,3,opt,name=exactly_once,json=exactlyOnce,proto3,enum=millrace.plugin.v1.ExactlyOnce" json:"exactly_once,omitempty"`
+	DefinesTransactions bool                   `protobuf:"varint,4,opt,name=defines_transactions,json=definesTransactions,proto3" json:"defines_transactions,omitempty"` // as configured
+	unknownFields       protoimpl.UnknownFields
+	sizeCache           protoimpl.SizeCache
 }
 
 func (x *ValidateResponse) Reset() {
@@ -532,6 +583,13 @@ func (x *ValidateResponse) GetExactlyOnce() ExactlyOnce {
 		return x.ExactlyOnce
 	}
 	return ExactlyOnce_UNKNOWN
+}
+
+func (x *ValidateResponse) GetDefinesTransactions() bool {
+	if x != nil {
+		return x.DefinesTransactions
+	}
+	return false
 }
 
 type PlanRequest struct {
@@ -865,15 +923,16 @@ func (x *AlterOffsetsResponse) GetFailure() *Failure {
 }
 
 type OpenTask struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Class         string                 `protobuf:"bytes,1,opt,name=class,proto3" json:"class,omitempty"`
-	Config        map[string]string      `protobuf:"bytes,2,rep,name=config,proto3" json:"config,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	Connector     string                 `protobuf:"bytes,3,opt,name=connector,proto3" json:"connector,omitempty"`
-	Task          int32                  `protobuf:"varint,4,opt,name=task,proto3" json:"task,omitempty"`
-	Credit        uint64                 `protobuf:"varint,5,opt,name=credit,proto3" json:"credit,omitempty"`                           // sources: bytes of batches that may be sent
-	BatchBytes    uint32                 `protobuf:"varint,6,opt,name=batch_bytes,json=batchBytes,proto3" json:"batch_bytes,omitempty"` // size at which a batch is sent, more or less
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	state               protoimpl.MessageState `protogen:"open.v1"`
+	Class               string                 `protobuf:"bytes,1,opt,name=class,proto3" json:"class,omitempty"`
+	Config              map[string]string      `protobuf:"bytes,2,rep,name=config,proto3" json:"config,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	Connector           string                 `protobuf:"bytes,3,opt,name=connector,proto3" json:"connector,omitempty"`
+	Task                int32                  `protobuf:"varint,4,opt,name=task,proto3" json:"task,omitempty"`
+	Credit              uint64                 `protobuf:"varint,5,opt,name=credit,proto3" json:"credit,omitempty"`                                                      // sources: bytes of batches that may be sent
+	BatchBytes          uint32                 `protobuf:"varint,6,opt,name=batch_bytes,json=batchBytes,proto3" json:"batch_bytes,omitempty"`                            // size at which a batch is sent, more or less
+	DefinesTransactions bool                   `protobuf:"varint,7,opt,name=defines_transactions,json=definesTransactions,proto3" json:"defines_transactions,omitempty"` // sources: transactions end where batches say
+	unknownFields       protoimpl.UnknownFields
+	sizeCache           protoimpl.SizeCache
 }
 
 func (x *OpenTask) Reset() {
@@ -946,6 +1005,13 @@ func (x *OpenTask) GetBatchBytes() uint32 {
 		return x.BatchBytes
 	}
 	return 0
+}
+
+func (x *OpenTask) GetDefinesTransactions() bool {
+	if x != nil {
+		return x.DefinesTransactions
+	}
+	return false
 }
 
 type ToSource struct {
@@ -1294,8 +1360,9 @@ type Payload struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Sequence      uint64                 `protobuf:"varint,1,opt,name=sequence,proto3" json:"sequence,omitempty"` // sources: 1, 2, 3...; sinks: the put that it belongs to
 	Payload       []byte                 `protobuf:"bytes,2,opt,name=payload,proto3" json:"payload,omitempty"`
-	Last          bool                   `protobuf:"varint,3,opt,name=last,proto3" json:"last,omitempty"` // sinks: ends the put
-	More          bool                   `protobuf:"varint,4,opt,name=more,proto3" json:"more,omitempty"` // sources: the next batch is of the same poll
+	Last          bool                   `protobuf:"varint,3,opt,name=last,proto3" json:"last,omitempty"`                                      // sinks: ends the put
+	More          bool                   `protobuf:"varint,4,opt,name=more,proto3" json:"more,omitempty"`                                      // sources: the next batch is of the same poll
+	End           TransactionEnd         `protobuf:"varint,5,opt,name=end,proto3,enum=millrace.plugin.v1.TransactionEnd" json:"end,omitempty"` // sources that define transactions: what ends after it
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1356,6 +1423,13 @@ func (x *Payload) GetMore() bool {
 		return x.More
 	}
 	return false
+}
+
+func (x *Payload) GetEnd() TransactionEnd {
+	if x != nil {
+		return x.End
+	}
+	return TransactionEnd_GOES_ON
 }
 
 type FromSource struct {
@@ -2366,11 +2440,12 @@ const file_connector_proto_rawDesc = "" +
 	"\x06config\x18\x02 \x03(\v2/.millrace.plugin.v1.ValidateRequest.ConfigEntryR\x06config\x1a9\n" +
 	"\vConfigEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xa3\x01\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xd6\x01\n" +
 	"\x10ValidateResponse\x12\x14\n" +
 	"\x05infos\x18\x01 \x01(\fR\x05infos\x125\n" +
 	"\afailure\x18\x02 \x01(\v2\x1b.millrace.plugin.v1.FailureR\afailure\x12B\n" +
-	"\fexactly_once\x18\x03 \x01(\x0e2\x1f.millrace.plugin.v1.ExactlyOnceR\vexactlyOnce\"\xc0\x01\n" +
+	"\fexactly_once\x18\x03 \x01(\x0e2\x1f.millrace.plugin.v1.ExactlyOnceR\vexactlyOnce\x121\n" +
+	"\x14defines_transactions\x18\x04 \x01(\bR\x13definesTransactions\"\xc0\x01\n" +
 	"\vPlanRequest\x12\x14\n" +
 	"\x05class\x18\x01 \x01(\tR\x05class\x12C\n" +
 	"\x06config\x18\x02 \x03(\v2+.millrace.plugin.v1.PlanRequest.ConfigEntryR\x06config\x12\x1b\n" +
@@ -2400,7 +2475,7 @@ const file_connector_proto_rawDesc = "" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"c\n" +
 	"\x14AlterOffsetsResponse\x12\x14\n" +
 	"\x05known\x18\x01 \x01(\bR\x05known\x125\n" +
-	"\afailure\x18\x02 \x01(\v2\x1b.millrace.plugin.v1.FailureR\afailure\"\x88\x02\n" +
+	"\afailure\x18\x02 \x01(\v2\x1b.millrace.plugin.v1.FailureR\afailure\"\xbb\x02\n" +
 	"\bOpenTask\x12\x14\n" +
 	"\x05class\x18\x01 \x01(\tR\x05class\x12@\n" +
 	"\x06config\x18\x02 \x03(\v2(.millrace.plugin.v1.OpenTask.ConfigEntryR\x06config\x12\x1c\n" +
@@ -2408,7 +2483,8 @@ const file_connector_proto_rawDesc = "" +
 	"\x04task\x18\x04 \x01(\x05R\x04task\x12\x16\n" +
 	"\x06credit\x18\x05 \x01(\x04R\x06credit\x12\x1f\n" +
 	"\vbatch_bytes\x18\x06 \x01(\rR\n" +
-	"batchBytes\x1a9\n" +
+	"batchBytes\x121\n" +
+	"\x14defines_transactions\x18\a \x01(\bR\x13definesTransactions\x1a9\n" +
 	"\vConfigEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xae\x03\n" +
@@ -2432,12 +2508,13 @@ const file_connector_proto_rawDesc = "" +
 	"\arequest\x18\x01 \x01(\x04R\arequest\x12\x1e\n" +
 	"\n" +
 	"partitions\x18\x02 \x03(\fR\n" +
-	"partitions\"g\n" +
+	"partitions\"\x9d\x01\n" +
 	"\aPayload\x12\x1a\n" +
 	"\bsequence\x18\x01 \x01(\x04R\bsequence\x12\x18\n" +
 	"\apayload\x18\x02 \x01(\fR\apayload\x12\x12\n" +
 	"\x04last\x18\x03 \x01(\bR\x04last\x12\x12\n" +
-	"\x04more\x18\x04 \x01(\bR\x04more\"\x9f\x03\n" +
+	"\x04more\x18\x04 \x01(\bR\x04more\x124\n" +
+	"\x03end\x18\x05 \x01(\x0e2\".millrace.plugin.v1.TransactionEndR\x03end\"\x9f\x03\n" +
 	"\n" +
 	"FromSource\x123\n" +
 	"\x06opened\x18\x01 \x01(\v2\x19.millrace.plugin.v1.EmptyH\x00R\x06opened\x12>\n" +
@@ -2516,7 +2593,12 @@ const file_connector_proto_rawDesc = "" +
 	"\vExactlyOnce\x12\v\n" +
 	"\aUNKNOWN\x10\x00\x12\r\n" +
 	"\tSUPPORTED\x10\x01\x12\x0f\n" +
-	"\vUNSUPPORTED\x10\x022\x83\x04\n" +
+	"\vUNSUPPORTED\x10\x02*4\n" +
+	"\x0eTransactionEnd\x12\v\n" +
+	"\aGOES_ON\x10\x00\x12\n" +
+	"\n" +
+	"\x06COMMIT\x10\x01\x12\t\n" +
+	"\x05ABORT\x10\x022\x83\x04\n" +
 	"\tConnector\x12U\n" +
 	"\bDescribe\x12#.millrace.plugin.v1.DescribeRequest\x1a$.millrace.plugin.v1.DescribeResponse\x12U\n" +
 	"\bValidate\x12#.millrace.plugin.v1.ValidateRequest\x1a$.millrace.plugin.v1.ValidateResponse\x12K\n" +
@@ -2538,114 +2620,116 @@ func file_connector_proto_rawDescGZIP() []byte {
 	return file_connector_proto_rawDescData
 }
 
-var file_connector_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
+var file_connector_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
 var file_connector_proto_msgTypes = make([]protoimpl.MessageInfo, 33)
 var file_connector_proto_goTypes = []any{
 	(Kind)(0),                    // 0: millrace.plugin.v1.Kind
 	(FailureClass)(0),            // 1: millrace.plugin.v1.FailureClass
 	(ExactlyOnce)(0),             // 2: millrace.plugin.v1.ExactlyOnce
-	(*Failure)(nil),              // 3: millrace.plugin.v1.Failure
-	(*DescribeRequest)(nil),      // 4: millrace.plugin.v1.DescribeRequest
-	(*DescribeResponse)(nil),     // 5: millrace.plugin.v1.DescribeResponse
-	(*ConnectorDescription)(nil), // 6: millrace.plugin.v1.ConnectorDescription
-	(*ValidateRequest)(nil),      // 7: millrace.plugin.v1.ValidateRequest
-	(*ValidateResponse)(nil),     // 8: millrace.plugin.v1.ValidateResponse
-	(*PlanRequest)(nil),          // 9: millrace.plugin.v1.PlanRequest
-	(*TaskConfig)(nil),           // 10: millrace.plugin.v1.TaskConfig
-	(*PlanResponse)(nil),         // 11: millrace.plugin.v1.PlanResponse
-	(*OffsetChange)(nil),         // 12: millrace.plugin.v1.OffsetChange
-	(*AlterOffsetsRequest)(nil),  // 13: millrace.plugin.v1.AlterOffsetsRequest
-	(*AlterOffsetsResponse)(nil), // 14: millrace.plugin.v1.AlterOffsetsResponse
-	(*OpenTask)(nil),             // 15: millrace.plugin.v1.OpenTask
-	(*ToSource)(nil),             // 16: millrace.plugin.v1.ToSource
-	(*Empty)(nil),                // 17: millrace.plugin.v1.Empty
-	(*OffsetsReply)(nil),         // 18: millrace.plugin.v1.OffsetsReply
-	(*OffsetsRequest)(nil),       // 19: millrace.plugin.v1.OffsetsRequest
-	(*Payload)(nil),              // 20: millrace.plugin.v1.Payload
-	(*FromSource)(nil),           // 21: millrace.plugin.v1.FromSource
-	(*PartitionName)(nil),        // 22: millrace.plugin.v1.PartitionName
-	(*PartitionOffset)(nil),      // 23: millrace.plugin.v1.PartitionOffset
-	(*OffsetList)(nil),           // 24: millrace.plugin.v1.OffsetList
-	(*PartitionList)(nil),        // 25: millrace.plugin.v1.PartitionList
-	(*ToSink)(nil),               // 26: millrace.plugin.v1.ToSink
-	(*PutDone)(nil),              // 27: millrace.plugin.v1.PutDone
-	(*Done)(nil),                 // 28: millrace.plugin.v1.Done
-	(*Errant)(nil),               // 29: millrace.plugin.v1.Errant
-	(*FromSink)(nil),             // 30: millrace.plugin.v1.FromSink
-	nil,                          // 31: millrace.plugin.v1.ValidateRequest.ConfigEntry
-	nil,                          // 32: millrace.plugin.v1.PlanRequest.ConfigEntry
-	nil,                          // 33: millrace.plugin.v1.TaskConfig.ConfigEntry
-	nil,                          // 34: millrace.plugin.v1.AlterOffsetsRequest.ConfigEntry
-	nil,                          // 35: millrace.plugin.v1.OpenTask.ConfigEntry
+	(TransactionEnd)(0),          // 3: millrace.plugin.v1.TransactionEnd
+	(*Failure)(nil),              // 4: millrace.plugin.v1.Failure
+	(*DescribeRequest)(nil),      // 5: millrace.plugin.v1.DescribeRequest
+	(*DescribeResponse)(nil),     // 6: millrace.plugin.v1.DescribeResponse
+	(*ConnectorDescription)(nil), // 7: millrace.plugin.v1.ConnectorDescription
+	(*ValidateRequest)(nil),      // 8: millrace.plugin.v1.ValidateRequest
+	(*ValidateResponse)(nil),     // 9: millrace.plugin.v1.ValidateResponse
+	(*PlanRequest)(nil),          // 10: millrace.plugin.v1.PlanRequest
+	(*TaskConfig)(nil),           // 11: millrace.plugin.v1.TaskConfig
+	(*PlanResponse)(nil),         // 12: millrace.plugin.v1.PlanResponse
+	(*OffsetChange)(nil),         // 13: millrace.plugin.v1.OffsetChange
+	(*AlterOffsetsRequest)(nil),  // 14: millrace.plugin.v1.AlterOffsetsRequest
+	(*AlterOffsetsResponse)(nil), // 15: millrace.plugin.v1.AlterOffsetsResponse
+	(*OpenTask)(nil),             // 16: millrace.plugin.v1.OpenTask
+	(*ToSource)(nil),             // 17: millrace.plugin.v1.ToSource
+	(*Empty)(nil),                // 18: millrace.plugin.v1.Empty
+	(*OffsetsReply)(nil),         // 19: millrace.plugin.v1.OffsetsReply
+	(*OffsetsRequest)(nil),       // 20: millrace.plugin.v1.OffsetsRequest
+	(*Payload)(nil),              // 21: millrace.plugin.v1.Payload
+	(*FromSource)(nil),           // 22: millrace.plugin.v1.FromSource
+	(*PartitionName)(nil),        // 23: millrace.plugin.v1.PartitionName
+	(*PartitionOffset)(nil),      // 24: millrace.plugin.v1.PartitionOffset
+	(*OffsetList)(nil),           // 25: millrace.plugin.v1.OffsetList
+	(*PartitionList)(nil),        // 26: millrace.plugin.v1.PartitionList
+	(*ToSink)(nil),               // 27: millrace.plugin.v1.ToSink
+	(*PutDone)(nil),              // 28: millrace.plugin.v1.PutDone
+	(*Done)(nil),                 // 29: millrace.plugin.v1.Done
+	(*Errant)(nil),               // 30: millrace.plugin.v1.Errant
+	(*FromSink)(nil),             // 31: millrace.plugin.v1.FromSink
+	nil,                          // 32: millrace.plugin.v1.ValidateRequest.ConfigEntry
+	nil,                          // 33: millrace.plugin.v1.PlanRequest.ConfigEntry
+	nil,                          // 34: millrace.plugin.v1.TaskConfig.ConfigEntry
+	nil,                          // 35: millrace.plugin.v1.AlterOffsetsRequest.ConfigEntry
+	nil,                          // 36: millrace.plugin.v1.OpenTask.ConfigEntry
 }
 var file_connector_proto_depIdxs = []int32{
 	1,  // 0: millrace.plugin.v1.Failure.class:type_name -> millrace.plugin.v1.FailureClass
-	6,  // 1: millrace.plugin.v1.DescribeResponse.connectors:type_name -> millrace.plugin.v1.ConnectorDescription
+	7,  // 1: millrace.plugin.v1.DescribeResponse.connectors:type_name -> millrace.plugin.v1.ConnectorDescription
 	0,  // 2: millrace.plugin.v1.ConnectorDescription.kind:type_name -> millrace.plugin.v1.Kind
-	31, // 3: millrace.plugin.v1.ValidateRequest.config:type_name -> millrace.plugin.v1.ValidateRequest.ConfigEntry
-	3,  // 4: millrace.plugin.v1.ValidateResponse.failure:type_name -> millrace.plugin.v1.Failure
+	32, // 3: millrace.plugin.v1.ValidateRequest.config:type_name -> millrace.plugin.v1.ValidateRequest.ConfigEntry
+	4,  // 4: millrace.plugin.v1.ValidateResponse.failure:type_name -> millrace.plugin.v1.Failure
 	2,  // 5: millrace.plugin.v1.ValidateResponse.exactly_once:type_name -> millrace.plugin.v1.ExactlyOnce
-	32, // 6: millrace.plugin.v1.PlanRequest.config:type_name -> millrace.plugin.v1.PlanRequest.ConfigEntry
-	33, // 7: millrace.plugin.v1.TaskConfig.config:type_name -> millrace.plugin.v1.TaskConfig.ConfigEntry
-	10, // 8: millrace.plugin.v1.PlanResponse.tasks:type_name -> millrace.plugin.v1.TaskConfig
-	3,  // 9: millrace.plugin.v1.PlanResponse.failure:type_name -> millrace.plugin.v1.Failure
-	34, // 10: millrace.plugin.v1.AlterOffsetsRequest.config:type_name -> millrace.plugin.v1.AlterOffsetsRequest.ConfigEntry
-	12, // 11: millrace.plugin.v1.AlterOffsetsRequest.changes:type_name -> millrace.plugin.v1.OffsetChange
-	23, // 12: millrace.plugin.v1.AlterOffsetsRequest.sink_changes:type_name -> millrace.plugin.v1.PartitionOffset
-	3,  // 13: millrace.plugin.v1.AlterOffsetsResponse.failure:type_name -> millrace.plugin.v1.Failure
-	35, // 14: millrace.plugin.v1.OpenTask.config:type_name -> millrace.plugin.v1.OpenTask.ConfigEntry
-	15, // 15: millrace.plugin.v1.ToSource.open:type_name -> millrace.plugin.v1.OpenTask
-	18, // 16: millrace.plugin.v1.ToSource.offsets:type_name -> millrace.plugin.v1.OffsetsReply
-	17, // 17: millrace.plugin.v1.ToSource.pause:type_name -> millrace.plugin.v1.Empty
-	17, // 18: millrace.plugin.v1.ToSource.resume:type_name -> millrace.plugin.v1.Empty
-	17, // 19: millrace.plugin.v1.ToSource.stop:type_name -> millrace.plugin.v1.Empty
-	17, // 20: millrace.plugin.v1.ToSource.close:type_name -> millrace.plugin.v1.Empty
-	3,  // 21: millrace.plugin.v1.OffsetsReply.failure:type_name -> millrace.plugin.v1.Failure
-	17, // 22: millrace.plugin.v1.FromSource.opened:type_name -> millrace.plugin.v1.Empty
-	19, // 23: millrace.plugin.v1.FromSource.offsets:type_name -> millrace.plugin.v1.OffsetsRequest
-	20, // 24: millrace.plugin.v1.FromSource.batch:type_name -> millrace.plugin.v1.Payload
-	3,  // 25: millrace.plugin.v1.FromSource.retrying:type_name -> millrace.plugin.v1.Failure
-	3,  // 26: millrace.plugin.v1.FromSource.failed:type_name -> millrace.plugin.v1.Failure
-	17, // 27: millrace.plugin.v1.FromSource.stopped:type_name -> millrace.plugin.v1.Empty
-	17, // 28: millrace.plugin.v1.FromSource.closed:type_name -> millrace.plugin.v1.Empty
-	23, // 29: millrace.plugin.v1.OffsetList.offsets:type_name -> millrace.plugin.v1.PartitionOffset
-	3,  // 30: millrace.plugin.v1.OffsetList.failure:type_name -> millrace.plugin.v1.Failure
-	22, // 31: millrace.plugin.v1.PartitionList.partitions:type_name -> millrace.plugin.v1.PartitionName
-	15, // 32: millrace.plugin.v1.ToSink.open:type_name -> millrace.plugin.v1.OpenTask
-	24, // 33: millrace.plugin.v1.ToSink.assigned:type_name -> millrace.plugin.v1.OffsetList
-	25, // 34: millrace.plugin.v1.ToSink.revoked:type_name -> millrace.plugin.v1.PartitionList
-	20, // 35: millrace.plugin.v1.ToSink.put:type_name -> millrace.plugin.v1.Payload
-	24, // 36: millrace.plugin.v1.ToSink.pre_commit:type_name -> millrace.plugin.v1.OffsetList
-	17, // 37: millrace.plugin.v1.ToSink.close:type_name -> millrace.plugin.v1.Empty
-	3,  // 38: millrace.plugin.v1.PutDone.failure:type_name -> millrace.plugin.v1.Failure
-	3,  // 39: millrace.plugin.v1.Done.failure:type_name -> millrace.plugin.v1.Failure
-	27, // 40: millrace.plugin.v1.FromSink.put_done:type_name -> millrace.plugin.v1.PutDone
-	24, // 41: millrace.plugin.v1.FromSink.pre_committed:type_name -> millrace.plugin.v1.OffsetList
-	28, // 42: millrace.plugin.v1.FromSink.done:type_name -> millrace.plugin.v1.Done
-	29, // 43: millrace.plugin.v1.FromSink.errant:type_name -> millrace.plugin.v1.Errant
-	24, // 44: millrace.plugin.v1.FromSink.rewind:type_name -> millrace.plugin.v1.OffsetList
-	25, // 45: millrace.plugin.v1.FromSink.pause:type_name -> millrace.plugin.v1.PartitionList
-	25, // 46: millrace.plugin.v1.FromSink.resume:type_name -> millrace.plugin.v1.PartitionList
-	17, // 47: millrace.plugin.v1.FromSink.request_commit:type_name -> millrace.plugin.v1.Empty
-	3,  // 48: millrace.plugin.v1.FromSink.failed:type_name -> millrace.plugin.v1.Failure
-	17, // 49: millrace.plugin.v1.FromSink.closed:type_name -> millrace.plugin.v1.Empty
-	4,  // 50: millrace.plugin.v1.Connector.Describe:input_type -> millrace.plugin.v1.DescribeRequest
-	7,  // 51: millrace.plugin.v1.Connector.Validate:input_type -> millrace.plugin.v1.ValidateRequest
-	9,  // 52: millrace.plugin.v1.Connector.Plan:input_type -> millrace.plugin.v1.PlanRequest
-	13, // 53: millrace.plugin.v1.Connector.AlterOffsets:input_type -> millrace.plugin.v1.AlterOffsetsRequest
-	16, // 54: millrace.plugin.v1.Connector.SourceTask:input_type -> millrace.plugin.v1.ToSource
-	26, // 55: millrace.plugin.v1.Connector.SinkTask:input_type -> millrace.plugin.v1.ToSink
-	5,  // 56: millrace.plugin.v1.Connector.Describe:output_type -> millrace.plugin.v1.DescribeResponse
-	8,  // 57: millrace.plugin.v1.Connector.Validate:output_type -> millrace.plugin.v1.ValidateResponse
-	11, // 58: millrace.plugin.v1.Connector.Plan:output_type -> millrace.plugin.v1.PlanResponse
-	14, // 59: millrace.plugin.v1.Connector.AlterOffsets:output_type -> millrace.plugin.v1.AlterOffsetsResponse
-	21, // 60: millrace.plugin.v1.Connector.SourceTask:output_type -> millrace.plugin.v1.FromSource
-	30, // 61: millrace.plugin.v1.Connector.SinkTask:output_type -> millrace.plugin.v1.FromSink
-	56, // [56:62] is the sub-list for method output_type
-	50, // [50:56] is the sub-list for method input_type
-	50, // [50:50] is the sub-list for extension type_name
-	50, // [50:50] is the sub-list for extension extendee
-	0,  // [0:50] is the sub-list for field type_name
+	33, // 6: millrace.plugin.v1.PlanRequest.config:type_name -> millrace.plugin.v1.PlanRequest.ConfigEntry
+	34, // 7: millrace.plugin.v1.TaskConfig.config:type_name -> millrace.plugin.v1.TaskConfig.ConfigEntry
+	11, // 8: millrace.plugin.v1.PlanResponse.tasks:type_name -> millrace.plugin.v1.TaskConfig
+	4,  // 9: millrace.plugin.v1.PlanResponse.failure:type_name -> millrace.plugin.v1.Failure
+	35, // 10: millrace.plugin.v1.AlterOffsetsRequest.config:type_name -> millrace.plugin.v1.AlterOffsetsRequest.ConfigEntry
+	13, // 11: millrace.plugin.v1.AlterOffsetsRequest.changes:type_name -> millrace.plugin.v1.OffsetChange
+	24, // 12: millrace.plugin.v1.AlterOffsetsRequest.sink_changes:type_name -> millrace.plugin.v1.PartitionOffset
+	4,  // 13: millrace.plugin.v1.AlterOffsetsResponse.failure:type_name -> millrace.plugin.v1.Failure
+	36, // 14: millrace.plugin.v1.OpenTask.config:type_name -> millrace.plugin.v1.OpenTask.ConfigEntry
+	16, // 15: millrace.plugin.v1.ToSource.open:type_name -> millrace.plugin.v1.OpenTask
+	19, // 16: millrace.plugin.v1.ToSource.offsets:type_name -> millrace.plugin.v1.OffsetsReply
+	18, // 17: millrace.plugin.v1.ToSource.pause:type_name -> millrace.plugin.v1.Empty
+	18, // 18: millrace.plugin.v1.ToSource.resume:type_name -> millrace.plugin.v1.Empty
+	18, // 19: millrace.plugin.v1.ToSource.stop:type_name -> millrace.plugin.v1.Empty
+	18, // 20: millrace.plugin.v1.ToSource.close:type_name -> millrace.plugin.v1.Empty
+	4,  // 21: millrace.plugin.v1.OffsetsReply.failure:type_name -> millrace.plugin.v1.Failure
+	3,  // 22: millrace.plugin.v1.Payload.end:type_name -> millrace.plugin.v1.TransactionEnd
+	18, // 23: millrace.plugin.v1.FromSource.opened:type_name -> millrace.plugin.v1.Empty
+	20, // 24: millrace.plugin.v1.FromSource.offsets:type_name -> millrace.plugin.v1.OffsetsRequest
+	21, // 25: millrace.plugin.v1.FromSource.batch:type_name -> millrace.plugin.v1.Payload
+	4,  // 26: millrace.plugin.v1.FromSource.retrying:type_name -> millrace.plugin.v1.Failure
+	4,  // 27: millrace.plugin.v1.FromSource.failed:type_name -> millrace.plugin.v1.Failure
+	18, // 28: millrace.plugin.v1.FromSource.stopped:type_name -> millrace.plugin.v1.Empty
+	18, // 29: millrace.plugin.v1.FromSource.closed:type_name -> millrace.plugin.v1.Empty
+	24, // 30: millrace.plugin.v1.OffsetList.offsets:type_name -> millrace.plugin.v1.PartitionOffset
+	4,  // 31: millrace.plugin.v1.OffsetList.failure:type_name -> millrace.plugin.v1.Failure
+	23, // 32: millrace.plugin.v1.PartitionList.partitions:type_name -> millrace.plugin.v1.PartitionName
+	16, // 33: millrace.plugin.v1.ToSink.open:type_name -> millrace.plugin.v1.OpenTask
+	25, // 34: millrace.plugin.v1.ToSink.assigned:type_name -> millrace.plugin.v1.OffsetList
+	26, // 35: millrace.plugin.v1.ToSink.revoked:type_name -> millrace.plugin.v1.PartitionList
+	21, // 36: millrace.plugin.v1.ToSink.put:type_name -> millrace.plugin.v1.Payload
+	25, // 37: millrace.plugin.v1.ToSink.pre_commit:type_name -> millrace.plugin.v1.OffsetList
+	18, // 38: millrace.plugin.v1.ToSink.close:type_name -> millrace.plugin.v1.Empty
+	4,  // 39: millrace.plugin.v1.PutDone.failure:type_name -> millrace.plugin.v1.Failure
+	4,  // 40: millrace.plugin.v1.Done.failure:type_name -> millrace.plugin.v1.Failure
+	28, // 41: millrace.plugin.v1.FromSink.put_done:type_name -> millrace.plugin.v1.PutDone
+	25, // 42: millrace.plugin.v1.FromSink.pre_committed:type_name -> millrace.plugin.v1.OffsetList
+	29, // 43: millrace.plugin.v1.FromSink.done:type_name -> millrace.plugin.v1.Done
+	30, // 44: millrace.plugin.v1.FromSink.errant:type_name -> millrace.plugin.v1.Errant
+	25, // 45: millrace.plugin.v1.FromSink.rewind:type_name -> millrace.plugin.v1.OffsetList
+	26, // 46: millrace.plugin.v1.FromSink.pause:type_name -> millrace.plugin.v1.PartitionList
+	26, // 47: millrace.plugin.v1.FromSink.resume:type_name -> millrace.plugin.v1.PartitionList
+	18, // 48: millrace.plugin.v1.FromSink.request_commit:type_name -> millrace.plugin.v1.Empty
+	4,  // 49: millrace.plugin.v1.FromSink.failed:type_name -> millrace.plugin.v1.Failure
+	18, // 50: millrace.plugin.v1.FromSink.closed:type_name -> millrace.plugin.v1.Empty
+	5,  // 51: millrace.plugin.v1.Connector.Describe:input_type -> millrace.plugin.v1.DescribeRequest
+	8,  // 52: millrace.plugin.v1.Connector.Validate:input_type -> millrace.plugin.v1.ValidateRequest
+	10, // 53: millrace.plugin.v1.Connector.Plan:input_type -> millrace.plugin.v1.PlanRequest
+	14, // 54: millrace.plugin.v1.Connector.AlterOffsets:input_type -> millrace.plugin.v1.AlterOffsetsRequest
+	17, // 55: millrace.plugin.v1.Connector.SourceTask:input_type -> millrace.plugin.v1.ToSource
+	27, // 56: millrace.plugin.v1.Connector.SinkTask:input_type -> millrace.plugin.v1.ToSink
+	6,  // 57: millrace.plugin.v1.Connector.Describe:output_type -> millrace.plugin.v1.DescribeResponse
+	9,  // 58: millrace.plugin.v1.Connector.Validate:output_type -> millrace.plugin.v1.ValidateResponse
+	12, // 59: millrace.plugin.v1.Connector.Plan:output_type -> millrace.plugin.v1.PlanResponse
+	15, // 60: millrace.plugin.v1.Connector.AlterOffsets:output_type -> millrace.plugin.v1.AlterOffsetsResponse
+	22, // 61: millrace.plugin.v1.Connector.SourceTask:output_type -> millrace.plugin.v1.FromSource
+	31, // 62: millrace.plugin.v1.Connector.SinkTask:output_type -> millrace.plugin.v1.FromSink
+	57, // [57:63] is the sub-list for method output_type
+	51, // [51:57] is the sub-list for method input_type
+	51, // [51:51] is the sub-list for extension type_name
+	51, // [51:51] is the sub-list for extension extendee
+	0,  // [0:51] is the sub-list for field type_name
 }
 
 func init() { file_connector_proto_init() }
@@ -2701,7 +2785,7 @@ func file_connector_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_connector_proto_rawDesc), len(file_connector_proto_rawDesc)),
-			NumEnums:      3,
+			NumEnums:      4,
 			NumMessages:   33,
 			NumExtensions: 0,
 			NumServices:   1,

@@ -36,7 +36,7 @@ func AppendBatch(dst []byte, b *data.Batch, from int, t *Table, limit int) ([]by
 				n+1, ErrTooLarge, len(e.buf)-mark, MaxPayload)
 		}
 		n++
-		if len(e.buf)-e.start >= limit || e.headers >= maxBatchHeaders-MaxHeaders || t.full() {
+		if b.Records[n-1].End != data.GoesOn || len(e.buf)-e.start >= limit || e.headers >= maxBatchHeaders-MaxHeaders || t.full() {
 			break
 		}
 	}

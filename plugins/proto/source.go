@@ -30,6 +30,8 @@ type SourceSpec struct {
 	// BatchBytes is the size at which the task sends a batch, more or less. 0
 	// is DefaultBatchBytes.
 	BatchBytes int
+	// DefinesTransactions has the connector say where transactions end.
+	DefinesTransactions bool
 	// Offsets returns what is stored for source partitions (JSON objects), one
 	// each, nil where nothing is. It must heed ctx. Nil means that nothing is
 	// stored at all.
@@ -102,7 +104,7 @@ func OpenSource(ctx context.Context, conn grpc.ClientConnInterface, spec SourceS
 	go s.receive(life)
 	open := &OpenTask{
 		Class: spec.Class, Config: spec.Config, Connector: spec.Connector, Task: int32(spec.Task),
-		Credit: uint64(spec.Window), BatchBytes: uint32(spec.BatchBytes),
+		Credit: uint64(spec.Window), BatchBytes: uint32(spec.BatchBytes), DefinesTransactions: spec.DefinesTransactions,
 	}
 	s.send(&ToSource{Message: &ToSource_Open{Open: open}})
 	if err := s.wait(ctx, func() bool { return s.opened }); err != nil {
@@ -265,7 +267,11 @@ func (s *Source) Next(ctx context.Context) (*SourceBatch, error) {
 		s.Abort(err)
 		return nil, &StreamError{err}
 	}
-	b.More = p.More
+	if b.More, b.End = p.More, data.TransactionEnd(p.End); b.End > data.Abort {
+		err := protocolErrorf("batch %d ends a transaction in an unknown way", p.Sequence)
+		s.Abort(err)
+		return nil, &StreamError{err}
+	}
 	return b, nil
 }
 

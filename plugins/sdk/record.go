@@ -28,6 +28,10 @@ type Record struct {
 	// Partition moves nothing.
 	Partition map[string]any
 	Offset    Offset
+
+	// End ends a transaction after this record, where the task is to say so
+	// (TransactionDefiner).
+	End TransactionEnd
 }
 
 // Header is a header of a Record.
@@ -45,7 +49,7 @@ func appendRecord(b *data.Batch, r *Record) error {
 	if r.Topic == "" {
 		return errors.New("record without a topic")
 	}
-	out := data.Record{Topic: r.Topic, Partition: data.NoPartition, Timestamp: data.NoTimestamp, Position: data.NoPosition}
+	out := data.Record{Topic: r.Topic, Partition: data.NoPartition, Timestamp: data.NoTimestamp, Position: data.NoPosition, End: r.End}
 	if r.TopicPartition != nil {
 		if out.Partition = *r.TopicPartition; out.Partition < 0 {
 			return fmt.Errorf("partition %d is negative", out.Partition)

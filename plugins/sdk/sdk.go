@@ -229,6 +229,8 @@ func (c *Connector) abilities() []string {
 	add(plan, proto.AbilityPlan)
 	add(watch, proto.AbilityReplan)
 	add(alter || alterSink, proto.AbilityAlterOffsets)
+	_, define := impl.(TransactionDefiner)
 	add(once, proto.AbilityExactlyOnce)
+	add(define, proto.AbilityTransactions)
 	return out
 }

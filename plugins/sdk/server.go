@@ -84,6 +84,8 @@ func (s *server) Validate(ctx context.Context, req *proto.ValidateRequest) (*pro
 					resp.ExactlyOnce = proto.ExactlyOnce_SUPPORTED
 				}
 			}
+			definer, ok := c.impl().(TransactionDefiner)
+			resp.DefinesTransactions = ok && definer.DefinesTransactions(cfg)
 		}
 		resp.Infos, err = json.Marshal(infos)
 		return err

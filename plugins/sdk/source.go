@@ -64,6 +64,36 @@ type ExactlyOncer interface {
 	ExactlyOnce(cfg Config) bool
 }
 
+// TransactionDefiner is a source that can say where transactions end, given a
+// configuration with transaction.boundary set to connector: by the End of its
+// records. Its task finds out with TransactionsDefined whether it is to; if
+// not, the worker decides, and End has no effect.
+type TransactionDefiner interface {
+	DefinesTransactions(cfg Config) bool
+}
+
+// TransactionEnd says whether a transaction ends after a record, and how.
+type TransactionEnd = data.TransactionEnd
+
+// The ends of a transaction. What was not committed when a task stops is read
+// again.
+const (
+	GoesOn            = data.GoesOn
+	CommitTransaction = data.Commit
+	// AbortTransaction drops the transaction's records. The source offsets move
+	// past them all the same, so that they are not read again.
+	AbortTransaction = data.Abort
+)
+
+// TransactionsDefined reports whether the task whose Open, Poll or PollBatch
+// was called with ctx is to say where transactions end.
+func TransactionsDefined(ctx context.Context) bool {
+	defined, _ := ctx.Value(definesTransactions{}).(bool)
+	return defined
+}
+
+type definesTransactions struct{}
+
 // OffsetAlterer is a source that checks changes of its stored offsets, or
 // makes them in the system it reads from as well. It returns whether it vouches
 // for them.

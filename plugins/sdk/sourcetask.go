@@ -60,7 +60,7 @@ func (s *server) SourceTask(stream grpc.BidiStreamingServer[proto.ToSource, prot
 		pending: make(map[uint64]chan *proto.OffsetsReply), changed: make(chan struct{}),
 	}
 	t.life, t.end = context.WithCancelCause(withTask(stream.Context(), s.log, t.open))
-	t.polling, t.stopPoll = context.WithCancelCause(t.life)
+	t.polling, t.stopPoll = context.WithCancelCause(context.WithValue(t.life, definesTransactions{}, t.open.DefinesTransactions))
 	s.tasks.Add(1)
 	done := make(chan struct{})
 	go func() {
@@ -305,7 +305,11 @@ func (t *sourceTask) sendBatch() error {
 		t.credit -= int64(len(payload))
 		t.ledger.add(t.sequence, t.records, &t.batch, from, next)
 		t.mu.Unlock()
-		m := &proto.FromSource_Batch{Batch: &proto.Payload{Sequence: t.sequence, Payload: payload, More: next < len(t.batch.Records)}}
+		p := &proto.Payload{Sequence: t.sequence, Payload: payload, More: next < len(t.batch.Records)}
+		if next > from {
+			p.End = proto.TransactionEnd(t.batch.Records[next-1].End)
+		}
+		m := &proto.FromSource_Batch{Batch: p}
 		if err := t.send(&proto.FromSource{Message: m}); err != nil {
 			t.end(errGone)
 			return nil
