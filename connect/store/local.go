@@ -136,5 +136,5 @@ func (l *localLog) writeAndRead(ctx context.Context, recs ...*kgo.Record) error 
 func (l *localLog) readToEnd(context.Context) error { return nil }
 
 func (l *localLog) readCommitted(context.Context) error { return nil }
-func (l *localLog) partitions() int                 { return 1 }
-func (l *localLog) close()                          {}
+func (l *localLog) partitions() int                     { return 1 }
+func (l *localLog) close()                              {}
