@@ -46,12 +46,17 @@ func (c *config) dial(ctx context.Context) (*pgconn.PgConn, error) {
 	for k, v := range s.runtime {
 		cfg.RuntimeParams[k] = v
 	}
-	for k, v := range map[string]string{"DateStyle": "ISO, MDY", "IntervalStyle": "postgres", "TimeZone": "UTC", "client_encoding": "UTF8"} {
+	for k, v := range map[string]string{"DateStyle": "ISO, MDY", "TimeZone": "UTC", "client_encoding": "UTF8"} {
 		cfg.RuntimeParams[k] = v
 	}
 	conn, err := pgconn.ConnectConfig(ctx, cfg)
 	if err != nil {
 		return nil, classify(fmt.Errorf("connect to %s: %w", s.address(), err))
+	}
+	// A task that was frozen in a transaction must not hold its locks for ever.
+	if err := exec(ctx, conn, "SET idle_in_transaction_session_timeout = '60s'"); err != nil {
+		closeConn(conn)
+		return nil, classify(fmt.Errorf("set up the session on %s: %w", s.address(), err))
 	}
 	return conn, nil
 }

@@ -82,7 +82,7 @@ func (s Sink) Open(ctx context.Context, cfg sdk.Config, control sdk.Control) (sd
 	for _, p := range c.server.ignored {
 		t.log.Warn("parameter of connection.url has no effect here", "parameter", p)
 	}
-	if err := t.connect(ctx); err != nil {
+	if err := t.attempt(ctx, func() error { return t.connectOnce(ctx) }); err != nil {
 		return nil, errors.Join(err, t.Close())
 	}
 	return t, nil

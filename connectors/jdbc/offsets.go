@@ -56,22 +56,26 @@ func (t *task) claim(ctx context.Context, tp sdk.TopicPartition) (*progress, err
 	return readProgress(rows)
 }
 
-// reclaim takes a partition again after a lost connection, whose last
-// transaction may or may not have come about, or be about to.
+// reclaim reads where a partition stands after a lost connection. Its last
+// transaction, if it may still come about, holds the lock that this waits for:
+// a commit is sent only after the offsets were moved.
 func (t *task) reclaim(ctx context.Context, tp sdk.TopicPartition, p *progress) error {
-	sql := "UPDATE " + t.cfg.offsets + " SET epoch = epoch + 1 WHERE connector = $1 AND topic = $2 AND partition = $3 AND epoch = $4 RETURNING next_offset, epoch"
-	rows, _, err := query(ctx, t.conn, sql, []byte(t.cfg.name), []byte(tp.Topic), number(int64(tp.Partition)), number(p.epoch))
+	sql := "SELECT next_offset, epoch FROM " + t.cfg.offsets + " WHERE connector = $1 AND topic = $2 AND partition = $3 FOR UPDATE"
+	rows, _, err := query(ctx, t.conn, sql, []byte(t.cfg.name), []byte(tp.Topic), number(int64(tp.Partition)))
 	if err != nil {
-		return classify(fmt.Errorf("take %s-%d again in %s: %w", tp.Topic, tp.Partition, t.cfg.offsets, err))
+		return classify(fmt.Errorf("read where %s-%d stands in %s: %w", tp.Topic, tp.Partition, t.cfg.offsets, err))
 	}
-	if len(rows) == 0 {
+	now := &progress{epoch: -1} // no line: somebody removed it
+	if len(rows) > 0 {
+		if now, err = readProgress(rows); err != nil {
+			return err
+		}
+	}
+	if now.epoch != p.epoch {
 		return sdk.Fatal(fmt.Errorf("%s-%d: %w", tp.Topic, tp.Partition, errFenced))
 	}
-	now, err := readProgress(rows)
-	if err == nil {
-		*p = *now
-	}
-	return err
+	*p = *now
+	return nil
 }
 
 func readProgress(rows [][][]byte) (*progress, error) {

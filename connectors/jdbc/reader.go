@@ -102,6 +102,8 @@ func isEnvelope(s *data.Schema) bool {
 
 func (rd *reader) tombstone(r *data.Record) (*row, error) {
 	switch {
+	case strings.Contains(rd.cfg.table, "${source."):
+		return nil, nil // it names no table; the event before it has deleted the row
 	case rd.cfg.deletes && rd.cfg.key == "record_key":
 		return rd.row(r, opDelete, nil, nil)
 	case rd.cfg.dialect == debezium || rd.cfg.deletes:

@@ -33,11 +33,11 @@ type item struct {
 	row   *row
 }
 
-// connect connects with the attempts that the configuration allows.
-func (t *task) connect(ctx context.Context) error {
-	for attempt := 1; ; attempt++ {
-		err := t.connectOnce(ctx)
-		if err == nil || ctx.Err() != nil || !transient(err) || attempt >= t.cfg.attempts {
+// attempt calls try as often as the configuration allows attempts to connect.
+func (t *task) attempt(ctx context.Context, try func() error) error {
+	for n := 1; ; n++ {
+		err := try()
+		if err == nil || ctx.Err() != nil || !transient(err) || n >= t.cfg.attempts {
 			return err
 		}
 		t.log.Warn("no connection, trying again", "err", err, "wait", t.cfg.backoff)
@@ -101,10 +101,18 @@ func (t *task) OpenPartitions(ctx context.Context, offsets sdk.Offsets) error {
 	if !t.cfg.once {
 		return nil
 	}
-	if err := t.connect(ctx); err != nil {
+	rewind := sdk.Offsets{}
+	err := t.attempt(ctx, func() error { return t.claimAll(ctx, offsets, rewind) })
+	if err == nil && len(rewind) > 0 {
+		t.control.Rewind(rewind)
+	}
+	return err
+}
+
+func (t *task) claimAll(ctx context.Context, offsets, rewind sdk.Offsets) error {
+	if err := t.connectOnce(ctx); err != nil {
 		return err
 	}
-	rewind := sdk.Offsets{}
 	for tp, o := range offsets {
 		p, err := t.claim(ctx, tp)
 		if err != nil {
@@ -115,9 +123,6 @@ func (t *task) OpenPartitions(ctx context.Context, offsets sdk.Offsets) error {
 		if p.next >= 0 && p.next != o {
 			rewind[tp] = p.next
 		}
-	}
-	if len(rewind) > 0 {
-		t.control.Rewind(rewind)
 	}
 	return nil
 }

@@ -366,6 +366,9 @@ func (c *config) statement(table string, l *line) string {
 			match[i] = "t." + name + " = " + values[i]
 			continue
 		}
+		if l.to[i].identity {
+			continue // the server lets it be given to a new row, never changed
+		}
 		set = append(set, name+" = "+values[i])
 		excluded = append(excluded, name+" = excluded."+name)
 	}
