@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/millrace/millrace/connectors/filestream"
+	"github.com/millrace/millrace/connectors/jdbc"
 	"github.com/millrace/millrace/connectors/logtail"
 	"github.com/millrace/millrace/connectors/postgres"
 	"github.com/millrace/millrace/connectors/s3"
@@ -15,6 +16,7 @@ import (
 func builtins() []sdk.Connector {
 	return slices.Concat(
 		filestream.Connectors(),
+		jdbc.Connectors(),
 		logtail.Connectors(),
 		postgres.Connectors(),
 		s3.Connectors(),
