@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -76,7 +77,9 @@ func (w *Worker) Samples(ctx context.Context, cfg connector.Config, topic string
 	return out, nil
 }
 
-// lastRecords reads the ends of all partitions and keeps the newest n records.
+// lastRecords returns the newest n records of all partitions. A topic that is
+// written in transactions has offsets that are no records, so it looks further
+// back until there are enough, or the topic begins.
 func lastRecords(ctx context.Context, client *kgo.Client, topic string, n int) ([]*kgo.Record, error) {
 	admin := kadm.NewClient(client)
 	starts, err := admin.ListStartOffsets(ctx, topic)
@@ -87,14 +90,29 @@ func lastRecords(ctx context.Context, client *kgo.Client, topic string, n int) (
 	if err = errors.Join(err, ends.Error()); err != nil {
 		return nil, err
 	}
-	from, left := map[int32]kgo.Offset{}, map[int32]int64{}
-	for p, end := range ends[topic] {
-		if start := max(starts[topic][p].Offset, end.Offset-int64(n)); start < end.Offset {
-			from[p], left[p] = kgo.NewOffset().At(start), end.Offset
+	for span := int64(2*n + 8); ; span *= 8 {
+		from, left, whole := map[int32]kgo.Offset{}, map[int32]int64{}, true
+		for p, end := range ends[topic] {
+			first := starts[topic][p].Offset
+			if start := max(first, end.Offset-span); start < end.Offset {
+				from[p], left[p] = kgo.NewOffset().At(start), end.Offset
+				whole = whole && start == first
+			}
+		}
+		all, err := readRange(ctx, client, topic, from, left)
+		if err != nil {
+			return nil, err
+		}
+		if len(all) >= n || whole {
+			return all[max(0, len(all)-n):], nil
 		}
 	}
+}
+
+// readRange returns the records of partitions up to their ends, by time.
+func readRange(ctx context.Context, client *kgo.Client, topic string, from map[int32]kgo.Offset, left map[int32]int64) ([]*kgo.Record, error) {
 	client.AddConsumePartitions(map[string]map[int32]kgo.Offset{topic: from})
-	defer client.RemoveConsumePartitions(map[string][]int32{topic: partitionsOf(from)})
+	defer client.RemoveConsumePartitions(map[string][]int32{topic: slices.Collect(maps.Keys(from))})
 	var all []*kgo.Record
 	for len(left) > 0 {
 		fetches := client.PollFetches(ctx)
@@ -111,13 +129,5 @@ func lastRecords(ctx context.Context, client *kgo.Client, topic string, n int) (
 		})
 	}
 	slices.SortStableFunc(all, func(a, b *kgo.Record) int { return a.Timestamp.Compare(b.Timestamp) })
-	return all[max(0, len(all)-n):], nil
-}
-
-func partitionsOf(from map[int32]kgo.Offset) []int32 {
-	out := make([]int32, 0, len(from))
-	for p := range from {
-		out = append(out, p)
-	}
-	return out
+	return all, nil
 }
