@@ -82,7 +82,7 @@ func TestOffsetsCanBeChanged(t *testing.T) {
 	holds("one two two")
 
 	s.stop("snk")
-	// Two lines, the marker of their transaction, and the line again.
+	// The third record is at offset 3: the end of the first transaction is at 2.
 	s.offsetsBecome("snk", `{"partition":{"kafka_partition":0,"kafka_topic":"t"},"offset":{"kafka_offset":4}}`)
 	s.offsetsCall(http.MethodPatch, "snk", `{"offsets":[{"partition":{"kafka_topic":"t"},"offset":null}]}`, 400, "kafka_partition")
 	s.offsetsCall(http.MethodPatch, "snk", `{"offsets":[{"partition":{"kafka_topic":"t","kafka_partition":"0"},"offset":{"kafka_offset":"2"}}]}`, 200, "altered successfully")
