@@ -17,7 +17,7 @@ build: ## build bin/millrace
 run: build ## build, start a server and show records moving through it; Ctrl-C ends it
 	deploy/demo/run.sh $(BIN)/millrace
 
-test: test-deps ## run all tests, against a real PostgreSQL and kcat (installs them where it can)
+test: test-deps ## run all tests, against a real PostgreSQL, kcat and S3 server (installs or builds them where it can)
 	cd plugins/examples/ticker && $(GO) vet ./...
 	$(GO) test -shuffle=on -timeout 10m ./...
 

@@ -25,8 +25,8 @@ import (
 const maxBackoff = 20 * time.Second
 
 // newClient makes a client of the store. Nothing is sent yet but what finding
-// credentials takes.
-func newClient(ctx context.Context, c storeConfig, wrap func(http.RoundTripper) http.RoundTripper) (*s3.Client, error) {
+// credentials takes. release lets go of idle connections.
+func newClient(ctx context.Context, c storeConfig, wrap func(http.RoundTripper) http.RoundTripper) (client *s3.Client, release func(), err error) {
 	options := []func(*config.LoadOptions) error{
 		config.WithRegion(c.region), config.WithHTTPClient(httpClient(c)), config.WithRetryer(c.retryer),
 	}
@@ -37,12 +37,27 @@ func newClient(ctx context.Context, c storeConfig, wrap func(http.RoundTripper) 
 	}
 	cfg, err := config.LoadDefaultConfig(ctx, options...)
 	if err != nil {
-		return nil, fmt.Errorf("settings of the AWS SDK: %w", err)
+		return nil, nil, fmt.Errorf("settings of the AWS SDK: %w", err)
+	}
+	// The SDK may have changed the client (AWS_CA_BUNDLE), and does not let its
+	// connections be closed.
+	built, ok := cfg.HTTPClient.(*awshttp.BuildableClient)
+	if !ok {
+		return nil, nil, fmt.Errorf("settings of the AWS SDK: an HTTP client of type %T", cfg.HTTPClient)
+	}
+	transport := built.GetTransport()
+	plain := &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	if wrap != nil {
+		plain.Transport = wrap(transport)
 	}
 	if c.provider == roleProvider && (c.accessKey == "" || c.secret == "") {
 		cfg.Credentials = c.assume(cfg)
 	}
-	return s3.NewFromConfig(cfg, func(o *s3.Options) {
+	return s3.NewFromConfig(cfg, s3Options(c, plain)), transport.CloseIdleConnections, nil
+}
+
+func s3Options(c storeConfig, client *http.Client) func(*s3.Options) {
+	return func(o *s3.Options) {
 		o.UsePathStyle, o.UseAccelerate = c.pathStyle, c.accelerate
 		o.DisableLogOutputChecksumValidationSkipped = true
 		o.RequestChecksumCalculation = aws.RequestChecksumCalculationWhenRequired
@@ -51,14 +66,12 @@ func newClient(ctx context.Context, c storeConfig, wrap func(http.RoundTripper) 
 			o.RequestChecksumCalculation = aws.RequestChecksumCalculationWhenSupported
 			o.ResponseChecksumValidation = aws.ResponseChecksumValidationWhenSupported
 		}
-		if b, ok := cfg.HTTPClient.(*awshttp.BuildableClient); ok && wrap != nil {
-			o.HTTPClient = &http.Client{Transport: wrap(b.GetTransport())}
-		}
+		o.HTTPClient = client
 		o.BaseEndpoint = nil // never from the environment: a task's store is in its configuration
 		if c.endpoint != "" {
 			o.BaseEndpoint = aws.String(c.endpoint)
 		}
-	}), nil
+	}
 }
 
 // assume takes on a role, with the keys that are for that or those of the chain.

@@ -37,16 +37,14 @@ func (s Sink) Open(ctx context.Context, cfg sdk.Config, control sdk.Control) (sd
 	}
 	log := sdk.Logger(ctx)
 	c.explain(log, cfg)
-	client, err := newClient(ctx, c.store, s.wrap)
+	st, err := openStore(ctx, c.store, s.wrap, log)
 	if err != nil {
 		return nil, err
 	}
-	st := &store{client: client, cfg: c.store, log: log, tagsMustWork: c.tagsMustWork}
-	if err := st.check(ctx); err != nil {
-		return nil, err
-	}
+	st.tagsMustWork = c.tagsMustWork
 	places, err := partition.New(c.partition)
 	if err != nil {
+		st.release()
 		return nil, err
 	}
 	t := &task{

@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"maps"
+	"net/http"
 	"net/url"
 	"slices"
 
@@ -21,14 +22,29 @@ import (
 
 // store is a bucket, for package upload.
 type store struct {
-	client *s3.Client
-	cfg    storeConfig
-	log    *slog.Logger
+	client  *s3.Client
+	release func() // lets go of idle connections
+	cfg     storeConfig
+	log     *slog.Logger
 	// tagsMustWork makes an object that cannot be tagged an error.
 	tagsMustWork bool
 }
 
 var _ upload.Store = (*store)(nil)
+
+// openStore connects to a bucket, which must be there.
+func openStore(ctx context.Context, c storeConfig, wrap func(http.RoundTripper) http.RoundTripper, log *slog.Logger) (*store, error) {
+	client, release, err := newClient(ctx, c, wrap)
+	if err != nil {
+		return nil, err
+	}
+	s := &store{client: client, release: release, cfg: c, log: log}
+	if err := s.check(ctx); err != nil {
+		release()
+		return nil, err
+	}
+	return s, nil
+}
 
 func text(s string) *string {
 	if s == "" {

@@ -154,6 +154,7 @@ func (t *task) Close() error {
 	}
 	clear(t.writers)
 	t.drop(all...)
+	t.store.release()
 	return nil
 }
 

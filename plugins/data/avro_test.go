@@ -425,3 +425,25 @@ func TestAvroFloatDefaults(t *testing.T) {
 		t.Errorf("it comes back as %v, %v", back, err)
 	}
 }
+
+// TestSize parts values that follow each other without lengths.
+func TestSize(t *testing.T) {
+	node, err := ParseAvroNode(`{"type":"record","name":"r","fields":[{"name":"a","type":["null","string"]},{"name":"b","type":{"type":"array","items":"long"}}]}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	values := []string{"\x02\x04hi\x04\x02\x04\x00", "\x00\x00", "\x00\x01\x02\x02\x00"} // the last has a block with its size
+	rest := []byte(strings.Join(values, ""))
+	for i, want := range values {
+		n, err := node.Size(rest)
+		if err != nil || n != len(want) {
+			t.Fatalf("value %d: size %d, %v, want %d", i, n, err, len(want))
+		}
+		rest = rest[n:]
+	}
+	for _, hostile := range []string{"", "\x06", "\x02\x7f", "\x00\xff\xff\xff\xff\x0f"} {
+		if n, err := node.Size([]byte(hostile)); err == nil {
+			t.Errorf("%q: size %d", hostile, n)
+		}
+	}
+}

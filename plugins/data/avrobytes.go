@@ -2,10 +2,22 @@ package data
 
 import (
 	"encoding/binary"
+	"fmt"
 	"math"
 	"slices"
 	"strconv"
 )
+
+// Size returns how many of b's first bytes are one value of the schema, for
+// values that follow each other without lengths. Hostile bytes give errors.
+func (n *AvroNode) Size(b []byte) (int, error) {
+	c := cursor{b: b}
+	c.skipNode(n)
+	if c.err != nil {
+		return 0, fmt.Errorf("size of a value: %w", c.err)
+	}
+	return c.i, nil
+}
 
 // skipNode moves past a value of an Avro schema.
 func (c *cursor) skipNode(n *AvroNode) {
