@@ -170,25 +170,31 @@ func iso(_ *config, _ *data.Schema, v any) ([]byte, error) {
 	return isoText(strings.TrimSuffix(s, "Z")), nil
 }
 
+// maxPadding bounds the zeros that a schema can ask for.
+const maxPadding = 1 << 20
+
 // bits writes a bit string, whose last bit is the lowest of the first byte.
+// Zeros in front may be missing; of a varbit, whose length is not known, they
+// are lost.
 func bits(_ *config, s *data.Schema, v any) ([]byte, error) {
 	b, ok := v.([]byte)
 	if !ok {
 		return nil, errType
 	}
 	n := len(b) * 8
+	for n > 0 && b[(n-1)/8]>>((n-1)%8)&1 == 0 {
+		n--
+	}
 	text, _ := s.Param("length")
-	if length, err := strconv.Atoi(text); err == nil && length > 0 && length <= n {
-		n = length
-	} else {
-		for n > 1 && b[(n-1)/8]>>((n-1)%8)&1 == 0 {
-			n-- // the length of a varbit is not known; zeros in front are lost
-		}
+	if length, err := strconv.Atoi(text); err == nil && length <= maxPadding {
+		n = max(n, length)
 	}
 	out := make([]byte, n)
 	for i := range out {
 		bit := n - 1 - i
-		out[i] = '0' + b[bit/8]>>(bit%8)&1
+		if out[i] = '0'; bit/8 < len(b) {
+			out[i] += b[bit/8] >> (bit % 8) & 1
+		}
 	}
 	return out, nil
 }

@@ -91,6 +91,7 @@ func typeCases(t *testing.T) []struct {
 		{"z_uuid", dbz(str, "data.Uuid"), "0F5CC1B2-0000-4000-8000-000000000001", "uuid", "0f5cc1b2-0000-4000-8000-000000000001"},
 		{"z_xml", dbz(str, "data.Xml"), "<a/>", "xml", "<a/>"},
 		{"z_bits", dbz(data.TypeBytes, "data.Bits", "length", "5"), []byte{0x13}, "bit(5)", "10011"},
+		{"z_nobits", dbz(data.TypeBytes, "data.Bits", "length", "5"), []byte{}, "bit(5)", "00000"},
 		{"z_varbit", dbz(data.TypeBytes, "data.Bits", "length", "2147483647"), []byte{0x05}, "bit varying", "101"},
 		{"z_vsd", data.AsOptional(variable), vsd, "numeric", "-0.123"},
 		{"z_point", data.AsOptional(pt), xy, "point", "(1.5,-2)"},
