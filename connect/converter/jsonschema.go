@@ -159,7 +159,7 @@ func (j *jsonSchemaConverter) resolve(ctx context.Context, topic string, s *data
 	if err != nil {
 		return nil, err
 	}
-	rules, err := j.contract(ctx, id, rule.Write)
+	rules, err := j.contract(ctx, id, nil, rule.Write)
 	return &jsonOut{prefixOf(id), rules, j.expiry()}, err
 }
 
@@ -205,7 +205,7 @@ func (j *jsonSchemaConverter) incoming(ctx context.Context, topic string, id int
 			return nil, err
 		}
 		if in, err = j.understand(ctx, topic, id, text); err == nil {
-			in.rules, err = j.contract(ctx, id, rule.Read)
+			in.rules, err = j.contract(ctx, id, nil, rule.Read)
 		}
 		if err != nil {
 			return nil, err

@@ -39,6 +39,7 @@ type jsonNode struct {
 	Ref         string              `json:"$ref"`
 	Definitions map[string]jsonNode `json:"definitions"`
 	Defs        map[string]jsonNode `json:"$defs"`
+	Tags        json.RawMessage     `json:"confluent:tags"`
 
 	ConnectType    string                     `json:"connect.type"`
 	ConnectIndex   *int                       `json:"connect.index"`

@@ -55,7 +55,7 @@ func TestConditions(t *testing.T) {
 			if tt.rule.Mode == "" {
 				tt.rule.Mode = "WRITE"
 			}
-			set, err := Compile([]Rule{tt.rule}, map[string][]string{"shop.Order.email": {"PII"}}, Write)
+			set, err := Compile(Contract{Rules: []Rule{tt.rule}, Tags: map[string][]string{"shop.Order.email": {"PII"}}}, Write)
 			if err != nil {
 				t.Fatal(err)
 			}
