@@ -146,7 +146,9 @@ func program(env *cel.Env, text string) (cel.Program, error) {
 	if err := issues.Err(); err != nil {
 		return nil, err
 	}
-	return env.Program(ast, cel.CostLimit(costLimit), cel.InterruptCheckFrequency(1000))
+	// Every turn of a loop asks whether time is up. Asked less often, only the
+	// loop that asks would end, and not those around it.
+	return env.Program(ast, cel.CostLimit(costLimit), cel.InterruptCheckFrequency(1))
 }
 
 // Check returns an error that wraps ErrViolated for the first rule that refuses
@@ -164,6 +166,9 @@ func (s *Set) Check(ctx context.Context, schema *data.Schema, v any) error {
 			err = s.structure(ctx, c, nil, schema, v, message)
 		default:
 			err = c.holds(ctx, map[string]any{"message": message})
+		}
+		if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			err = fmt.Errorf("over the time limit of %s: %w", timeLimit, err)
 		}
 		if err != nil && !c.ignore {
 			return fmt.Errorf("%w: rule %q: %w", ErrViolated, c.Name, err)
