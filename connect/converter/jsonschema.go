@@ -41,7 +41,7 @@ var jsonSchemaDef = slices.Concat(registryKeys, configdef.Def{
 	{Name: "preserve.additional.properties", Type: configdef.Boolean, Default: false, Importance: configdef.Low,
 		Unsupported: "properties that a schema does not list are left out", Doc: "Keep properties that the schema does not list."},
 	{Name: "generalized.sum.type.support", Type: configdef.Boolean, Default: false, Importance: configdef.Medium,
-		Unsupported: "unions have no form here", Doc: "Use one form of unions and enums for all formats."},
+		Unsupported: "unions have the form of JSON Schema", Doc: "Use one form of unions and enums for all formats."},
 	typeKey,
 })
 
@@ -81,7 +81,7 @@ func newJSONSchema(s Settings, c configdef.Config) (Converter, error) {
 	j := &jsonSchemaConverter{
 		serde: common, optional: c.Bool("use.optional.for.nonrequired"),
 		options: data.JSONOptions{
-			NumericDecimals: foldEqual(c.String("decimal.format"), "NUMERIC"), KeepNulls: c.Bool("ignore.default.for.nullables"), EntryObjects: true,
+			NumericDecimals: foldEqual(c.String("decimal.format"), "NUMERIC"), KeepNulls: c.Bool("ignore.default.for.nullables"), EntryObjects: true, OneOf: jsonOneOf,
 		},
 		in: newLRU[inKey, *jsonIn](c.Int("schemas.cache.config")),
 	}
