@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"github.com/millrace/millrace/schema-registry/avro"
+	"github.com/millrace/millrace/schema-registry/tag"
 )
 
 type avroLanguage struct{}
@@ -36,6 +37,10 @@ func (s avroSchema) canonical() string  { return s.Canonical() }
 func (s avroSchema) normalized() string { return s.norm() }
 func (s avroSchema) identity() string   { return s.norm() }
 func (s avroSchema) fields() []string   { return s.Fields() }
+
+func (s avroSchema) tags() ([]tag.Tagged, error) { return s.Tags() }
+
+func (s avroSchema) retagged(edits []tag.Edit) (string, error) { return s.Retagged(edits) }
 
 func (s avroSchema) formatted(format string) (string, bool, error) {
 	if format == "resolved" {

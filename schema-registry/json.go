@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/millrace/millrace/schema-registry/jsonschema"
+	"github.com/millrace/millrace/schema-registry/tag"
 )
 
 type jsonLanguage struct{}
@@ -31,10 +32,14 @@ func (jsonLanguage) parse(text string, refs []referenced, rules strictness) (par
 	return jsonSchema{s}, nil
 }
 
-func (s jsonSchema) canonical() string                      { return s.Canonical() }
-func (s jsonSchema) normalized() string                     { return s.Normalized() }
-func (s jsonSchema) identity() string                       { return s.Canonical() }
-func (s jsonSchema) fields() []string                       { return s.Properties() }
+func (s jsonSchema) canonical() string           { return s.Canonical() }
+func (s jsonSchema) normalized() string          { return s.Normalized() }
+func (s jsonSchema) identity() string            { return s.Canonical() }
+func (s jsonSchema) fields() []string            { return s.Properties() }
+func (s jsonSchema) tags() ([]tag.Tagged, error) { return s.Tags() }
+
+func (s jsonSchema) retagged(edits []tag.Edit) (string, error) { return s.Retagged(edits) }
+
 func (s jsonSchema) formatted(string) (string, bool, error) { return "", false, nil }
 func (s jsonSchema) differences(writer parsed, tolerant bool) ([]difference, error) {
 	w, ok := writer.(jsonSchema)

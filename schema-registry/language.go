@@ -5,6 +5,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/millrace/millrace/schema-registry/tag"
 )
 
 // The types of schemas. A schema that does not say is Avro.
@@ -55,6 +57,10 @@ type parsed interface {
 	differences(writer parsed, tolerant bool) ([]difference, error)
 	// fields returns the names at the top level.
 	fields() []string
+	// tags lists what has tags in the text.
+	tags() ([]tag.Tagged, error)
+	// retagged returns the canonical text with other tags.
+	retagged(edits []tag.Edit) (string, error)
 }
 
 // difference is one reason for two schemas not to get along. format says it,

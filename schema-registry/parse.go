@@ -31,6 +31,15 @@ func (r *Registry) read(name string, d Draft, normalize bool, rules strictness) 
 	if c.parsed, err = r.parse(lang, typ, d.Text, texts, rules); err != nil {
 		return nil, err
 	}
+	if !d.Tags.Empty() {
+		text, err := retagged(c.parsed, typ, d.Tags)
+		if err != nil {
+			return nil, err
+		}
+		if c.parsed, err = r.parse(lang, typ, text, texts, rules); err != nil {
+			return nil, err
+		}
+	}
 	c.text, c.normal = c.parsed.canonical(), normalize
 	if normalize {
 		c.text = c.parsed.normalized()

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/millrace/millrace/schema-registry/protobuf"
+	"github.com/millrace/millrace/schema-registry/tag"
 )
 
 type protobufLanguage struct{}
@@ -34,6 +35,10 @@ func (s protobufSchema) canonical() string  { return s.Canonical() }
 func (s protobufSchema) normalized() string { return s.Normalized() }
 func (s protobufSchema) identity() string   { return s.Canonical() }
 func (s protobufSchema) fields() []string   { return s.Fields() }
+
+func (s protobufSchema) tags() ([]tag.Tagged, error) { return s.Tags() }
+
+func (s protobufSchema) retagged(edits []tag.Edit) (string, error) { return s.Retagged(edits) }
 
 func (s protobufSchema) formatted(format string) (string, bool, error) {
 	switch format {

@@ -75,7 +75,7 @@ func (r *Registry) Register(ctx context.Context, subject string, d Draft, o Regi
 // does or if a config would make another of it.
 func (r *Registry) registered(name string, d Draft, o RegisterOptions) (*Schema, error) {
 	set := r.settings(name)
-	if strings.TrimSpace(d.Text) == "" || set.addsContract() {
+	if strings.TrimSpace(d.Text) == "" || set.addsContract() || d.anew || d.Propagate || !d.Tags.Empty() {
 		return nil, nil
 	}
 	// What is new is what a registration will ask for next. A schema that was
@@ -114,6 +114,9 @@ func (r *Registry) register(ctx context.Context, name string, d Draft, o Registe
 		return nil, err
 	}
 	if err := p.complete(); err != nil {
+		return nil, err
+	}
+	if err := r.propagate(&p); err != nil {
 		return nil, err
 	}
 	c, err := r.read(name, p.draft, !p.importing() && (o.Normalize || p.settings.normalize), p.settings.strictness())
@@ -217,6 +220,7 @@ func (p *proposal) complete() error {
 	if last != nil && d.RuleSet == nil {
 		d.RuleSet = last.RuleSet
 	}
+	d.RuleSet = withoutRules(mergeRules(d.RuleSet, d.merge), d.remove)
 	if own := p.settings.own; own != nil {
 		d.Metadata = mergeMetadata(mergeMetadata(own.DefaultMetadata, d.Metadata), own.OverrideMetadata)
 		d.RuleSet = mergeRules(mergeRules(own.DefaultRuleSet, d.RuleSet), own.OverrideRuleSet)

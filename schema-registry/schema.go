@@ -41,6 +41,16 @@ type Draft struct {
 	// Version is the one that it is to have: an imported one's, or the next
 	// one, or NextVersion; 0 for the next one, or for that of an equal schema.
 	ID, Version int
+	// Tags is what to do to the tags in the text.
+	Tags TagEdits
+	// Propagate puts the tags of the subject's latest version into the text.
+	Propagate bool
+
+	anew bool // it is not what is there already, though it may look like it
+
+	// What to do to the rules of the latest version, if RuleSet is nil.
+	merge  *RuleSet // added to them, or in their places
+	remove []string // dropped by their names
 }
 
 // NextVersion asks for the next version, told in the schema's metadata.

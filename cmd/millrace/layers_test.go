@@ -43,9 +43,10 @@ var layers = map[string]string{
 
 	"schema-registry":             "schema-registry/*",
 	"schema-registry/jsontext":    "",
-	"schema-registry/avro":        "schema-registry/jsontext",
-	"schema-registry/jsonschema":  "schema-registry/jsontext",
-	"schema-registry/protobuf":    "",
+	"schema-registry/tag":         "",
+	"schema-registry/avro":        "schema-registry/jsontext schema-registry/tag",
+	"schema-registry/jsonschema":  "schema-registry/jsontext schema-registry/tag",
+	"schema-registry/protobuf":    "schema-registry/tag",
 	"schema-registry/store":       "",
 	"schema-registry/elect":       "",
 	"schema-registry/verdicttest": "",

@@ -183,7 +183,7 @@ func (a *avroConverter) resolve(ctx context.Context, topic string, s *data.Schem
 		return nil, err
 	}
 	o := &outgoing{prefix: prefixOf(id), expires: a.expiry()}
-	if o.rules, err = a.contract(ctx, id, rule.Write); err != nil {
+	if o.rules, err = a.contract(ctx, id, nil, rule.Write); err != nil {
 		return nil, err
 	}
 	if s == nil {

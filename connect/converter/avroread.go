@@ -83,7 +83,7 @@ func (a *avroConverter) incoming(ctx context.Context, topic string, id int32) (*
 	}
 	in, err := a.understand(ctx, topic, id)
 	if err == nil {
-		in.rules, err = a.contract(ctx, id, rule.Read)
+		in.rules, err = a.contract(ctx, id, nil, rule.Read)
 	}
 	if err != nil {
 		return nil, err

@@ -20,7 +20,7 @@ type memoryRegistry struct {
 	subjects map[string][]int32
 	kinds    map[int32]string
 	imports  map[string]string
-	rules    []rule.Rule
+	contract rule.Contract
 	err      error // what every call returns, if set
 	calls    int
 }
@@ -33,8 +33,8 @@ func (r *memoryRegistry) Dependencies(context.Context, int32) (map[string]string
 	return r.imports, nil
 }
 
-func (r *memoryRegistry) Contract(context.Context, int32) ([]rule.Rule, map[string][]string, error) {
-	return r.rules, nil, nil
+func (r *memoryRegistry) Contract(context.Context, int32) (rule.Contract, error) {
+	return r.contract, nil
 }
 
 func (r *memoryRegistry) Register(_ context.Context, subject, text, kind string, _ bool) (int32, error) {

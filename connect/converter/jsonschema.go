@@ -41,7 +41,7 @@ var jsonSchemaDef = slices.Concat(registryKeys, configdef.Def{
 	{Name: "preserve.additional.properties", Type: configdef.Boolean, Default: false, Importance: configdef.Low,
 		Unsupported: "properties that a schema does not list are left out", Doc: "Keep properties that the schema does not list."},
 	{Name: "generalized.sum.type.support", Type: configdef.Boolean, Default: false, Importance: configdef.Medium,
-		Unsupported: "unions have no form here", Doc: "Use one form of unions and enums for all formats."},
+		Unsupported: "unions have the form of JSON Schema", Doc: "Use one form of unions and enums for all formats."},
 	typeKey,
 })
 
@@ -81,7 +81,7 @@ func newJSONSchema(s Settings, c configdef.Config) (Converter, error) {
 	j := &jsonSchemaConverter{
 		serde: common, optional: c.Bool("use.optional.for.nonrequired"),
 		options: data.JSONOptions{
-			NumericDecimals: foldEqual(c.String("decimal.format"), "NUMERIC"), KeepNulls: c.Bool("ignore.default.for.nullables"), EntryObjects: true,
+			NumericDecimals: foldEqual(c.String("decimal.format"), "NUMERIC"), KeepNulls: c.Bool("ignore.default.for.nullables"), EntryObjects: true, OneOf: jsonOneOf,
 		},
 		in: newLRU[inKey, *jsonIn](c.Int("schemas.cache.config")),
 	}
@@ -159,7 +159,7 @@ func (j *jsonSchemaConverter) resolve(ctx context.Context, topic string, s *data
 	if err != nil {
 		return nil, err
 	}
-	rules, err := j.contract(ctx, id, rule.Write)
+	rules, err := j.contract(ctx, id, nil, rule.Write)
 	return &jsonOut{prefixOf(id), rules, j.expiry()}, err
 }
 
@@ -205,7 +205,7 @@ func (j *jsonSchemaConverter) incoming(ctx context.Context, topic string, id int
 			return nil, err
 		}
 		if in, err = j.understand(ctx, topic, id, text); err == nil {
-			in.rules, err = j.contract(ctx, id, rule.Read)
+			in.rules, err = j.contract(ctx, id, nil, rule.Read)
 		}
 		if err != nil {
 			return nil, err

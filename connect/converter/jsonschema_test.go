@@ -36,6 +36,21 @@ func TestJSONSchemaRoundTrips(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	choice := data.NewStructBuilder().Name(jsonOneOf).Version(1).Field(jsonOneOf+".field.0", data.OptionalStringSchema).
+		Field(jsonOneOf+".field.1", data.AsOptional(inner)).MustBuild()
+	maybe := data.AsOptional(choice)
+	choices := data.ArrayOf(maybe).MustBuild()
+	chosen := func(s *data.Schema, field string, v any) *data.Struct {
+		out := data.NewStruct(s)
+		if err := out.Put(jsonOneOf+".field."+field, v); err != nil {
+			t.Fatal(err)
+		}
+		return out
+	}
+	optionalIn := data.NewStruct(data.AsOptional(inner))
+	if err := optionalIn.Put("x", float32(1.5)); err != nil {
+		t.Fatal(err)
+	}
 	for _, tt := range []struct {
 		name    string
 		s       *data.Schema
@@ -56,6 +71,8 @@ func TestJSONSchemaRoundTrips(t *testing.T) {
 			`[{"key":1,"value":"a"}]`},
 		{"closed struct", inner, in, []string{"object.additional.properties", "false"},
 			`{"type":"object","properties":{"x":{"type":"number","connect.type":"float32","connect.index":0}},"additionalProperties":false,"title":"n.Inner","connect.version":1}`, `{"x":1.5}`},
+		{"one of two", choice, chosen(choice, "0", "x"), nil, `{"oneOf":[{"type":"string","connect.index":0},{"type":"object","properties":{"x":{"type":"number","connect.type":"float32","connect.index":0}},"title":"n.Inner","connect.version":1,"connect.index":1}],"title":"io.confluent.connect.json.OneOf","connect.version":1}`, `"x"`},
+		{"list of either or null", choices, []any{chosen(maybe, "1", optionalIn), nil, chosen(maybe, "0", "x")}, nil, "", `[{"x":1.5},null,"x"]`},
 		{"everything", outer, v, nil, "", `{"z":-1,"a":"é","in":{"x":1.5},"list":[1,null],"m":{"k":9},"d":"BNI=","day":20000,"n":3}`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -90,6 +107,16 @@ func TestJSONSchemaOfOthers(t *testing.T) {
 		{"allOf", `{"allOf":[{"type":"object","properties":{"a":{"type":"string"}}},{"properties":{"b":{"type":"boolean"}}}]}`, `{"b":true,"a":"x"}`, "Struct{a=x,b=true}"},
 		{"enum", `{"enum":["A","B"]}`, `"A"`, "A"},
 		{"other schemas", `{"type":"object","properties":{"s":{"$ref":"street.json"},"n":{"$ref":"more.json#/definitions/n"}}}`, `{"s":"x","n":{"i":2}}`, "Struct{s=x,n=Struct{i=2}}"},
+		{"oneOf: a number", `{"oneOf":[{"type":"string"},{"type":"number"},{"type":"integer"}]}`, `15`, "Struct{io.confluent.connect.json.OneOf.field.1=15.0}"},
+		{"oneOf: whole numbers first", `{"anyOf":[{"type":"integer"},{"type":"number"}]}`, `1.5`, "Struct{io.confluent.connect.json.OneOf.field.1=1.5}"},
+		{"oneOf: the struct with most members", `{"type":"object","properties":{"u":{"title":"U","oneOf":[{"type":"null"},{"type":"object","properties":{"a":{"type":"string"},"b":{"type":"string"}}},{"$ref":"#/definitions/T"}]}},
+			"definitions":{"T":{"properties":{"a":{"type":"string"},"in":{"properties":{"x":{"type":"integer"}}}}}}}`, `{"u":{"in":{"x":1},"a":"y","more":[{}]}}`,
+			"Struct{u=Struct{io.confluent.connect.json.OneOf.field.1=Struct{a=y,in=Struct{x=1}}}}"},
+		{"oneOf: null", `{"properties":{"u":{"oneOf":[{"type":"null"},{"type":"string"},{"type":"array","items":{"type":"string"}}]}}}`, `{"u":null}`, "Struct{}"},
+		{"types", `{"properties":{"u":{"type":["string","null","object","integer"],"properties":{"a":{"type":"string"}},"default":"x"},"v":{"type":["boolean","string"]}}}`, `{"u":{"a":"b"},"v":true}`,
+			"Struct{u=Struct{io.confluent.connect.json.OneOf.field.1=Struct{a=b}},v=Struct{io.confluent.connect.json.OneOf.field.0=true}}"},
+		{"oneOf within oneOf", `{"oneOf":[{"type":"string"},{"oneOf":[{"type":"boolean"},{"properties":{"a":{"type":"string"}}}]}]}`, `{"a":"b"}`,
+			"Struct{io.confluent.connect.json.OneOf.field.1=Struct{io.confluent.connect.json.OneOf.field.1=Struct{a=b}}}"},
 		{"anything", `{}`, `{"a":[1]}`, "map[a:[1]]"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -112,7 +139,13 @@ func TestJSONSchemaOfOthers(t *testing.T) {
 
 func TestJSONSchemaRefusals(t *testing.T) {
 	for _, tt := range []struct{ schema, payload, want string }{
-		{`{"oneOf":[{"type":"string"},{"type":"integer"}]}`, `1`, "a oneOf of 2 types"},
+		{`{"oneOf":[{"type":"string"},{"type":"integer"}]}`, `1.5`, "none of the types of its oneOf"},
+		{`{"oneOf":[{"type":"string"},{"type":"integer"}]}`, `{}`, "none of the types of its oneOf"},
+		{`{"oneOf":[{"type":"integer"},{"type":"boolean"}]}`, `-`, "JSON"},
+		{`{"anyOf":[{"properties":{"a":{"type":"string"}}},{"properties":{"b":{"type":"string"}}}]}`, `{"c":1}`, "none of the types of its oneOf"},
+		{`{"oneOf":[{"type":"string"},{"type":"integer"}],"properties":{"a":{"type":"string"}}}`, `1`, "properties beside a oneOf"},
+		{`{"oneOf":[{"type":"null"}]}`, `null`, "nothing but null"},
+		{`{"oneOf":[{"type":"string"},{}]}`, `"x"`, "oneOf, type 1: a schema without a type"},
 		{`{"$ref":"other.json"}`, `1`, "names no schema"},
 		{`{"definitions":{"a":{"type":"object","properties":{"a":{"$ref":"#/definitions/a"}}}},"$ref":"#/definitions/a"}`, `{}`, "refers to itself"},
 		{`{"type":"object","properties":{"a":{"type":"integer"}}}`, `{"a":"x"}`, "a: JSON text"},

@@ -9,8 +9,8 @@ import (
 	"github.com/millrace/millrace/plugins/data"
 )
 
-// The parameters by which Confluent's converter marks enums. The name of the
-// union that it makes of a oneOf is refused: rows have no form for it.
+// The parameters by which Confluent's converter marks enums, and the name of the
+// struct that it makes of a oneOf, which has a field for each type.
 const (
 	jsonEnumParam = "io.confluent.connect.json.Enum"
 	jsonOneOf     = "io.confluent.connect.json.OneOf"
@@ -66,11 +66,12 @@ func (f jsonForm) at(s *data.Schema, index, depth int) ([]byte, error) {
 		return nil, err
 	}
 	f.annotate(&o, s)
-	if index >= 0 && !s.Optional() {
+	one := !s.Optional() || s.Name() == jsonOneOf // which has null among its types
+	if index >= 0 && one {
 		o.number("connect.index", index)
 	}
 	out := o.done()
-	if !s.Optional() {
+	if one {
 		return out, nil
 	}
 	var either jsonObject
@@ -166,8 +167,11 @@ func (f jsonForm) mapping(o *jsonObject, s *data.Schema, depth int) error {
 }
 
 func (f jsonForm) structure(o *jsonObject, s *data.Schema, depth int) error {
-	if s.Name() == jsonOneOf || s.Name() == data.UnionName {
-		return fmt.Errorf("a union (a struct named %s) has no form in JSON Schema here: use the AvroConverter, or a struct of another name", s.Name())
+	switch s.Name() {
+	case jsonOneOf:
+		return f.oneOf(o, s, depth)
+	case data.UnionName:
+		return fmt.Errorf("a union of Avro (a struct named %s) has no form in JSON Schema here: use the AvroConverter, or a struct named %s", s.Name(), jsonOneOf)
 	}
 	var props jsonObject
 	for i, field := range s.Fields() {
@@ -182,6 +186,26 @@ func (f jsonForm) structure(o *jsonObject, s *data.Schema, depth int) error {
 	if f.closed {
 		o.raw("additionalProperties", []byte("false"))
 	}
+	return nil
+}
+
+// oneOf writes the struct that stands for one of several types.
+func (f jsonForm) oneOf(o *jsonObject, s *data.Schema, depth int) error {
+	list := []byte{'['}
+	if s.Optional() {
+		list = append(list, `{"type":"null"},`...)
+	}
+	for i, field := range s.Fields() {
+		if !field.Schema.Optional() {
+			return fmt.Errorf("the field %q of a struct named %s is not optional, so it cannot be one of several", field.Name, jsonOneOf)
+		}
+		raw, err := f.at(data.AsRequired(field.Schema), i, depth+1)
+		if err != nil {
+			return err
+		}
+		list = append(append(list, ","[:min(i, 1)]...), raw...)
+	}
+	o.raw("oneOf", append(list, ']'))
 	return nil
 }
 

@@ -39,6 +39,7 @@ type jsonNode struct {
 	Ref         string              `json:"$ref"`
 	Definitions map[string]jsonNode `json:"definitions"`
 	Defs        map[string]jsonNode `json:"$defs"`
+	Tags        json.RawMessage     `json:"confluent:tags"`
 
 	ConnectType    string                     `json:"connect.type"`
 	ConnectIndex   *int                       `json:"connect.index"`
@@ -134,7 +135,8 @@ func (r *jsonSchemaReader) schema(version int32, known bool) (*data.Schema, erro
 	return b.Build()
 }
 
-// plain follows references and takes a oneOf or anyOf with null apart.
+// plain follows references and takes a oneOf or anyOf with null apart. One of
+// several types is returned as it is.
 func (r *jsonSchemaReader) plain(n *jsonNode) (out *jsonNode, null bool, err error) {
 	for range 100 {
 		if n.Ref != "" {
@@ -158,10 +160,14 @@ func (r *jsonSchemaReader) plain(n *jsonNode) (out *jsonNode, null bool, err err
 			}
 			rest = append(rest, &branches[i])
 		}
-		if len(rest) != 1 {
-			return nil, false, fmt.Errorf("a oneOf of %d types has no Connect schema here", len(rest))
+		switch len(rest) {
+		case 0:
+			return nil, false, errors.New("a oneOf of nothing but null has no Connect schema")
+		case 1:
+			n = rest[0]
+		default:
+			return n, null, nil
 		}
-		n = rest[0]
 	}
 	return nil, false, errors.New("references that lead to each other have no Connect schema")
 }
@@ -230,7 +236,7 @@ func (r *jsonSchemaReader) read(n *jsonNode, optional bool, depth int) (*data.Sc
 	if err != nil {
 		return nil, err
 	}
-	if n.Title != "" {
+	if n.Title != "" && len(alternatives(n)) < 2 { // a oneOf is known by the name it has
 		b.Name(n.Title)
 	}
 	if n.Description != nil {
@@ -274,7 +280,7 @@ func withDefault(b *data.Builder, raw json.RawMessage) (*data.Schema, error) {
 	if err != nil {
 		return nil, err
 	}
-	row, _, err := data.RowFromJSON(nil, data.AsRequired(s), raw, data.JSONOptions{EntryObjects: true})
+	row, _, err := data.RowFromJSON(nil, data.AsRequired(s), raw, data.JSONOptions{EntryObjects: true, OneOf: jsonOneOf})
 	if err != nil {
 		return nil, fmt.Errorf("default: %w", err)
 	}
@@ -307,6 +313,10 @@ func (r *jsonSchemaReader) typed(n *jsonNode, depth int) (*data.Builder, bool, e
 		}
 		n = merged
 	}
+	if list := alternatives(n); len(list) > 1 {
+		b, null, err := r.oneOf(n, list, depth)
+		return b, null, err
+	}
 	typ, null, err := typeName(n)
 	if err != nil {
 		return nil, false, err
@@ -332,6 +342,49 @@ func (r *jsonSchemaReader) typed(n *jsonNode, depth int) (*data.Builder, bool, e
 		err = fmt.Errorf("the type %q has no Connect schema", typ)
 	}
 	return b, null, err
+}
+
+// alternatives are the types that values may be of, null not counted, if there
+// are several: those of a oneOf or anyOf, or of a list of types.
+func alternatives(n *jsonNode) []jsonNode {
+	for _, list := range [][]jsonNode{n.OneOf, n.AnyOf} {
+		if len(list) > 0 {
+			return slices.DeleteFunc(slices.Clone(list), isNull)
+		}
+	}
+	var types []string
+	if len(n.Type) == 0 || n.Type[0] != '[' || json.Unmarshal(n.Type, &types) != nil { // which typeName will say
+		return nil
+	}
+	var out []jsonNode
+	for _, t := range types {
+		one := *n
+		one.Type = appendJSONText(nil, t)
+		one.Title, one.Description, one.Default, one.ConnectIndex, one.ConnectVersion, one.ConnectParams = "", nil, nil, nil, nil, nil
+		if !isNull(one) {
+			out = append(out, one)
+		}
+	}
+	return out
+}
+
+func isNull(n jsonNode) bool { return string(n.Type) == `"null"` }
+
+// oneOf starts the struct that stands for one of several types, with a field
+// for each, and says whether null is one of them.
+func (r *jsonSchemaReader) oneOf(n *jsonNode, list []jsonNode, depth int) (*data.Builder, bool, error) {
+	if len(n.OneOf)+len(n.AnyOf) > 0 && len(n.Properties) > 0 {
+		return nil, false, errors.New("properties beside a oneOf of several types have no Connect schema")
+	}
+	b := data.NewStructBuilder().Name(jsonOneOf)
+	for i := range list {
+		s, err := r.read(&list[i], true, depth+1)
+		if err != nil {
+			return nil, false, fmt.Errorf("oneOf, type %d: %w", i, err)
+		}
+		b.Field(jsonOneOf+".field."+strconv.Itoa(i), s)
+	}
+	return b, bytes.Contains(n.Type, []byte(`"null"`)), nil
 }
 
 // typeName returns a node's one type besides null.

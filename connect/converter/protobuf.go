@@ -170,7 +170,7 @@ func (p *protobufConverter) resolve(ctx context.Context, topic string, s *data.S
 		}
 	}
 	pre := prefixOf(id)
-	rules, err := p.contract(ctx, id, rule.Write)
+	rules, err := p.contract(ctx, id, form.indexes, rule.Write)
 	return &protoOut{append(pre[:], appendIndexes(nil, form.indexes)...), newProtoWriter(s, form.message), rules, p.expiry()}, err
 }
 
@@ -260,7 +260,8 @@ func (p *protobufConverter) incoming(ctx context.Context, key protoInKey) (*prot
 			return nil, err
 		}
 		if in, err = p.understand(ctx, key, text); err == nil {
-			in.rules, err = p.contract(ctx, key.id, rule.Read)
+			indexes, _, _ := readIndexes([]byte(key.indexes)) // they have just been followed
+			in.rules, err = p.contract(ctx, key.id, indexes, rule.Read)
 		}
 		if err != nil {
 			return nil, err

@@ -48,13 +48,22 @@ func compileProto(ctx context.Context, text string, others map[string]string) (p
 				d.Name = &path
 				return protocompile.SearchResult{Proto: d}, nil
 			}
-			return protocompile.SearchResult{Source: strings.NewReader(found)}, nil
+			return protocompile.SearchResult{Source: strings.NewReader(withMeta(found))}, nil
 		}))}
 	files, err := c.Compile(ctx, root)
 	if err != nil {
 		return nil, fmt.Errorf("compile: %w", err)
 	}
 	return files[0], nil
+}
+
+// withMeta lets the compiler find Confluent's options in a text that does not
+// import them, as registries leave it when they add tags.
+func withMeta(text string) string {
+	if strings.Contains(text, `"confluent/meta.proto"`) || !strings.Contains(text, "(confluent.") && !strings.Contains(text, "(.confluent.") {
+		return text
+	}
+	return text + "\nimport \"confluent/meta.proto\";\n"
 }
 
 // descriptorOf reads a FileDescriptorProto in base64, nil if text is none.

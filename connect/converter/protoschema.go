@@ -303,23 +303,40 @@ func logicalField(f *readField, name string, params map[string]string) (*data.Bu
 	return data.TimestampBuilder(), nil
 }
 
+// fieldMeta returns a field of the option confluent.field_meta, and what it
+// holds; nil without the option.
+func fieldMeta(fd protoreflect.FieldDescriptor, name protoreflect.Name) (found protoreflect.FieldDescriptor, held protoreflect.Value) {
+	fd.Options().ProtoReflect().Range(func(x protoreflect.FieldDescriptor, v protoreflect.Value) bool {
+		if x.FullName() != "confluent.field_meta" || x.Message() == nil {
+			return true
+		}
+		if found = x.Message().Fields().ByName(name); found != nil {
+			held = v.Message().Get(found)
+		}
+		return false
+	})
+	return found, held
+}
+
 // fieldParams returns the params of the option confluent.field_meta.
 func fieldParams(fd protoreflect.FieldDescriptor) map[string]string {
 	out := map[string]string{}
-	opts := fd.Options().ProtoReflect()
-	opts.Range(func(x protoreflect.FieldDescriptor, v protoreflect.Value) bool {
-		if x.FullName() != "confluent.field_meta" {
-			return true
-		}
-		params := x.Message().Fields().ByName("params")
-		if params == nil || !params.IsMap() {
-			return true
-		}
-		v.Message().Get(params).Map().Range(func(k protoreflect.MapKey, v protoreflect.Value) bool {
+	if params, held := fieldMeta(fd, "params"); params != nil && params.IsMap() {
+		held.Map().Range(func(k protoreflect.MapKey, v protoreflect.Value) bool {
 			out[k.String()] = v.String()
 			return true
 		})
-		return true
-	})
+	}
+	return out
+}
+
+// fieldTags returns the tags of the option confluent.field_meta.
+func fieldTags(fd protoreflect.FieldDescriptor) []string {
+	var out []string
+	if tags, held := fieldMeta(fd, "tags"); tags != nil && tags.IsList() {
+		for i := range held.List().Len() {
+			out = append(out, held.List().Get(i).String())
+		}
+	}
 	return out
 }

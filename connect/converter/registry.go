@@ -34,9 +34,9 @@ type Registry interface {
 	// Dependencies returns the texts that the schema with an id refers to, and
 	// those they refer to, by the names under which they are referred to.
 	Dependencies(ctx context.Context, id int32) (map[string]string, error)
-	// Contract returns the rules of the schema with an id, and the tags of its
-	// fields by their full names.
-	Contract(ctx context.Context, id int32) (rules []rule.Rule, tags map[string][]string, err error)
+	// Contract returns the rules of the schema with an id, and the tags that its
+	// metadata gives to fields. What its text says is left to the caller.
+	Contract(ctx context.Context, id int32) (rule.Contract, error)
 	// VersionOf returns the version that an id has under a subject, false if
 	// it has none there.
 	VersionOf(ctx context.Context, subject string, id int32) (version int32, ok bool, err error)
@@ -112,7 +112,7 @@ var registryKeys = configdef.Def{
 	{Name: "context.name.strategy", Type: configdef.String, Default: "io.confluent.kafka.serializers.context.NullContextNameStrategy",
 		Importance: configdef.Low, Group: groupRegistry, Unsupported: "schema contexts are not supported", Doc: "Puts a context before subjects."},
 	{Name: "propagate.schema.tags", Type: configdef.Boolean, Default: false, Importance: configdef.Low, Group: groupRegistry,
-		Unsupported: "schema tags are not supported", Doc: "Carry schema tags over."},
+		Unsupported: "schemas are registered as they are", Doc: "Put the tags of the latest version into schemas that are registered."},
 	{Name: "key.schema.id.serializer", Type: configdef.String, Default: prefixID + "PrefixSchemaIdSerializer", Importance: configdef.Low,
 		Group: groupRegistry, Unsupported: "ids are written before the payload only", Doc: "Where a key's schema id is written."},
 	{Name: "value.schema.id.serializer", Type: configdef.String, Default: prefixID + "PrefixSchemaIdSerializer", Importance: configdef.Low,

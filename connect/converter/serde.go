@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/millrace/millrace/connect/converter/rule"
@@ -110,16 +111,47 @@ func (s *serde) version(ctx context.Context, topic, record string, id int32) (in
 }
 
 // contract prepares the rules of a schema, nil if it has none for the moment.
-func (s *serde) contract(ctx context.Context, id int32, at rule.Moment) (*rule.Set, error) {
-	rules, tags, err := s.registry.Contract(ctx, id)
+// indexes are the place of the message that is meant, in Protocol Buffers.
+func (s *serde) contract(ctx context.Context, id int32, indexes []int, at rule.Moment) (*rule.Set, error) {
+	c, err := s.registry.Contract(ctx, id)
 	if err != nil {
 		return nil, wrapRegistry(err, "get the rules of schema %d", id)
 	}
-	set, err := rule.Compile(rules, tags, at)
+	if slices.ContainsFunc(c.Rules, func(r rule.Rule) bool { return r.Type == "CEL_FIELD" }) {
+		if c.Names, err = s.names(ctx, id, indexes); err != nil {
+			return nil, err
+		}
+	}
+	set, err := rule.Compile(c, at)
 	if err != nil {
 		return nil, recordf("schema %d: %w", id, err)
 	}
 	return set, nil
+}
+
+// names reads what a schema's text says of fields.
+func (s *serde) names(ctx context.Context, id int32, indexes []int) (rule.Names, error) {
+	text, err := s.known(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	others, err := s.registry.Dependencies(ctx, id)
+	if err != nil {
+		return nil, wrapRegistry(err, "get what schema %d refers to", id)
+	}
+	var names rule.Names
+	switch s.kind {
+	case kindAvro:
+		names, err = avroNames(text)
+	case kindJSON:
+		names, err = jsonNames(text, others)
+	case kindProtobuf:
+		names, err = protoNames(ctx, text, others, indexes)
+	}
+	if err != nil {
+		return nil, recordf("schema %d: its rules need the tags in its text: %w", id, err)
+	}
+	return names, nil
 }
 
 // obey holds a value against rules, of which there may be none.

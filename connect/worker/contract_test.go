@@ -21,7 +21,7 @@ func TestContractAndDependencies(t *testing.T) {
 		body := map[string]string{
 			"/schemas/ids/1": `{"schemaType":"PROTOBUF","schema":"import \"a\";","references":[{"name":"a","subject":"s","version":2}],
 				"metadata":{"tags":{"R.f":["PII"]}},"ruleSet":{"domainRules":[{"name":"n","kind":"CONDITION","mode":"WRITEREAD","type":"CEL",
-				"expr":"true","params":{"k":"v"},"onFailure":"NONE","disabled":true}]}}`,
+				"expr":"true","params":{"k":"v"},"onFailure":"NONE","disabled":true}],"encodingRules":[{"name":"e","kind":"TRANSFORM","mode":"WRITE","type":"ENCRYPT_PAYLOAD"}]}}`,
 			"/subjects/s/versions/2": `{"subject":"s","version":2,"id":2,"schemaType":"PROTOBUF","schema":"A","references":[{"name":"b","subject":"t","version":1},{"name":"a","subject":"s","version":2}]}`,
 			"/subjects/t/versions/1": `{"subject":"t","version":1,"id":3,"schemaType":"PROTOBUF","schema":"B"}`,
 		}[r.URL.Path]
@@ -40,10 +40,13 @@ func TestContractAndDependencies(t *testing.T) {
 	}
 	c := &registryClient{client: client}
 	for range 2 {
-		rules, tags, err := c.Contract(t.Context(), 1)
-		want := []rule.Rule{{Name: "n", Kind: "CONDITION", Mode: "WRITEREAD", Type: "CEL", Expr: "true", Params: map[string]string{"k": "v"}, OnFailure: "NONE", Disabled: true}}
-		if err != nil || !reflect.DeepEqual(rules, want) || !reflect.DeepEqual(tags, map[string][]string{"R.f": {"PII"}}) {
-			t.Errorf("contract %+v, %v, %v", rules, tags, err)
+		got, err := c.Contract(t.Context(), 1)
+		want := rule.Contract{Tags: map[string][]string{"R.f": {"PII"}}, Rules: []rule.Rule{
+			{Name: "n", Kind: "CONDITION", Mode: "WRITEREAD", Type: "CEL", Expr: "true", Params: map[string]string{"k": "v"}, OnFailure: "NONE", Disabled: true},
+			{Name: "e", Kind: "TRANSFORM", Mode: "WRITE", Type: "ENCRYPT_PAYLOAD", Encoding: true},
+		}}
+		if err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("contract %+v, %v", got, err)
 		}
 		deps, err := c.Dependencies(t.Context(), 1)
 		if err != nil || !reflect.DeepEqual(deps, map[string]string{"a": "A", "b": "B"}) {
@@ -58,7 +61,7 @@ func TestContractAndDependencies(t *testing.T) {
 			t.Errorf("%s was asked for %d times", path, n)
 		}
 	}
-	if _, _, err := c.Contract(t.Context(), 9); err == nil {
+	if _, err := c.Contract(t.Context(), 9); err == nil {
 		t.Error("a schema that is not there has a contract")
 	}
 }

@@ -2,10 +2,12 @@ package worker
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -78,7 +80,7 @@ const registryTimeout = 30 * time.Second
 // the text of an id, and the id of a text under a subject.
 type registryClient struct {
 	client *sr.Client
-	texts  bounded[int32, sr.Schema]
+	texts  bounded[int32, contracted]
 	needs  bounded[int32, map[string]string]
 	ids    bounded[string, int32]
 }
@@ -156,13 +158,16 @@ func (c *registryClient) Latest(ctx context.Context, subject string) (converter.
 }
 
 // schema returns a schema by its id. What an id stands for does not change.
-func (c *registryClient) schema(ctx context.Context, id int32) (sr.Schema, error) {
+func (c *registryClient) schema(ctx context.Context, id int32) (contracted, error) {
 	if s, ok := c.texts.get(id); ok {
 		return s, nil
 	}
-	s, err := c.client.SchemaByID(ctx, int(id))
+	var s contracted
+	path := "/schemas/ids/" + strconv.Itoa(int(id))
+	err := c.client.Do(ctx, http.MethodGet, path, nil, &s)
 	if err == nil && s.Type == sr.TypeAvro && len(s.References) > 0 { // with the types that it refers to written out
-		s, err = c.client.SchemaByID(sr.WithParams(ctx, sr.Format("resolved")), int(id))
+		s = contracted{}
+		err = c.client.Do(sr.WithParams(ctx, sr.Format("resolved")), http.MethodGet, path, nil, &s)
 	}
 	if err != nil {
 		return s, classed(err)
@@ -183,27 +188,55 @@ func (c *registryClient) ByID(ctx context.Context, id int32) (text, kind string,
 			kind = name
 		}
 	}
-	return s.Schema, kind, nil
+	return s.Schema.Schema, kind, nil
 }
 
 // Contract implements converter.Registry.
-func (c *registryClient) Contract(ctx context.Context, id int32) ([]rule.Rule, map[string][]string, error) {
+func (c *registryClient) Contract(ctx context.Context, id int32) (rule.Contract, error) {
 	s, err := c.schema(ctx, id)
-	if err != nil || s.SchemaRuleSet == nil {
-		return nil, nil, err
+	if err != nil {
+		return rule.Contract{}, err
 	}
-	var rules []rule.Rule
-	for _, r := range s.SchemaRuleSet.DomainRules {
-		rules = append(rules, rule.Rule{
+	var out rule.Contract
+	if s.SchemaRuleSet != nil {
+		out.Rules = appendRules(nil, s.SchemaRuleSet.DomainRules, false)
+	}
+	out.Rules = appendRules(out.Rules, s.encoding, true)
+	if s.SchemaMetadata != nil {
+		out.Tags = s.SchemaMetadata.Tags
+	}
+	return out, nil
+}
+
+func appendRules(to []rule.Rule, from []sr.SchemaRule, encoding bool) []rule.Rule {
+	for _, r := range from {
+		to = append(to, rule.Rule{
 			Name: r.Name, Kind: r.Kind.String(), Mode: r.Mode.String(), Type: r.Type, Expr: r.Expr, Tags: r.Tags, Params: r.Params,
-			OnFailure: r.OnFailure, Disabled: r.Disabled,
+			OnFailure: r.OnFailure, Disabled: r.Disabled, Encoding: encoding,
 		})
 	}
-	var tags map[string][]string
-	if s.SchemaMetadata != nil {
-		tags = s.SchemaMetadata.Tags
+	return to
+}
+
+// contracted is a schema with the rules for its encoding, of which the client
+// knows nothing.
+type contracted struct {
+	sr.Schema
+	encoding []sr.SchemaRule
+}
+
+// UnmarshalJSON reads a schema as the registry returns it.
+func (s *contracted) UnmarshalJSON(raw []byte) error {
+	var more struct {
+		RuleSet struct {
+			Encoding []sr.SchemaRule `json:"encodingRules"`
+		} `json:"ruleSet"`
 	}
-	return rules, tags, nil
+	if err := json.Unmarshal(raw, &more); err != nil {
+		return err
+	}
+	s.encoding = more.RuleSet.Encoding
+	return json.Unmarshal(raw, &s.Schema)
 }
 
 // maxDependencies bounds how many schemas one refers to, directly or not.

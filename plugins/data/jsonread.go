@@ -58,6 +58,10 @@ func (r *JSONReader) value(p *plan, in *scanner) {
 		r.nothing(p)
 		return
 	}
+	if r.o.oneOf(p) {
+		r.oneOf(p, k, in)
+		return
+	}
 	if !kindFits(p, k) {
 		r.reject(fmt.Errorf("JSON %s where the schema is %s", kindNames[k], opNames[p.op]))
 		return

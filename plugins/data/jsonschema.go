@@ -13,6 +13,15 @@ type JSONOptions struct {
 	// EntryObjects writes maps whose keys are no text as arrays of objects with
 	// key and value, as Confluent's JsonSchemaConverter does, not of pairs.
 	EntryObjects bool
+	// OneOf is the name of structs that stand for one of several types, each
+	// field for one: they are written as the value of the field that is set. ""
+	// for none.
+	OneOf string
+}
+
+// oneOf reports whether a struct stands for one of several types.
+func (o *JSONOptions) oneOf(p *plan) bool {
+	return o.OneOf != "" && p.op == opStruct && p.schema.name == o.OneOf
 }
 
 // AppendJSONSchema appends a schema in the JSON form of Connect's

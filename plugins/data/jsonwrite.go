@@ -95,6 +95,10 @@ func (w *jsonWriter) present(p *plan) {
 			w.pairs(p)
 		}
 	case opStruct:
+		if w.o.oneOf(p) {
+			w.oneOf(p)
+			return
+		}
 		for i, f := range p.fields {
 			w.out = append(w.out, p.keys[i]...)
 			w.value(f)
@@ -102,6 +106,26 @@ func (w *jsonWriter) present(p *plan) {
 		w.out = append(w.out, "{}"[flag(len(p.fields) > 0):]...)
 	case opUnion:
 		w.union(p)
+	}
+}
+
+// oneOf writes the struct that stands for one of several types: the first field
+// that is set, null without.
+func (w *jsonWriter) oneOf(p *plan) {
+	written := false
+	for _, f := range p.fields {
+		if f.op != opUnion && w.null(f) {
+			continue
+		}
+		start := len(w.out)
+		w.present(f)
+		if written {
+			w.out = w.out[:start]
+		}
+		written = true
+	}
+	if !written {
+		w.out = append(w.out, "null"...)
 	}
 }
 

@@ -72,6 +72,7 @@ func (a *api) subjects(r chi.Router) {
 	r.Delete("/subjects/{subject}/versions/{version}", a.write(a.deleteVersion))
 	r.Get("/subjects/{subject}/versions/{version}/schema", a.text(a.versionText))
 	r.Get("/subjects/{subject}/versions/{version}/referencedby", a.on(a.referencedBy))
+	r.Post("/subjects/{subject}/versions/{version}/tags", a.write(a.retag))
 }
 
 func (a *api) schemas(r chi.Router) {
@@ -91,9 +92,6 @@ func root(*http.Request) (any, error) { return struct{}{}, nil }
 func (a *api) handle(h reply.Func) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		contentType, err := negotiate(r)
-		if err == nil && strings.Contains(r.URL.RawQuery, "findTags=") {
-			err = errTags // rather than an answer without them
-		}
 		serve := h
 		if err != nil {
 			contentType, serve = mediaV1, func(*http.Request) (any, error) { return nil, err }
@@ -249,5 +247,4 @@ var (
 	errNotAcceptable = errors.New("HTTP 406 Not Acceptable")
 	errMediaType     = errors.New("HTTP 415 Unsupported Media Type")
 	errNoBody        = errors.New("the request body is null; a JSON object is expected")
-	errTags          = errors.New("Invalid schema: schema tags are not served (schemaTagsToAdd, schemaTagsToRemove, findTags): they are in the schema's text and in its metadata")
 )

@@ -29,6 +29,7 @@ type schemaBody struct {
 	Metadata   *registry.Metadata `json:"metadata,omitempty"`
 	RuleSet    *registry.RuleSet  `json:"ruleSet,omitempty"`
 	Schema     string             `json:"schema"`
+	Tags       []registry.Tagged  `json:"schemaTags,omitempty"`
 	Timestamp  int64              `json:"ts,omitempty"`
 	Deleted    bool               `json:"deleted"`
 	Aliases    []string           `json:"aliases,omitempty"`
@@ -77,9 +78,10 @@ type draftBody struct {
 	Metadata     *registry.Metadata `json:"metadata"`
 	RuleSet      *registry.RuleSet  `json:"ruleSet"`
 	ID           *int               `json:"id"`
-	Version      int                `json:"version"`
-	TagsToAdd    []json.RawMessage  `json:"schemaTagsToAdd"`
-	TagsToRemove []json.RawMessage  `json:"schemaTagsToRemove"`
+	Version      *int               `json:"version"`
+	TagsToAdd    []registry.Tagged  `json:"schemaTagsToAdd"`
+	TagsToRemove []registry.Tagged  `json:"schemaTagsToRemove"`
+	Propagate    bool               `json:"propagateSchemaTags"`
 }
 
 // draft reads a schema from a request's body.
@@ -88,14 +90,18 @@ func draft(r *http.Request) (registry.Draft, error) {
 	if err := reply.Decode(r, &b); err != nil {
 		return registry.Draft{}, err
 	}
-	switch {
-	case b == nil:
+	if b == nil {
 		return registry.Draft{}, errNoBody
-	case len(b.TagsToAdd)+len(b.TagsToRemove) > 0:
-		return registry.Draft{}, errTags
 	}
 	d := registry.Draft{
-		Text: b.Schema, Type: b.Type, Metadata: b.Metadata, RuleSet: b.RuleSet, Version: max(b.Version, registry.NextVersion),
+		Text: b.Schema, Type: b.Type, Metadata: b.Metadata, RuleSet: b.RuleSet,
+		Tags: registry.TagEdits{Add: b.TagsToAdd, Remove: b.TagsToRemove}, Propagate: b.Propagate,
+	}
+	switch {
+	case b.Version != nil:
+		d.Version = max(*b.Version, registry.NextVersion)
+	case !d.Tags.Empty(): // what changes is a new version, and says which
+		d.Version = registry.NextVersion
 	}
 	if b.ID != nil && *b.ID > 0 {
 		d.ID = *b.ID

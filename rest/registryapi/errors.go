@@ -49,7 +49,6 @@ var statuses = map[error]int{
 	errNotAcceptable: http.StatusNotAcceptable,
 	errMediaType:     http.StatusUnsupportedMediaType,
 	errNoBody:        http.StatusUnprocessableEntity,
-	errTags:          42201,
 }
 
 // errorBody is the JSON of every error.

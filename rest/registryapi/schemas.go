@@ -35,7 +35,8 @@ func (a *api) listSchemas(r *http.Request) (any, error) {
 // types: GET /schemas/types
 func (a *api) types(*http.Request) (any, error) { return a.reg.Types(), nil }
 
-// byID: GET /schemas/ids/{id}[?subject&format&fetchMaxId]. Errors: 40403.
+// byID: GET /schemas/ids/{id}
+// [?subject&format&referenceFormat&findTags&fetchMaxId]. Errors: 40403.
 func (a *api) byID(r *http.Request) (any, error) {
 	id, err := idParam(r)
 	if err != nil {
@@ -55,6 +56,9 @@ func (a *api) byID(r *http.Request) (any, error) {
 	}
 	if flag(r, "fetchMaxId") {
 		b.MaxID = a.reg.MaxID(subject)
+	}
+	if err := a.findTags(r, s, &b); err != nil {
+		return nil, err
 	}
 	return a.formatted(r, s, b)
 }

@@ -98,8 +98,8 @@ func (a *api) register(r *http.Request) (any, error) {
 	return a.formatted(r, s, registeredBody(s))
 }
 
-// version: GET /subjects/{subject}/versions/{version}[?deleted&format&referenceFormat]
-// Errors: 40401, 40402, 42202.
+// version: GET /subjects/{subject}/versions/{version}
+// [?deleted&format&referenceFormat&findTags]. Errors: 40401, 40402, 42202.
 func (a *api) version(r *http.Request) (any, error) {
 	s, err := a.findVersion(r)
 	if err != nil {
@@ -108,6 +108,9 @@ func (a *api) version(r *http.Request) (any, error) {
 	b := fullBody(s)
 	if r.URL.Query().Get("referenceFormat") == "qualified" {
 		b.qualify()
+	}
+	if err := a.findTags(r, s, &b); err != nil {
+		return nil, err
 	}
 	return a.formatted(r, s, b)
 }

@@ -29,6 +29,10 @@ type printer struct {
 	names  map[string]*node
 	seen   map[*node]bool
 	inline bool // write out what references declare
+
+	// Properties in place of those that a type or a field has.
+	nodeProps  map[*node][]jsontext.Member
+	fieldProps map[*field][]jsontext.Member
 }
 
 func (p *printer) schema(n *node, space string) {
@@ -87,7 +91,11 @@ func (p *printer) object(n *node, space string) {
 		p.key("values")
 		p.schema(n.items, space)
 	}
-	p.props(n.props)
+	props, other := p.nodeProps[n]
+	if !other {
+		props = n.props
+	}
+	p.props(props)
 	if len(n.aliases) > 0 {
 		p.strings("aliases", aliasTexts(n))
 	}
@@ -117,7 +125,11 @@ func (p *printer) fields(n *node) {
 		if len(f.aliases) > 0 {
 			p.strings("aliases", f.aliases)
 		}
-		p.props(f.props)
+		props, other := p.fieldProps[f]
+		if !other {
+			props = f.props
+		}
+		p.props(props)
 		p.out = append(p.out, '}')
 	}
 	p.out = append(p.out, ']')

@@ -98,13 +98,7 @@ func textsOf(v *jsontext.Value) []string {
 	if v == nil {
 		return nil
 	}
-	var out []string
-	for i := range v.Items {
-		if v.Items[i].Kind == jsontext.String {
-			out = append(out, v.Items[i].Text)
-		}
-	}
-	return out
+	return v.Strings()
 }
 
 func (s *sheet) arrayNode() *node {

@@ -70,6 +70,37 @@ func (v *Value) Str(key string) (string, bool) {
 	return m.Text, true
 }
 
+// Strings returns the strings of an array, nil for what is none. What else is
+// in it is left out.
+func (v *Value) Strings() []string {
+	var out []string
+	for i := range v.Items {
+		if v.Items[i].Kind == String {
+			out = append(out, v.Items[i].Text)
+		}
+	}
+	return out
+}
+
+// WithStrings returns a copy of members in which one is an array of strings, in
+// its old place or else last. Without strings there is no such member.
+func WithStrings(members []Member, key string, list []string) []Member {
+	at := slices.IndexFunc(members, func(m Member) bool { return m.Key == key })
+	if len(list) == 0 {
+		return slices.DeleteFunc(slices.Clone(members), func(m Member) bool { return m.Key == key })
+	}
+	v := Value{Kind: Array}
+	for _, s := range list {
+		v.Items = append(v.Items, Value{Kind: String, Text: s})
+	}
+	if at < 0 {
+		return append(slices.Clip(members), Member{key, v})
+	}
+	out := slices.Clone(members)
+	out[at].Value = v
+	return out
+}
+
 // Parse reads one JSON value and nothing after it. Errors are of type *Error.
 func Parse(text string) (Value, error) {
 	if len(text) > MaxBytes {

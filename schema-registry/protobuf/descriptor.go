@@ -33,7 +33,7 @@ func (s *Schema) compile() (linker.File, *Error) {
 	const root = "schema.proto"
 	c := protocompile.Compiler{Resolver: protocompile.ResolverFunc(func(path string) (protocompile.SearchResult, error) {
 		if path == root {
-			return protocompile.SearchResult{Source: strings.NewReader(s.Canonical())}, nil
+			return protocompile.SearchResult{Source: strings.NewReader(withMeta(s.Canonical()))}, nil
 		}
 		if text, ok := s.texts[path]; ok {
 			f, err := readAny(text)
@@ -42,7 +42,7 @@ func (s *Schema) compile() (linker.File, *Error) {
 			}
 			p := printer{index: newIndex(f, nil)}
 			p.file(f)
-			return protocompile.SearchResult{Source: strings.NewReader(p.b.String())}, nil
+			return protocompile.SearchResult{Source: strings.NewReader(withMeta(p.b.String()))}, nil
 		}
 		if text, ok := knownText(path); ok {
 			return protocompile.SearchResult{Source: strings.NewReader(text)}, nil

@@ -22,7 +22,24 @@ type Rule struct {
 	Params                       map[string]string
 	OnFailure                    string
 	Disabled                     bool
+	Encoding                     bool // of the bytes, not of the value
 }
+
+// Contract is what a schema demands of values.
+type Contract struct {
+	Rules []Rule
+	// Tags are those of fields by patterns of their full names, in which * and
+	// ? stand for anything but a dot, and ** for anything.
+	Tags map[string][]string
+	// Names tells what the schema's text says of fields, nil for nothing.
+	Names Names
+}
+
+// Names tells what a field is called in its schema, and the tags that it has in
+// the schema's text. path are the names of the fields that lead to it, from the
+// top; an element of a list or a map is on the path of that. It returns false
+// for what the schema has no field for.
+type Names func(path []string) (full string, tags []string, ok bool)
 
 // Moment is when rules are carried out.
 type Moment string
@@ -45,8 +62,10 @@ var ErrViolated = errors.New("the value breaks a rule of its schema")
 
 // Set are the rules of one schema for one moment. It is used by one goroutine.
 type Set struct {
-	rules []compiled
-	tags  map[string][]string
+	rules  []compiled
+	tags   []pattern
+	names  Names
+	fields map[string]*field // by their paths; they are those of one schema
 }
 
 type compiled struct {
@@ -58,19 +77,26 @@ type compiled struct {
 }
 
 // Compile prepares the rules that are to be carried out at a moment; nil if
-// there are none. tags are the tags of fields by their full names. A rule that
-// cannot be carried out here fails for every value: a contract is not kept by
-// leaving rules out.
-func Compile(rules []Rule, tags map[string][]string, at Moment) (*Set, error) {
-	if len(rules) > maxRules {
-		return nil, fmt.Errorf("the schema has %d rules, more than %d", len(rules), maxRules)
+// there are none. A rule that cannot be carried out here fails for every value:
+// a contract is not kept by leaving rules out. One for the encoding fails at
+// once, since without it the bytes mean something else.
+func Compile(c Contract, at Moment) (*Set, error) {
+	if len(c.Rules) > maxRules {
+		return nil, fmt.Errorf("the schema has %d rules, more than %d", len(c.Rules), maxRules)
 	}
-	s := &Set{tags: tags}
-	for _, r := range rules {
+	s := &Set{names: c.Names, tags: patterns(c.Tags), fields: map[string]*field{}}
+	for _, r := range c.Rules {
 		if r.Disabled || r.Mode != string(at) && r.Mode != "WRITEREAD" {
 			continue
 		}
 		c := compiled{Rule: r, field: r.Type == "CEL_FIELD", ignore: action(r, at) == "NONE"}
+		if r.Encoding {
+			if c.ignore {
+				continue
+			}
+			return nil, fmt.Errorf("%w: encoding rule %q: rules of type %s are not carried out here; "+
+				"only its onFailure NONE lets values pass without", ErrViolated, r.Name, r.Type)
+		}
 		c.fault = c.prepare()
 		s.rules = append(s.rules, c)
 	}
@@ -120,7 +146,9 @@ func program(env *cel.Env, text string) (cel.Program, error) {
 	if err := issues.Err(); err != nil {
 		return nil, err
 	}
-	return env.Program(ast, cel.CostLimit(costLimit), cel.InterruptCheckFrequency(1000))
+	// Every turn of a loop asks whether time is up. Asked less often, only the
+	// loop that asks would end, and not those around it.
+	return env.Program(ast, cel.CostLimit(costLimit), cel.InterruptCheckFrequency(1))
 }
 
 // Check returns an error that wraps ErrViolated for the first rule that refuses
@@ -135,9 +163,12 @@ func (s *Set) Check(ctx context.Context, schema *data.Schema, v any) error {
 		switch {
 		case err != nil:
 		case c.field:
-			err = s.fields(ctx, c, schema, v, message)
+			err = s.structure(ctx, c, nil, schema, v, message)
 		default:
 			err = c.holds(ctx, map[string]any{"message": message})
+		}
+		if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			err = fmt.Errorf("over the time limit of %s: %w", timeLimit, err)
 		}
 		if err != nil && !c.ignore {
 			return fmt.Errorf("%w: rule %q: %w", ErrViolated, c.Name, err)

@@ -48,14 +48,14 @@ func TestConditions(t *testing.T) {
 		{"another type", Rule{Type: "ENCRYPT", Kind: "TRANSFORM"}, "not carried out here"},
 		{"disabled", Rule{Type: "ENCRYPT", Disabled: true}, ""},
 		{"for reading", Rule{Type: "CEL", Mode: "READ", Expr: `false`}, ""},
-		{"too costly", Rule{Type: "CEL", Expr: `[1,2,3,4,5,6,7,8,9,10].all(a, [1,2,3,4,5,6,7,8,9,10].all(b, [1,2,3,4,5,6,7,8,9,10].all(c, [1,2,3,4,5,6,7,8,9,10].all(d, [1,2,3,4,5,6,7,8,9,10].all(e, [1,2,3,4,5,6,7,8,9,10].all(f, a+b+c+d+e+f > 0))))))`}, "cost limit exceeded"},
+		{"too costly", Rule{Type: "CEL", Expr: `[1,2,3,4,5,6,7,8,9,10].all(a, [1,2,3,4,5,6,7,8,9,10].all(b, [1,2,3,4,5,6,7,8,9,10].all(c, [1,2,3,4,5,6,7,8,9,10].all(d, [1,2,3,4,5,6,7,8,9,10].all(e, [1,2,3,4,5,6,7,8,9,10].all(f, a+b+c+d+e+f > 0))))))`}, "limit"}, // of cost, or of time on a slow machine,
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			tt.rule.Name = "r"
 			if tt.rule.Mode == "" {
 				tt.rule.Mode = "WRITE"
 			}
-			set, err := Compile([]Rule{tt.rule}, map[string][]string{"shop.Order.email": {"PII"}}, Write)
+			set, err := Compile(Contract{Rules: []Rule{tt.rule}, Tags: map[string][]string{"shop.Order.email": {"PII"}}}, Write)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/millrace/millrace/plugins/data"
 )
@@ -56,65 +55,65 @@ var typeNames = map[data.Type]string{
 	data.TypeFloat64: "DOUBLE", data.TypeBoolean: "BOOLEAN", data.TypeString: "STRING", data.TypeBytes: "BYTES",
 }
 
-// fields evaluates a rule for each primitive field of a struct, also of those
-// within.
-func (s *Set) fields(ctx context.Context, c *compiled, schema *data.Schema, v, message any) error {
+// structure evaluates a rule for each primitive field of a struct, also of those
+// within. path leads to the struct.
+func (s *Set) structure(ctx context.Context, c *compiled, path []string, schema *data.Schema, v, message any) error {
 	st, ok := v.(*data.Struct)
 	if !ok || schema == nil {
 		return nil
 	}
-	record := schema.Name()
 	for i, f := range st.Schema().Fields() {
-		value := st.AtWithoutDefault(i)
-		full := strings.TrimPrefix(record+"."+f.Name, ".")
-		typeName, primitive := typeNames[f.Schema.Type()]
-		var err error
-		switch {
-		case primitive:
-			err = s.one(ctx, c, full, f.Name, typeName, value, message)
-		case f.Schema.Type() == data.TypeStruct:
-			err = s.fields(ctx, c, f.Schema, value, message)
-		case f.Schema.Type() == data.TypeArray:
-			err = s.elements(ctx, c, f, full, value, message)
-		}
-		if err != nil {
+		at := step{set: s, rule: c, message: message, path: append(slices.Clip(path), f.Name), record: schema.Name(), name: f.Name}
+		if err := at.value(ctx, f.Schema, st.AtWithoutDefault(i)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (s *Set) elements(ctx context.Context, c *compiled, f data.Field, full string, value, message any) error {
-	list, _ := value.([]any)
-	elem := f.Schema.ValueSchema()
-	typeName, primitive := typeNames[elem.Type()]
-	for _, e := range list {
-		var err error
-		if primitive {
-			err = s.one(ctx, c, full, f.Name, typeName, e, message)
-		} else {
-			err = s.fields(ctx, c, elem, e, message)
+// step is a field on the way through a value.
+type step struct {
+	set          *Set
+	rule         *compiled
+	message      any
+	path         []string
+	record, name string
+}
+
+// value evaluates the rule for a field's value, or for all in it.
+func (at *step) value(ctx context.Context, s *data.Schema, v any) error {
+	if typeName, primitive := typeNames[s.Type()]; primitive {
+		return at.one(ctx, typeName, v)
+	}
+	switch v := v.(type) {
+	case *data.Struct:
+		return at.set.structure(ctx, at.rule, at.path, s, v, at.message)
+	case []any:
+		for _, e := range v {
+			if err := at.value(ctx, s.ValueSchema(), e); err != nil {
+				return err
+			}
 		}
-		if err != nil {
-			return err
+	case data.Map:
+		for _, e := range v {
+			if err := at.value(ctx, s.ValueSchema(), e.Value); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
 }
 
-func (s *Set) one(ctx context.Context, c *compiled, full, name, typeName string, value, message any) error {
-	tags := s.tags[full]
-	if len(c.Tags) > 0 && !slices.ContainsFunc(c.Tags, func(t string) bool { return slices.Contains(tags, t) }) {
+func (at *step) one(ctx context.Context, typeName string, value any) error {
+	f := at.set.field(at.path, at.record)
+	if len(at.rule.Tags) > 0 && !slices.ContainsFunc(at.rule.Tags, func(t string) bool { return slices.Contains(f.tags, t) }) {
 		return nil
 	}
-	if tags == nil {
-		tags = []string{}
-	}
-	err := c.holds(ctx, map[string]any{
-		"value": native(value), "fullName": full, "name": name, "typeName": typeName, "tags": tags, "message": message,
+	err := at.rule.holds(ctx, map[string]any{
+		"value": native(value), "fullName": f.full, "name": at.name, "typeName": typeName, "tags": f.tags, "message": at.message,
 	})
 	if err != nil {
-		return fmt.Errorf("field %s: %w", full, err)
+		return fmt.Errorf("field %s: %w", f.full, err)
 	}
 	return nil
 }
