@@ -58,6 +58,8 @@ func sharedKeys(batch int) []sdk.Key {
 	}
 }
 
+const namingInJava = "strategies in Java cannot run here: "
+
 const noTimestamps = "fields are written by their schema: use a TimestampConverter transform"
 
 func confluentKeys() sdk.ConfigDef {
@@ -81,8 +83,11 @@ func confluentKeys() sdk.ConfigDef {
 		num("retry.backoff.ms", 3000, 0, "Wait before a repetition, in milliseconds."),
 		refused("timestamp.fields.list", "", noTimestamps),
 		refused("string.output.value.column.name", "record_value", "values must be structs with a schema: use a HoistField transform"),
+		refused("jdbc.credentials.provider.class", nil, "providers in Java cannot run here: give connection.user and connection.password, which may name a config provider's value"),
+		refused("date.calendar.system", nil, "dates are written by the proleptic Gregorian calendar, as PostgreSQL has it"),
+		refused("timestamp.precision.mode", nil, "timestamps are written as precisely as PostgreSQL has them, in microseconds"),
 	)
-	return append(def, ignored("jdbc.credentials.provider.class", "date.calendar.system", "trim.sensitive.log", "mssql.use.merge.holdlock", "timestamp.precision.mode")...)
+	return append(def, ignored("trim.sensitive.log", "mssql.use.merge.holdlock")...)
 }
 
 func debeziumKeys() sdk.ConfigDef {
@@ -104,7 +109,10 @@ func debeziumKeys() sdk.ConfigDef {
 		str("dialect.postgres.postgis.schema", "public", "Schema of the PostGIS types of columns that are created."),
 		refused("keyed.message.batch.mode", "deduplication", "of the records of a key in a batch the last is always what is written"),
 		refused("collection.table.format", "${table}", "use collection.name.format"),
+		refused("collection.naming.strategy", nil, namingInJava+"collection.name.format names the tables"),
+		refused("column.naming.strategy", nil, namingInJava+"columns have the names of their fields; a ReplaceField transform renames them"),
+		refused("cloud.events.schema.name.pattern", nil, "events in the form of CloudEvents are not unwrapped"),
 	)
 	return append(def, ignored("connection.provider", "connection.pool.min_size", "connection.pool.max_size", "connection.pool.acquire_increment", "connection.pool.timeout",
-		"collection.naming.strategy", "column.naming.strategy", "dialect.postgres.unnest.insert.enabled", "cloud.events.schema.name.pattern", "hibernate.dialect")...)
+		"dialect.postgres.unnest.insert.enabled", "hibernate.dialect")...)
 }
