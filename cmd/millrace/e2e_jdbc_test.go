@@ -130,10 +130,10 @@ func TestInsertsOnceWhateverIsKilled(t *testing.T) {
 		}
 		return pg.Exec(t, db, "SELECT count(*), count(DISTINCT n) FROM numbers")[0]
 	}
-	// grown waits until the task writes again, so that kills hit it at work.
-	grown := func() {
+	// grown waits until the task has written more than before, so that kills hit
+	// it at work.
+	grown := func(before string) {
 		t.Helper()
-		before := count()
 		eventually(t, "more rows", func() error {
 			if count() == before {
 				return fmt.Errorf("still %s", before)
@@ -142,8 +142,9 @@ func TestInsertsOnceWhateverIsKilled(t *testing.T) {
 		})
 	}
 	for round := range 6 {
+		before := count()
 		produce(3000)
-		grown()
+		grown(before)
 		switch round % 3 {
 		case 0:
 			for _, pid := range s.taskProcesses("jdbc-sink") {
