@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/binary"
 	"slices"
-	"time"
 
 	"github.com/millrace/millrace/connect/converter/rule"
 	"github.com/millrace/millrace/plugins/configdef"
@@ -41,9 +40,7 @@ type avroConverter struct {
 	options   data.AvroOptions
 	keepNulls bool
 
-	out      *lru[outKey, *outgoing]
-	last     *outgoing // a cache of one before out
-	lastKey  outKey
+	out      outCache[*outgoing]
 	in       *lru[inKey, *incoming]
 	replaced []byte // a row with its nulls replaced
 }
@@ -59,7 +56,7 @@ type outgoing struct {
 	project *data.Projection // nil: rows pass as they are
 	rules   *rule.Set        // nil for none
 	strip   bool             // a lone bytes: its length is not written
-	expires time.Time        // zero: never
+	validity
 }
 
 func newAvro(s Settings, c configdef.Config) (Converter, error) {
@@ -80,7 +77,7 @@ func newAvro(s Settings, c configdef.Config) (Converter, error) {
 		keepNulls: c.Bool("ignore.default.for.nullables"),
 		in:        newLRU[inKey, *incoming](c.Int("schemas.cache.config")),
 	}
-	a.out = newLRU[outKey, *outgoing](a.outSize(c))
+	a.out = newOutCache[*outgoing](a.outSize(c))
 	return a, nil
 }
 
@@ -139,19 +136,14 @@ func (a *avroConverter) outgoing(ctx context.Context, topic string, s *data.Sche
 	if s != nil {
 		key.schema = s.Hash()
 	}
-	o, ok := a.last, a.last != nil && a.lastKey == key
-	if !ok {
-		o, ok = a.out.get(key)
+	if o, ok := a.out.get(key, a.now); ok {
+		return o, nil
 	}
-	if !ok || !o.expires.IsZero() && a.now().After(o.expires) {
-		var err error
-		if o, err = a.resolve(ctx, topic, s); err != nil {
-			return nil, err
-		}
-		a.out.put(key, o, len(topic))
+	o, err := a.resolve(ctx, topic, s)
+	if err == nil {
+		a.out.put(key, o)
 	}
-	a.last, a.lastKey = o, key
-	return o, nil
+	return o, err
 }
 
 // resolve decides the schema that rows of s are written with.
@@ -182,7 +174,7 @@ func (a *avroConverter) resolve(ctx context.Context, topic string, s *data.Schem
 	if err != nil {
 		return nil, err
 	}
-	o := &outgoing{prefix: prefixOf(id), expires: a.expiry()}
+	o := &outgoing{prefix: prefixOf(id), validity: validity{a.expiry()}}
 	if o.rules, err = a.contract(ctx, id, nil, rule.Write); err != nil {
 		return nil, err
 	}

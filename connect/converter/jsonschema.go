@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"slices"
-	"time"
 
 	"github.com/millrace/millrace/connect/converter/rule"
 	"github.com/millrace/millrace/plugins/configdef"
@@ -53,18 +52,16 @@ type jsonSchemaConverter struct {
 	form     jsonForm
 	optional bool // properties that are not required are
 
-	out     *lru[outKey, *jsonOut]
-	last    *jsonOut // a cache of one before out
-	lastKey outKey
-	in      *lru[inKey, *jsonIn]
-	lastIn  *jsonIn // likewise before in
-	lastID  inKey
+	out    outCache[*jsonOut]
+	in     *lru[inKey, *jsonIn]
+	lastIn *jsonIn // likewise before in
+	lastID inKey
 }
 
 type jsonOut struct {
-	prefix  prefix
-	rules   *rule.Set // nil for none
-	expires time.Time
+	prefix prefix
+	rules  *rule.Set // nil for none
+	validity
 }
 
 type jsonIn struct {
@@ -86,7 +83,7 @@ func newJSONSchema(s Settings, c configdef.Config) (Converter, error) {
 		in: newLRU[inKey, *jsonIn](c.Int("schemas.cache.config")),
 	}
 	j.form = jsonForm{options: j.options, closed: !c.Bool("object.additional.properties")}
-	j.out = newLRU[outKey, *jsonOut](j.outSize(c))
+	j.out = newOutCache[*jsonOut](j.outSize(c))
 	return j, nil
 }
 
@@ -125,19 +122,14 @@ func (j *jsonSchemaConverter) outgoing(ctx context.Context, topic string, s *dat
 	if s != nil {
 		key.schema = s.Hash()
 	}
-	o, ok := j.last, j.last != nil && j.lastKey == key
-	if !ok {
-		o, ok = j.out.get(key)
+	if o, ok := j.out.get(key, j.now); ok {
+		return o, nil
 	}
-	if !ok || !o.expires.IsZero() && j.now().After(o.expires) {
-		var err error
-		if o, err = j.resolve(ctx, topic, s); err != nil {
-			return nil, err
-		}
-		j.out.put(key, o, len(topic))
+	o, err := j.resolve(ctx, topic, s)
+	if err == nil {
+		j.out.put(key, o)
 	}
-	j.last, j.lastKey = o, key
-	return o, nil
+	return o, err
 }
 
 func (j *jsonSchemaConverter) resolve(ctx context.Context, topic string, s *data.Schema) (*jsonOut, error) {
@@ -160,7 +152,7 @@ func (j *jsonSchemaConverter) resolve(ctx context.Context, topic string, s *data
 		return nil, err
 	}
 	rules, err := j.contract(ctx, id, nil, rule.Write)
-	return &jsonOut{prefixOf(id), rules, j.expiry()}, err
+	return &jsonOut{prefixOf(id), rules, validity{j.expiry()}}, err
 }
 
 func (j *jsonSchemaConverter) ToConnect(ctx context.Context, topic string, raw []byte) (data.Datum, error) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/binary"
 	"slices"
-	"time"
 
 	"github.com/millrace/millrace/connect/converter/rule"
 	"github.com/millrace/millrace/plugins/configdef"
@@ -53,9 +52,7 @@ type protobufConverter struct {
 	reading   protoReading
 	keepNulls bool
 
-	out      *lru[outKey, *protoOut]
-	last     *protoOut // a cache of one before out
-	lastKey  outKey
+	out      outCache[*protoOut]
 	in       *lru[protoInKey, *protoIn]
 	lastIn   *protoIn // likewise before in
 	lastID   protoInKey
@@ -63,10 +60,10 @@ type protobufConverter struct {
 }
 
 type protoOut struct {
-	prefix  []byte // with the message's indexes
-	writer  *protoWriter
-	rules   *rule.Set // nil for none
-	expires time.Time
+	prefix []byte // with the message's indexes
+	writer *protoWriter
+	rules  *rule.Set // nil for none
+	validity
 }
 
 // protoInKey names how values are read. The indexes are as written: they are
@@ -98,7 +95,7 @@ func newProtobuf(s Settings, c configdef.Config) (Converter, error) {
 		},
 		in: newLRU[protoInKey, *protoIn](c.Int("schemas.cache.config")),
 	}
-	p.out = newLRU[outKey, *protoOut](p.outSize(c))
+	p.out = newOutCache[*protoOut](p.outSize(c))
 	return p, nil
 }
 
@@ -134,19 +131,14 @@ func (p *protobufConverter) FromConnect(ctx context.Context, topic string, d dat
 // time.
 func (p *protobufConverter) outgoing(ctx context.Context, topic string, s *data.Schema) (*protoOut, error) {
 	key := outKey{s.Hash(), topic}
-	o, ok := p.last, p.last != nil && p.lastKey == key
-	if !ok {
-		o, ok = p.out.get(key)
+	if o, ok := p.out.get(key, p.now); ok {
+		return o, nil
 	}
-	if !ok || !o.expires.IsZero() && p.now().After(o.expires) {
-		var err error
-		if o, err = p.resolve(ctx, topic, s); err != nil {
-			return nil, err
-		}
-		p.out.put(key, o, len(topic))
+	o, err := p.resolve(ctx, topic, s)
+	if err == nil {
+		p.out.put(key, o)
 	}
-	p.last, p.lastKey = o, key
-	return o, nil
+	return o, err
 }
 
 func (p *protobufConverter) resolve(ctx context.Context, topic string, s *data.Schema) (*protoOut, error) {
@@ -171,7 +163,7 @@ func (p *protobufConverter) resolve(ctx context.Context, topic string, s *data.S
 	}
 	pre := prefixOf(id)
 	rules, err := p.contract(ctx, id, form.indexes, rule.Write)
-	return &protoOut{append(pre[:], appendIndexes(nil, form.indexes)...), newProtoWriter(s, form.message), rules, p.expiry()}, err
+	return &protoOut{append(pre[:], appendIndexes(nil, form.indexes)...), newProtoWriter(s, form.message), rules, validity{p.expiry()}}, err
 }
 
 // appendIndexes writes the place of a message: how deep it is nested, and its
