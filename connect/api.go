@@ -7,6 +7,7 @@ import (
 	"github.com/millrace/millrace/connect/connector"
 	"github.com/millrace/millrace/connect/loggers"
 	"github.com/millrace/millrace/connect/signature"
+	"github.com/millrace/millrace/plugins/configdef"
 )
 
 // The methods below answer the REST API. They are the herder's, and refuse
@@ -36,14 +37,31 @@ func (c *Connect) Connectors(ctx context.Context) ([]string, error) {
 	return ask(c, func(p *parts) ([]string, error) { return p.Herder.Connectors(ctx) })
 }
 
+// masked hides the secrets of a config that is about to be shown. All answers
+// about connectors go through it.
+func (p *parts) masked(info connector.Info, err error) (connector.Info, error) {
+	if err == nil {
+		info.Config = p.worker.Mask(info.Config)
+	}
+	return info, err
+}
+
 // Expand describes all connectors.
 func (c *Connect) Expand(ctx context.Context, status, info bool) (map[string]connector.Expanded, error) {
-	return ask(c, func(p *parts) (map[string]connector.Expanded, error) { return p.Herder.Expand(ctx, status, info) })
+	return ask(c, func(p *parts) (map[string]connector.Expanded, error) {
+		all, err := p.Herder.Expand(ctx, status, info)
+		for _, e := range all {
+			if e.Info != nil {
+				e.Info.Config = p.worker.Mask(e.Info.Config)
+			}
+		}
+		return all, err
+	})
 }
 
 // Create adds a connector.
 func (c *Connect) Create(ctx context.Context, name string, cfg connector.Config, initial connector.TargetState) (connector.Info, error) {
-	return ask(c, func(p *parts) (connector.Info, error) { return p.Herder.Create(ctx, name, cfg, initial) })
+	return ask(c, func(p *parts) (connector.Info, error) { return p.masked(p.Herder.Create(ctx, name, cfg, initial)) })
 }
 
 // Put creates a connector or replaces its config, and says which.
@@ -52,12 +70,24 @@ func (c *Connect) Put(ctx context.Context, name string, cfg connector.Config) (i
 	if err != nil {
 		return connector.Info{}, false, err
 	}
-	return p.Herder.Put(ctx, name, cfg)
+	info, created, err = p.Herder.Put(ctx, name, cfg)
+	info, err = p.masked(info, err)
+	return info, created, err
+}
+
+// Preview tells what Put would change.
+func (c *Connect) Preview(ctx context.Context, name string, cfg connector.Config) (connector.Preview, error) {
+	return ask(c, func(p *parts) (connector.Preview, error) { return p.Herder.Preview(ctx, name, cfg) })
+}
+
+// History returns what became of a connector and its tasks.
+func (c *Connect) History(ctx context.Context, name string) (connector.History, error) {
+	return ask(c, func(p *parts) (connector.History, error) { return p.Herder.History(ctx, name) })
 }
 
 // Patch sets and removes single keys of a connector's config.
 func (c *Connect) Patch(ctx context.Context, name string, set connector.Config, remove []string) (connector.Info, error) {
-	return ask(c, func(p *parts) (connector.Info, error) { return p.Herder.Patch(ctx, name, set, remove) })
+	return ask(c, func(p *parts) (connector.Info, error) { return p.masked(p.Herder.Patch(ctx, name, set, remove)) })
 }
 
 // Delete removes a connector.
@@ -67,7 +97,7 @@ func (c *Connect) Delete(ctx context.Context, name string) error {
 
 // Info describes a connector.
 func (c *Connect) Info(ctx context.Context, name string) (connector.Info, error) {
-	return ask(c, func(p *parts) (connector.Info, error) { return p.Herder.Info(ctx, name) })
+	return ask(c, func(p *parts) (connector.Info, error) { return p.masked(p.Herder.Info(ctx, name)) })
 }
 
 // Status tells a connector's state.
@@ -82,7 +112,21 @@ func (c *Connect) TaskStatus(ctx context.Context, id connector.TaskID) (connecto
 
 // Tasks describes a connector's tasks.
 func (c *Connect) Tasks(ctx context.Context, name string) ([]connector.TaskInfo, error) {
-	return ask(c, func(p *parts) ([]connector.TaskInfo, error) { return p.Herder.Tasks(ctx, name) })
+	return ask(c, func(p *parts) ([]connector.TaskInfo, error) {
+		tasks, err := p.Herder.Tasks(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		info, err := p.Herder.Info(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		secret := p.worker.Secret(info.Config)
+		for i := range tasks {
+			tasks[i].Config = configdef.Mask(tasks[i].Config, secret)
+		}
+		return tasks, nil
+	})
 }
 
 // Topics returns the topics that a connector has touched.
@@ -128,9 +172,10 @@ func (c *Connect) Plugins(_ context.Context, connectorsOnly bool) ([]connector.P
 	return ask(c, func(p *parts) ([]connector.PluginInfo, error) { return p.worker.Plugins(connectorsOnly), nil })
 }
 
-// PluginConfig describes the config keys of a plugin.
-func (c *Connect) PluginConfig(ctx context.Context, plugin string) (any, error) {
-	return ask(c, func(p *parts) (any, error) { return p.worker.PluginConfig(ctx, plugin) })
+// PluginConfig describes the config keys of a plugin, in the newest version that
+// the requirement allows, which may be empty.
+func (c *Connect) PluginConfig(ctx context.Context, plugin, version string) (any, error) {
+	return ask(c, func(p *parts) (any, error) { return p.worker.PluginConfig(ctx, plugin, version) })
 }
 
 // Validate checks a connector config as Create would, and names every problem.

@@ -47,6 +47,9 @@ type Config struct {
 	RegistryURL string
 	// Version and Commit are those that GET / tells.
 	Version, Commit string
+	// LoginConfig is the file that java.security.auth.login.config names, which
+	// may say where the users of the REST API are. "" for none.
+	LoginConfig string
 	// Loggers are the levels of the process's loggers, which Logger goes by.
 	// Nil is levels that nothing goes by.
 	Loggers *loggers.Levels

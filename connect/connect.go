@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -37,6 +38,7 @@ type Connect struct {
 	cfg      Config
 	settings settings
 	brokers  client.Target // with the worker's own security
+	api      api
 	parts    atomic.Pointer[parts]
 }
 
@@ -69,11 +71,12 @@ func New(cfg Config) (*Connect, error) {
 	if len(brokers.Seeds) == 0 {
 		problems = append(problems, configdef.Problem{Key: "bootstrap.servers", Text: "Missing required configuration \"bootstrap.servers\" which has no default value."})
 	}
+	api, more := newAPI(s, cfg.LoginConfig)
 	var errs []error
-	for _, p := range problems {
+	for _, p := range append(problems, more...) {
 		errs = append(errs, &KeyError{Key: p.Key, Err: p})
 	}
-	return &Connect{cfg: cfg, settings: s, brokers: brokers}, errors.Join(errs...)
+	return &Connect{cfg: cfg, settings: s, brokers: brokers, api: api}, errors.Join(errs...)
 }
 
 // Stats are a worker's figures.
@@ -139,11 +142,11 @@ func (c *Connect) Run(ctx context.Context, ready func()) (err error) {
 		Overrides:      c.settings.policy,
 		CreateTopics:   c.settings.Bool("topic.creation.enable"),
 		CommitInterval: c.settings.Millis("offset.flush.interval.ms"), DrainTimeout: c.settings.Millis("offset.flush.timeout.ms"),
-		StopTimeout: stopGrace, Logger: c.cfg.Logger,
+		StopTimeout: stopGrace, TaskMemory: c.settings.Int64("task.memory.max.bytes"), Version: c.cfg.Version, Logger: c.cfg.Logger,
 	})
 	h = herder.New(herder.Config{
 		WorkerID: c.workerID(), Worker: w, Group: group, Signing: c.settings.signing(),
-		SetLevel: c.setLevel, Logger: c.cfg.Logger,
+		HTTP: &http.Client{Transport: c.Transport(), Timeout: remoteTimeout}, SetLevel: c.setLevel, Logger: c.cfg.Logger,
 		Configs:  c.settings.storeConfig(c.cfg, c.brokers, "config", 1),
 		Offsets:  c.settings.storeConfig(c.cfg, c.brokers, "offset", c.settings.Int("offset.storage.partitions")),
 		Statuses: c.settings.storeConfig(c.cfg, c.brokers, "status", c.settings.Int("status.storage.partitions")),
@@ -226,6 +229,9 @@ func (c *Connect) exactlyOnce(h func() *herder.Herder) worker.ExactlyOnce {
 		},
 	}
 }
+
+// remoteTimeout bounds a request to another worker.
+const remoteTimeout = 90 * time.Second
 
 // clusterTimeout bounds the question for the cluster's id.
 const clusterTimeout = 10 * time.Second

@@ -40,7 +40,7 @@ func (c *Connect) workerID() string {
 
 // url is where other workers reach this one.
 func (c *Connect) url() string {
-	return strings.ToLower(c.settings.String("rest.advertised.listener")) + "://" + c.workerID() + "/"
+	return c.api.scheme + "://" + c.workerID() + "/"
 }
 
 // groupClientOpts are those of the client that speaks for the worker in its

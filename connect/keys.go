@@ -1,18 +1,15 @@
 package connect
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
 
 	"github.com/millrace/millrace/connect/client"
 	"github.com/millrace/millrace/connect/signature"
+	"github.com/millrace/millrace/connect/worker"
 	"github.com/millrace/millrace/plugins/configdef"
-)
-
-// Reasons why a worker key of Kafka Connect is refused here.
-const (
-	noHTTPS = "this version of Millrace serves plain HTTP without authentication, on the address of connect-addr; remove the key"
 )
 
 // workerKeys are the settings of a worker, under Kafka Connect's names. Where
@@ -54,6 +51,8 @@ var workerKeys = append(configdef.Def{
 		Doc: "How long a stopping source waits for the log to acknowledge what was sent, in milliseconds."},
 	{Name: "task.shutdown.graceful.timeout.ms", Type: configdef.Long, Default: 5000, Rules: []configdef.Rule{configdef.AtLeast(1)}, Importance: configdef.Low,
 		Doc: "How long a stopping task may take before its process is killed, in milliseconds."},
+	{Name: "task.memory.max.bytes", Type: configdef.Long, Default: 0, Check: worker.CheckMemoryLimit, Importance: configdef.Low,
+		Doc: "Resident memory in bytes at which the process of a task is killed, for connectors that do not set it. 0 is no limit."},
 	{Name: "session.timeout.ms", Type: configdef.Int, Default: 10000, Rules: []configdef.Rule{configdef.AtLeast(100)}, Importance: configdef.High,
 		Doc: "How long the group waits for a sign of life of a worker before others may have its work, in milliseconds. A worker that has had no answer for four fifths of it stops its work by itself."},
 	{Name: "heartbeat.interval.ms", Type: configdef.Int, Default: 3000, Rules: []configdef.Rule{configdef.AtLeast(10)}, Importance: configdef.High,
@@ -82,8 +81,10 @@ var workerKeys = append(configdef.Def{
 		Doc: "Host by which statuses name this worker and other workers reach it, if not that of its address. An address of all interfaces is advertised as the machine's name."},
 	{Name: "rest.advertised.port", Type: configdef.Int, Rules: []configdef.Rule{configdef.AtLeast(1), configdef.AtMost(65535)}, Importance: configdef.Low,
 		Doc: "Port by which statuses name this worker and other workers reach it, if not that of its address."},
-	{Name: "rest.advertised.listener", Type: configdef.String, Default: "http", Rules: []configdef.Rule{configdef.OneOfFold("http", "https")}, Importance: configdef.Low,
-		Doc: "Scheme by which other workers reach this one; https where something before it speaks TLS."},
+	{Name: "rest.advertised.listener", Type: configdef.String, Rules: []configdef.Rule{configdef.OneOfFold("http", "https")}, Importance: configdef.Low,
+		Doc: "Scheme by which other workers reach this one. If not given, http where a listener speaks it, and https otherwise."},
+	{Name: "ssl.client.auth", Type: configdef.String, Default: "none", Rules: []configdef.Rule{configdef.OneOfFold("none", "requested", "required")}, Importance: configdef.Low,
+		Doc: "Whether those who connect to an https listener show a certificate, which ssl.truststore.* is held against."},
 	{Name: "topic.creation.enable", Type: configdef.Boolean, Default: true, Importance: configdef.Low,
 		Doc: "Whether the topic.creation keys of source connectors are heeded."},
 	{Name: "topic.tracking.enable", Type: configdef.Boolean, Default: true, Importance: configdef.Low,
@@ -99,11 +100,24 @@ var workerKeys = append(configdef.Def{
 	{Name: "config.providers", Type: configdef.List, Default: "", Importance: configdef.Low,
 		Doc: "Names of the config providers, each with config.providers.NAME.class and .param.KEY. FileConfigProvider, DirectoryConfigProvider and EnvVarConfigProvider exist."},
 	{Name: "listeners", Type: configdef.List, Importance: configdef.Low,
-		Doc: "Addresses of the REST API, of the form http://HOST:PORT. The first counts, where connect-addr is not set."},
+		Doc: "Addresses of the REST API, of the form http://HOST:PORT or https://HOST:PORT. connect-addr, if it is set, takes the place of the first one's address. HTTPS goes by the ssl.* settings, or, if there is any, by those under listeners.https. alone."},
 	{Name: "rest.port", Type: configdef.Int, Importance: configdef.Low, Doc: "Port of the REST API, where neither listeners nor connect-addr is set. Kafka Connect removed it."},
 	{Name: "rest.host.name", Type: configdef.String, Importance: configdef.Low, Doc: "Host of rest.port. Kafka Connect removed it."},
-	{Name: "rest.extension.classes", Type: configdef.List, Default: "", Unsupported: noHTTPS, Importance: configdef.Low, Doc: "REST extensions."},
+	{Name: "rest.extension.classes", Type: configdef.List, Default: "", Check: checkExtensions, Importance: configdef.Low,
+		Doc: basicAuthExtension + " lets only known users use the REST API, by basic authentication; others are Java classes. /health and /metrics answer anybody."},
+	{Name: "rest.basic.auth.file", Type: configdef.String, Default: "", Importance: configdef.Low,
+		Doc: "File of the users of the REST API, properties of the form NAME=PASSWORD. If empty, the one that the section KafkaConnect of Java's login configuration names, where KAFKA_OPTS leads to one. It is read when the worker starts."},
 }, client.Keys()...)
+
+func checkExtensions(v any) error {
+	names, _ := v.([]string)
+	for _, n := range names {
+		if n != "" && n != basicAuthExtension {
+			return fmt.Errorf("%s is a Java class, which cannot run here: of the extensions %s is built in; remove the others", n, basicAuthExtension)
+		}
+	}
+	return nil
+}
 
 func checkAlgorithm(v any) error {
 	s, _ := v.(string)
@@ -129,7 +143,7 @@ func WorkerKeys() configdef.Def { return workerKeys }
 // client, or as the config of an internal topic.
 var workerPrefixes = []string{
 	"config.providers.", "key.converter.", "value.converter.", "header.converter.", "producer.", "consumer.", "admin.",
-	"config.storage.", "offset.storage.", "status.storage.",
+	"config.storage.", "offset.storage.", "status.storage.", "listeners.https.",
 }
 
 // idleKeys are settings that published configs of workers carry and that mean
@@ -210,9 +224,6 @@ func unknownKeys(props map[string]string, standalone bool) (problems, warnings [
 			continue
 		case standalone && distributedOnly(name):
 			warnings = append(warnings, configdef.Problem{Key: name, Text: "Configuration " + name + " has no effect: a standalone worker has no group and no topics of its own"})
-			continue
-		case name == "listeners" && !strings.Contains(strings.ToLower(props[name]), "http://") && strings.Contains(strings.ToLower(props[name]), "https://"):
-			problems = append(problems, configdef.Problem{Key: name, Text: "listeners is " + props[name] + ": " + noHTTPS})
 			continue
 		case known:
 			continue

@@ -2,10 +2,11 @@ package registry
 
 import (
 	"maps"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/millrace/millrace/schema-registry/store"
 )
@@ -26,8 +27,20 @@ const (
 	reservedProperty = "confluent:reserved"
 )
 
-// ruleNames are those that a rule may have.
-var ruleNames = regexp.MustCompile(`^[\p{L}_][\p{L}\p{N}_-]{0,255}$`)
+// isRuleName reports whether a rule may have a name: a letter or underscore, and
+// up to 255 more of letters, digits, underscores and hyphens. As a regular
+// expression it would take ten megabytes at the start of every process.
+func isRuleName(s string) bool {
+	if s == "" || !utf8.ValidString(s) || utf8.RuneCountInString(s) > 256 {
+		return false
+	}
+	for i, r := range s {
+		if !unicode.IsLetter(r) && r != '_' && (i == 0 || !unicode.IsNumber(r) && r != '-') {
+			return false
+		}
+	}
+	return true
+}
 
 // Modes of rules, by the list that they may be in.
 var (
@@ -65,7 +78,7 @@ func checkRule(r Rule, list string, modes []string) error {
 	}
 	both := r.Mode == "WRITEREAD" || r.Mode == "UPDOWN"
 	switch {
-	case !ruleNames.MatchString(r.Name):
+	case !isRuleName(r.Name):
 		return bad("a name is of up to 256 letters, digits, _ and -, and begins with a letter or _")
 	case r.Type == "":
 		return bad("missing rule type")

@@ -2,15 +2,19 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
+	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
 
 	"github.com/millrace/millrace/broker"
 	"github.com/millrace/millrace/connect"
 	"github.com/millrace/millrace/connect/client"
 	"github.com/millrace/millrace/rest"
+	"github.com/millrace/millrace/rest/basicauth"
 	"github.com/millrace/millrace/rest/connectapi"
 	"github.com/millrace/millrace/rest/metrics"
 )
@@ -45,17 +49,17 @@ func (n *node) assemble() error {
 			sources.Registry = reg.Stats
 		}
 	}
-	httpListener, err := n.listen("connect-addr", n.connectAddr)
+	listeners, err := n.listenREST()
 	errs = append(errs, err)
-	api := http.Handler(http.NotFoundHandler())
+	cfg := rest.Config{API: http.NotFoundHandler(), Logger: n.log, Health: rest.Health{Ready: n.ready.Load, Fault: func() error { return nil }}}
 	var worker *connect.Connect
 	if n.connect && err == nil {
-		n.addrs.Connect = httpListener.Addr().String()
+		n.addrs.Connect = listeners[0].Addr().String()
 		worker, err = n.newWorker(brokers)
 		errs = append(errs, err)
 		if err == nil {
 			sources.Connect = worker.Stats
-			api = connectapi.Routes(worker, n.log)
+			cfg.API = workerAPI(worker, n.log)
 		}
 	}
 	if err := errors.Join(errs...); err != nil {
@@ -63,16 +67,65 @@ func (n *node) assemble() error {
 	}
 	if worker != nil {
 		n.units = append(n.units, unit{"connect worker", worker.Run})
+		listeners = secured(listeners, n.settings.section("connect"), worker.TLS())
 	}
-	n.addrs.Metrics = httpListener.Addr().String()
-	n.units = append(n.units, unit{"REST server", func(ctx context.Context, ready func()) error {
-		ready()
-		return rest.Serve(ctx, rest.Config{
-			Listener: httpListener, API: api, Metrics: metrics.Handler(sources, n.log), Logger: n.log,
-			Health: rest.Health{Ready: n.ready.Load, Fault: func() error { return nil }},
-		})
-	}})
+	n.addrs.Metrics = listeners[0].Addr().String()
+	cfg.Metrics = metrics.Handler(sources, n.log)
+	n.units = append(n.units, restUnits(listeners, cfg)...)
 	return nil
+}
+
+// listenREST binds the addresses of the REST API: connect-addr, and those of
+// the worker's listeners beyond the first, for which connect-addr stands.
+func (n *node) listenREST() ([]net.Listener, error) {
+	addrs := []string{n.connectAddr}
+	if named := restListeners(n.settings.section("connect")); n.connect && len(named) > 1 {
+		for _, l := range named[1:] {
+			addrs = append(addrs, l.Addr)
+		}
+	}
+	out := make([]net.Listener, len(addrs))
+	for i, addr := range addrs {
+		var err error
+		if out[i], err = n.listen("connect-addr", addr); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// secured puts TLS over those listeners that a worker's settings want so. They
+// are in the settings' order.
+func secured(listeners []net.Listener, props map[string]string, cfg *tls.Config) []net.Listener {
+	for i, named := range restListeners(props) {
+		if named.Secure {
+			listeners[i] = tls.NewListener(listeners[i], cfg)
+		}
+	}
+	return listeners
+}
+
+// workerAPI is a worker's REST API for those who may use it.
+func workerAPI(w *connect.Connect, log *slog.Logger) http.Handler {
+	var api http.Handler = connectapi.Routes(w, w.Transport(), log)
+	if allows := w.Allows(); allows != nil {
+		api = basicauth.Handler(api, allows)
+	}
+	return api
+}
+
+// restUnits serve one API on several listeners.
+func restUnits(listeners []net.Listener, cfg rest.Config) []unit {
+	var out []unit
+	for _, l := range listeners {
+		cfg := cfg
+		cfg.Listener = l
+		out = append(out, unit{"REST server", func(ctx context.Context, ready func()) error {
+			ready()
+			return rest.Serve(ctx, cfg)
+		}})
+	}
+	return out
 }
 
 // addBroker makes the broker and its unit.
@@ -123,6 +176,7 @@ func (n *node) newWorker(brokers client.Target) (*connect.Connect, error) {
 		Properties: n.settings.section("connect"), Brokers: brokers, Address: n.addrs.Connect,
 		BuiltIn: builtinPlugins(), PluginPath: n.pluginPath, CacheFile: connect.CacheFile(n.dataDir), MemberFile: connect.MemberFile(n.dataDir),
 		RegistryURL: n.registryURL(), Version: info.Version, Commit: info.Commit, Loggers: n.levels, Logger: n.log.With("role", "connect"),
+		LoginConfig: loginConfig(os.Getenv("KAFKA_OPTS")),
 	})
 	if err != nil {
 		return nil, n.settings.inSection("connect", "Connect worker", err)

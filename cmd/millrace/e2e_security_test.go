@@ -3,9 +3,13 @@ package main
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kfake"
@@ -85,5 +89,122 @@ func awaitRecords(t *testing.T, c *kgo.Client, n int) {
 			t.Fatal(err)
 		}
 		got += fetches.NumRecords()
+	}
+}
+
+// httpsClient trusts the certificate of the test stores and shows it.
+func httpsClient(t *testing.T, stores string, shows bool) *http.Client {
+	t.Helper()
+	raw, err := os.ReadFile(filepath.Join(stores, "cert.pem"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(raw)
+	cfg := &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
+	if shows {
+		cert, err := tls.LoadX509KeyPair(filepath.Join(stores, "cert.pem"), filepath.Join(stores, "key.pem"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		cfg.Certificates = []tls.Certificate{cert}
+	}
+	return &http.Client{Transport: &http.Transport{TLSClientConfig: cfg}}
+}
+
+// askAs sends a request as a user, or as nobody.
+func askAs(t *testing.T, c *http.Client, user, method, url, body string) (int, string) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if name, password, ok := strings.Cut(user, ":"); ok {
+		req.SetBasicAuth(name, password)
+	}
+	resp, err := c.Do(req)
+	if err != nil {
+		return 0, err.Error()
+	}
+	defer resp.Body.Close()
+	raw, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode, string(raw)
+}
+
+// Two workers speak HTTPS with everybody and with each other, show each other
+// certificates, and let only known users in, as the settings say that published
+// configs of Kafka Connect have.
+func TestHTTPSAndUsers(t *testing.T) {
+	stores, err := filepath.Abs(filepath.Join("..", "..", "connect", "client", "testdata"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	login := filepath.Join(dir, "jaas.conf")
+	for path, text := range map[string]string{
+		filepath.Join(dir, "users.properties"): "# those who may\nalice=secret\nbob=s3cr3t\n",
+		login: "Client { other.Module required; };\n// the section of Connect\nKafkaConnect {\n  org.apache.kafka.connect.rest.basic.auth.extension.PropertyFileLoginModule required\n" +
+			"  file=\"" + filepath.Join(dir, "users.properties") + "\";\n};\n",
+	} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Setenv("KAFKA_OPTS", "-Xmx1G -Djava.security.auth.login.config="+login)
+	settings := fmt.Sprintf(`  listeners: https://127.0.0.1:0
+  rest.advertised.host.name: localhost
+  listeners.https.ssl.keystore.location: %[1]s/key.p12
+  listeners.https.ssl.keystore.password: storepass
+  listeners.https.ssl.truststore.location: %[1]s/trust.p12
+  listeners.https.ssl.truststore.password: storepass
+  listeners.https.ssl.client.auth: required
+  rest.extension.classes: org.apache.kafka.connect.rest.basic.auth.extension.BasicAuthSecurityRestExtension
+`, stores)
+	b := startServer(t, "--roles", "broker")
+	var workers []*server
+	for range 2 {
+		workers = append(workers, startWorkerOf(t, b.addrs.Kafka, settings))
+	}
+	c := httpsClient(t, stores, true)
+	base := func(n int) string { return "https://" + workers[n].addrs.Connect }
+	if code, text := askAs(t, httpsClient(t, stores, false), "alice:secret", "GET", base(0)+"/connectors", ""); code != 0 {
+		t.Errorf("without a certificate: HTTP %d %s, want a refusal", code, text)
+	}
+	for user, want := range map[string]int{"": 401, "alice:wrong": 401, "eve:secret": 401, "alice:secret": 200, "bob:s3cr3t": 200} {
+		if code, text := askAs(t, c, user, "GET", base(0)+"/connectors", ""); code != want {
+			t.Errorf("as %q: HTTP %d %s, want %d", user, code, text, want)
+		}
+	}
+	if code, _ := askAs(t, c, "", "GET", base(0)+"/health", ""); code != 200 {
+		t.Errorf("health for probes: HTTP %d", code)
+	}
+	// Whichever worker leads, a request to the other is sent on, and so are the
+	// task configs of a connector to the leader.
+	in := filepath.Join(dir, "in.txt")
+	if err := os.WriteFile(in, []byte("line\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for n := range 2 {
+		config := fmt.Sprintf(`{"connector.class":"FileStreamSource","file":%q,"topic":"t"}`, in)
+		eventually(t, "a connector through worker "+fmt.Sprint(n), func() error {
+			if code, text := askAs(t, c, "alice:secret", "PUT", fmt.Sprintf("%s/connectors/c%d/config", base(n), n), config); code/100 != 2 {
+				return fmt.Errorf("HTTP %d %s", code, text)
+			}
+			return nil
+		})
+	}
+	for n := range 2 {
+		for w := range 2 {
+			eventually(t, fmt.Sprintf("task c%d-0 with its figures, asked of worker %d", n, w), func() error {
+				code, text := askAs(t, c, "bob:s3cr3t", "GET", fmt.Sprintf("%s/connectors/c%d/status", base(w), n), "")
+				if code != 200 || strings.Count(text, "RUNNING") != 2 || !strings.Contains(text, `"memory_bytes"`) {
+					return fmt.Errorf("HTTP %d %s", code, text)
+				}
+				return nil
+			})
+		}
 	}
 }

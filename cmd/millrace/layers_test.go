@@ -19,6 +19,7 @@ var layers = map[string]string{
 
 	"rest":             "rest/*",
 	"rest/reply":       "",
+	"rest/basicauth":   "rest/reply",
 	"rest/connectapi":  "rest/reply connect connect/connector connect/signature",
 	"rest/front":       "",
 	"rest/registryapi": "rest/front rest/reply schema-registry",
@@ -27,6 +28,7 @@ var layers = map[string]string{
 	"rest/console":     "",
 
 	"connect":                "connect/* plugins/*",
+	"connect/connecttest":    "broker/brokertest connect connect/client connect/connector",
 	"connect/connector":      "",
 	"connect/client":         "plugins/configdef",
 	"connect/herder":         "connect/connector connect/store connect/rebalance connect/signature connect/worker plugins/configdef",
@@ -38,9 +40,10 @@ var layers = map[string]string{
 	"connect/worker":         "connect/client connect/connector connect/provider connect/trial connect/task connect/converter connect/converter/rule connect/transform plugins/host plugins/catalog plugins/configdef plugins/data",
 	"connect/task":           "connect/connector connect/converter connect/transform plugins/data",
 	"connect/converter":      "plugins/data plugins/configdef",
-	"connect/transform":      "plugins/data plugins/configdef",
+	"connect/transform":      "connect/expr plugins/data plugins/configdef",
 	"connect/trial":          "connect/transform plugins/data",
-	"connect/converter/rule": "plugins/data",
+	"connect/converter/rule": "connect/expr plugins/data",
+	"connect/expr":           "plugins/data",
 
 	"schema-registry":             "schema-registry/*",
 	"schema-registry/jsontext":    "",
@@ -71,7 +74,8 @@ var layers = map[string]string{
 	"broker/recordbatch": "",
 	"broker/brokertest":  "broker",
 
-	"plugins/sdk":       "plugins/data plugins/configdef plugins/proto",
+	"plugins/sdk":       "plugins/data plugins/configdef plugins/proto plugins/resident",
+	"plugins/resident":  "",
 	"plugins/data":      "",
 	"plugins/configdef": "",
 	"plugins/proto":     "plugins/data plugins/configdef",

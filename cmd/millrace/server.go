@@ -19,6 +19,7 @@ import (
 
 	"github.com/millrace/millrace/broker/quorum"
 	"github.com/millrace/millrace/connect/loggers"
+	"github.com/millrace/millrace/plugins/resident"
 )
 
 func newServer() *cobra.Command {
@@ -130,6 +131,7 @@ func serve(ctx context.Context, s settings, stderr io.Writer) error {
 	}
 	err = runUnits(ctx, log, n.units, func() error {
 		n.ready.Store(true)
+		resident.TrimSoon()
 		log.Info("ready", "kafka", n.addrs.Kafka, "connect", n.addrs.Connect, "registry", n.addrs.Registry, "data", o.dataDir)
 		return writeAddresses(file, n.addrs)
 	}, o.shutdownTimeout)
@@ -173,7 +175,8 @@ func (n *node) listen(key, addr string) (net.Listener, error) {
 		return nil, fmt.Errorf("%s (%s): %w; is another server running? Port 0 picks a free one", key, n.settings[key].from, err)
 	}
 	n.listeners = append(n.listeners, l)
-	if ip := l.Addr().(*net.TCPAddr).IP; !ip.IsLoopback() {
+	guarded := key == "connect-addr" && n.settings["connect.rest.extension.classes"].value != ""
+	if ip := l.Addr().(*net.TCPAddr).IP; !ip.IsLoopback() && !guarded {
 		n.log.Warn("listening beyond this machine without authentication", "key", key, "address", l.Addr().String())
 	}
 	return l, nil

@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"slices"
 	"sort"
@@ -11,6 +10,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/millrace/millrace/connect"
 )
 
 // setting is one value of the configuration and where it was said, so that an
@@ -154,26 +155,30 @@ func (s settings) adopt() {
 		}
 		s["bootstrap-servers"] = setting{strings.Join(plain, ","), v.from}
 	}
-	if s["connect-addr"].from == "default" {
-		if addr, key := restAddr(s.section("connect")); addr != "" {
-			s["connect-addr"] = setting{addr, s["connect."+key].from}
-		}
+	if l := restListeners(s.section("connect")); len(l) > 0 && s["connect-addr"].from == "default" {
+		s["connect-addr"] = setting{l[0].Addr, s["connect."+l[0].Key].from}
 	}
 }
 
-// restAddr returns the address that a worker's settings have its REST API
-// listen on, and the key that says so; "" if none does.
-func restAddr(props map[string]string) (addr, key string) {
-	for _, l := range list(props["listeners"]) {
-		scheme, addr, ok := strings.Cut(l, "://")
-		if ok && strings.EqualFold(scheme, "http") {
-			return strings.TrimSuffix(addr, "/"), "listeners"
+// restListeners returns the addresses that a worker's settings have its REST
+// API listen on. Settings that are wrong name none; the worker refuses them.
+func restListeners(props map[string]string) []connect.Listener {
+	l, err := connect.Listeners(props)
+	if err != nil {
+		return nil
+	}
+	return l
+}
+
+// loginConfig returns the file that Java's options name as the login
+// configuration, "" if they name none.
+func loginConfig(javaOptions string) string {
+	for word := range strings.FieldsSeq(javaOptions) {
+		if path, ok := strings.CutPrefix(word, "-Djava.security.auth.login.config="); ok {
+			return strings.Trim(path, `"'`)
 		}
 	}
-	if port := props["rest.port"]; port != "" {
-		return net.JoinHostPort(props["rest.host.name"], port), "rest.port"
-	}
-	return "", ""
+	return ""
 }
 
 // section returns the part of the settings under a name, without it.

@@ -17,7 +17,6 @@ import (
 	"github.com/millrace/millrace/connect/connector"
 	"github.com/millrace/millrace/connect/provider"
 	"github.com/millrace/millrace/rest"
-	"github.com/millrace/millrace/rest/connectapi"
 	"github.com/millrace/millrace/rest/metrics"
 )
 
@@ -83,35 +82,28 @@ func runStandalone(ctx context.Context, so standaloneOptions, files []string, st
 			return fmt.Errorf("%s: name is missing: the connector needs one", path)
 		}
 	}
-	if so.addr == "" {
-		if so.addr, _ = restAddr(props); so.addr == "" {
-			so.addr = "127.0.0.1:8083"
+	listeners, err := standaloneListeners(so.addr, props)
+	defer func() {
+		for _, l := range listeners {
+			_ = l.Close() // the REST server closes it, if it comes to that
 		}
-	}
-	l, err := net.Listen("tcp", so.addr)
+	}()
 	if err != nil {
-		return fmt.Errorf("connect-addr: %w; is another worker running? Port 0 picks a free one", err)
+		return err
 	}
-	defer l.Close() // the REST server closes it, if it comes to that
 	info := readBuildInfo()
 	w, err := connect.New(connect.Config{
-		Properties: props, Standalone: true, Address: l.Addr().String(), BuiltIn: builtinPlugins(), PluginPath: o.pluginPath,
-		Version: info.Version, Commit: info.Commit, Loggers: levels, Logger: log.With("role", "connect"),
+		Properties: props, Standalone: true, Address: listeners[0].Addr().String(), BuiltIn: builtinPlugins(), PluginPath: o.pluginPath,
+		LoginConfig: loginConfig(os.Getenv("KAFKA_OPTS")), Version: info.Version, Commit: info.Commit, Loggers: levels, Logger: log.With("role", "connect"),
 	})
 	if err != nil {
 		return fmt.Errorf("%s:\n%w", files[0], err)
 	}
 	n := &node{log: log}
-	n.units = []unit{
-		{"connect worker", w.Run},
-		{"REST server", func(ctx context.Context, ready func()) error {
-			ready()
-			return rest.Serve(ctx, rest.Config{
-				Listener: l, API: connectapi.Routes(w, log), Metrics: metrics.Handler(metrics.Sources{Connect: w.Stats}, log), Logger: log,
-				Health: rest.Health{Ready: n.ready.Load, Fault: func() error { return nil }},
-			})
-		}},
-	}
+	n.units = append([]unit{{"connect worker", w.Run}}, restUnits(secured(listeners, props, w.TLS()), rest.Config{
+		API: workerAPI(w, log), Metrics: metrics.Handler(metrics.Sources{Connect: w.Stats}, log), Logger: log,
+		Health: rest.Health{Ready: n.ready.Load, Fault: func() error { return nil }},
+	})...)
 	return runUnits(ctx, log, n.units, func() error {
 		for i, cfg := range configs {
 			if _, _, err := w.Put(ctx, cfg["name"], cfg); err != nil {
@@ -119,9 +111,30 @@ func runStandalone(ctx context.Context, so standaloneOptions, files []string, st
 			}
 		}
 		n.ready.Store(true)
-		log.Info("ready", "connect", l.Addr().String(), "connectors", len(configs))
+		log.Info("ready", "connect", listeners[0].Addr().String(), "connectors", len(configs))
 		return nil
 	}, standaloneGrace)
+}
+
+// standaloneListeners binds the addresses of the REST API: those of the
+// worker's settings, the first of which addr stands for if it is not empty.
+func standaloneListeners(addr string, props map[string]string) ([]net.Listener, error) {
+	addrs := []string{"127.0.0.1:8083"}
+	for i, l := range restListeners(props) {
+		addrs = append(addrs[:i], l.Addr)
+	}
+	if addr != "" {
+		addrs[0] = addr
+	}
+	var out []net.Listener
+	for _, addr := range addrs {
+		l, err := net.Listen("tcp", addr)
+		if err != nil {
+			return out, fmt.Errorf("connect-addr: %w; is another worker running? Port 0 picks a free one", err)
+		}
+		out = append(out, l)
+	}
+	return out, nil
 }
 
 // readConfig reads a file of properties, or of JSON if it is named so: an

@@ -211,3 +211,16 @@ func FuzzJAAS(f *testing.F) {
 		}
 	})
 }
+
+func TestLoginSection(t *testing.T) {
+	text := "// of others { }\nClient { a.Module required x=\"1\"; };\n/* more\n { */\nKafkaConnect {\n  b.Module required\n    file=\"/a b/{c};.properties\" debug=true;\n  c.Module optional;\n};"
+	module, options, err := LoginSection(text, "KafkaConnect")
+	if err != nil || module != "b.Module" || options["file"] != "/a b/{c};.properties" || options["debug"] != "true" {
+		t.Errorf("%q, %v, %v", module, options, err)
+	}
+	for _, bad := range []string{"", "Client { a.Module required; };", "KafkaConnect { };", "KafkaConnect { a.Module required x; };", "KafkaConnect { a.Module \"", "KafkaConnect"} {
+		if _, _, err := LoginSection(bad, "KafkaConnect"); err == nil {
+			t.Errorf("%q is taken", bad)
+		}
+	}
+}

@@ -2,6 +2,8 @@ package client
 
 import (
 	"fmt"
+	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/twmb/franz-go/pkg/sasl"
@@ -64,28 +66,57 @@ func saslOf(cfg configdef.Config) (sasl.Mechanism, *configdef.Problem) {
 //
 // Values may be quoted, with a backslash before what would end them.
 func parseJAAS(s string) (module string, options map[string]string, err error) {
-	words, err := jaasWords(s)
+	words, err := jaasWords(s, ";")
 	if err != nil {
 		return "", nil, err
 	}
 	if len(words) < 3 || words[len(words)-1] != ";" {
 		return "", nil, fmt.Errorf(`it must be of the form MODULE required username="..." password="...";`)
 	}
-	module, words = words[0], words[2:len(words)-1]
-	options = map[string]string{}
+	options, err = jaasOptions(words[2 : len(words)-1])
+	return words[0], options, err
+}
+
+func jaasOptions(words []string) (map[string]string, error) {
+	options := map[string]string{}
 	for _, w := range words {
 		k, v, ok := strings.Cut(w, "=")
 		if !ok || k == "" {
-			return "", nil, fmt.Errorf("an option is not of the form name=value")
+			return nil, fmt.Errorf("an option is not of the form name=value")
 		}
 		options[k] = v
 	}
-	return module, options, nil
+	return options, nil
 }
 
-// jaasWords splits at white space outside of quotes, which it takes away. A
-// semicolon is a word of its own.
-func jaasWords(s string) ([]string, error) {
+// LoginSection returns the login module of a section of a Java login
+// configuration, and its options. A section with several has only its first.
+func LoginSection(text, section string) (module string, options map[string]string, err error) {
+	words, err := jaasWords(loginComment.ReplaceAllString(text, " "), ";{}")
+	if err != nil {
+		return "", nil, err
+	}
+	for i := 0; i+1 < len(words); i++ {
+		if words[i] != section || words[i+1] != "{" {
+			continue
+		}
+		rest := words[i+2:]
+		end := slices.Index(rest, ";")
+		if end < 2 {
+			return "", nil, fmt.Errorf("section %s is not of the form %s { MODULE required name=\"value\"; };", section, section)
+		}
+		options, err := jaasOptions(rest[2:end])
+		return rest[0], options, err
+	}
+	return "", nil, fmt.Errorf("it has no section %s", section)
+}
+
+// loginComment is a comment of a login configuration, which begins a line.
+var loginComment = regexp.MustCompile(`(?ms)^\s*//.*?$|^\s*/\*.*?\*/`)
+
+// jaasWords splits at white space outside of quotes, which it takes away. Each
+// of the marks is a word of its own.
+func jaasWords(s, marks string) ([]string, error) {
 	var words []string
 	var word strings.Builder
 	inside := false // of a word
@@ -97,13 +128,13 @@ func jaasWords(s string) ([]string, error) {
 		}
 	}
 	for i := 0; i < len(s); i++ {
-		switch c := s[i]; c {
-		case ' ', '\t', '\n', '\r':
+		switch c := s[i]; {
+		case c == ' ' || c == '\t' || c == '\n' || c == '\r':
 			end()
-		case ';':
+		case strings.IndexByte(marks, c) >= 0:
 			end()
-			words = append(words, ";")
-		case '"', '\'':
+			words = append(words, string(c))
+		case c == '"' || c == '\'':
 			inside = true
 			for i++; i < len(s) && s[i] != c; i++ {
 				if s[i] == '\\' && i+1 < len(s) {

@@ -27,12 +27,14 @@ type WorkerState struct {
 	Trace    string `json:"trace,omitempty"`
 }
 
-// TaskState is one task's state. ID is the task's number.
+// TaskState is one task's state. ID is the task's number. Process is left out
+// where it is not known; Kafka Connect has no such field.
 type TaskState struct {
-	ID       int    `json:"id"`
-	State    State  `json:"state"`
-	WorkerID string `json:"worker_id"`
-	Trace    string `json:"trace,omitempty"`
+	ID       int      `json:"id"`
+	State    State    `json:"state"`
+	WorkerID string   `json:"worker_id"`
+	Trace    string   `json:"trace,omitempty"`
+	Process  *Process `json:"process,omitempty"`
 }
 
 // TaskInfo is one task and its configuration.

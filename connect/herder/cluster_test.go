@@ -43,8 +43,11 @@ func (api) ServerInfo(context.Context) (connector.ServerInfo, error) {
 	return connector.ServerInfo{}, nil
 }
 func (api) Plugins(context.Context, bool) ([]connector.PluginInfo, error) { return nil, nil }
-func (api) PluginConfig(context.Context, string) (any, error)             { return nil, nil }
-func (api) Loggers(context.Context) (any, error)                          { return nil, nil }
+func (api) PluginConfig(context.Context, string, string) (any, error)     { return nil, nil }
+func (api) Processes(context.Context, string, bool) (map[int]connector.Process, error) {
+	return nil, nil
+}
+func (api) Loggers(context.Context) (any, error) { return nil, nil }
 func (api) TryTransforms(context.Context, connector.TrialRequest) ([]connector.TrialRecord, error) {
 	return nil, nil
 }
@@ -99,7 +102,7 @@ func startNode(t *testing.T, c *brokertest.Cluster, change func(*Config)) *node 
 		change(&cfg)
 	}
 	n.Herder = New(cfg)
-	handler = connectapi.Routes(api{n.Herder}, slog.New(slog.DiscardHandler))
+	handler = connectapi.Routes(api{n.Herder}, nil, slog.New(slog.DiscardHandler))
 	ctx, cancel := context.WithCancel(context.Background())
 	n.cancel = cancel
 	go func() {

@@ -40,6 +40,15 @@ type Worker interface {
 	// Validate checks a connector config, reaching into the plugin. The error
 	// is of type *connector.Error when the class is missing or unknown.
 	Validate(ctx context.Context, cfg connector.Config) (worker.Infos, error)
+	// PlanTasks returns the task configs that a connector would have with a
+	// config; it starts none of them.
+	PlanTasks(ctx context.Context, cfg connector.Config) ([]connector.Config, error)
+	// MissingTopics returns the topics that a connector would create, as far as
+	// they can be foretold; touched are those that it has used before.
+	MissingTopics(ctx context.Context, cfg connector.Config, touched []string) ([]connector.TopicPreview, error)
+	// Secret returns which keys of a config hold secrets, and Mask hides them.
+	Secret(cfg connector.Config) func(key string) bool
+	Mask(cfg connector.Config) connector.Config
 	// Kind returns which way a class moves records, Unknown if it is unknown.
 	Kind(cfg connector.Config) connector.Kind
 	// FenceProducers ends the producers of a connector's first so many tasks

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"sync"
 	"testing"
 	"time"
@@ -71,13 +72,9 @@ func (w *fakeWorker) RunConnector(ctx context.Context, name string, cfg connecto
 	w.mark(name, true)
 	defer w.mark(name, false)
 	report(connector.Running, "")
-	var n int
-	if _, err := fmt.Sscan(cfg["n"], &n); err != nil {
+	tasks, err := w.PlanTasks(ctx, cfg)
+	if err != nil {
 		report(connector.Failed, err.Error())
-	}
-	var tasks []connector.Config
-	for i := range n {
-		tasks = append(tasks, connector.Config{"i": fmt.Sprint(i), "own": cfg["own"]})
 	}
 	if err := plan(ctx, tasks); err != nil {
 		report(connector.Failed, err.Error())
@@ -115,6 +112,33 @@ func (w *fakeWorker) FenceProducers(_ context.Context, name string, _ connector.
 	defer w.mu.Unlock()
 	w.fenced = append(w.fenced, fmt.Sprintf("%s: %d", name, tasks))
 	return nil
+}
+
+func (w *fakeWorker) PlanTasks(_ context.Context, cfg connector.Config) ([]connector.Config, error) {
+	var n int
+	if _, err := fmt.Sscan(cfg["n"], &n); err != nil {
+		return nil, err
+	}
+	var tasks []connector.Config
+	for i := range n {
+		tasks = append(tasks, connector.Config{"i": fmt.Sprint(i), "own": cfg["own"]})
+	}
+	return tasks, nil
+}
+
+func (w *fakeWorker) MissingTopics(_ context.Context, cfg connector.Config, _ []string) ([]connector.TopicPreview, error) {
+	if cfg["topic"] == "" {
+		return nil, nil
+	}
+	return []connector.TopicPreview{{Name: cfg["topic"], Partitions: -1, ReplicationFactor: -1, Use: "records"}}, nil
+}
+
+func (w *fakeWorker) Secret(connector.Config) func(string) bool {
+	return func(key string) bool { return key == "password" }
+}
+
+func (w *fakeWorker) Mask(cfg connector.Config) connector.Config {
+	return configdef.Mask(cfg, w.Secret(cfg))
 }
 
 func (w *fakeWorker) Kind(connector.Config) connector.Kind { return connector.Source }
@@ -309,4 +333,136 @@ func TestInvalidConfigCreatesNothing(t *testing.T) {
 	if names, _ := h.Connectors(t.Context()); len(names) != 0 {
 		t.Errorf("connectors %v after refusals", names)
 	}
+}
+
+// A secret that is put back as its mask stays as it is; a mask without a stored
+// value is refused, and a key that holds no secret may have that text.
+func TestMaskKeepsTheStoredSecret(t *testing.T) {
+	c, w := brokertest.Start(t), newFakeWorker()
+	h, _ := startHerder(t, c, w)
+	ctx := t.Context()
+	mustCreate(t, h, "c", connector.Config{"n": "1", "password": "hunter2"})
+	if _, _, err := h.Put(ctx, "c", connector.Config{"connector.class": "Fake", "n": "1", "password": configdef.Hidden, "own": configdef.Hidden}); err != nil {
+		t.Fatal(err)
+	}
+	if got := h.stored("c"); got["password"] != "hunter2" || got["own"] != configdef.Hidden {
+		t.Errorf("stored is %v", got)
+	}
+	if _, err := h.Patch(ctx, "c", connector.Config{"password": configdef.Hidden, "own": "x"}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if got := h.stored("c"); got["password"] != "hunter2" || got["own"] != "x" {
+		t.Errorf("after the patch stored is %v", got)
+	}
+	if _, err := h.Create(ctx, "d", connector.Config{"connector.class": "Fake", "password": configdef.Hidden}, ""); fault(err) != connector.BadRequest {
+		t.Errorf("a mask without a stored value: %v, want a refusal", err)
+	}
+}
+
+// A preview tells which tasks would be touched, and those are what Put touches.
+func TestPreviewForetellsWhatPutDoes(t *testing.T) {
+	c, w := brokertest.Start(t), newFakeWorker()
+	h, _ := startHerder(t, c, w)
+	ctx := t.Context()
+	mustCreate(t, h, "c", connector.Config{"n": "2", "own": "x", "password": "hunter2", "gone": "1"})
+	w.await(t, "start", func() bool { return w.running["c-0"] && w.running["c-1"] })
+	text := func(s string) *string { return &s }
+	for _, tt := range []struct {
+		name    string
+		cfg     connector.Config
+		changes []connector.KeyChange
+		restart bool
+		tasks   connector.TaskChanges
+	}{
+		{"equal", connector.Config{"n": "2", "own": "x", "password": configdef.Hidden, "gone": "1"}, []connector.KeyChange{}, false, connector.TaskChanges{Unchanged: []int{0, 1}}},
+		{"one more, and others", connector.Config{"n": "3", "own": "x", "password": "other", "new": "1"}, []connector.KeyChange{
+			{Key: "gone", Change: "removed", Before: text("1")}, {Key: "n", Change: "changed", Before: text("2"), After: text("3")},
+			{Key: "new", Change: "added", After: text("1")}, {Key: "password", Change: "changed", Before: text(configdef.Hidden), After: text(configdef.Hidden)},
+		}, true, connector.TaskChanges{Started: []int{2}, Unchanged: []int{0, 1}}},
+		{"fewer with another config", connector.Config{"n": "1", "own": "y", "password": "hunter2", "gone": "1"}, []connector.KeyChange{
+			{Key: "n", Change: "changed", Before: text("2"), After: text("1")}, {Key: "own", Change: "changed", Before: text("x"), After: text("y")},
+		}, true, connector.TaskChanges{Stopped: []int{1}, Restarted: []int{0}}},
+		{"settings", connector.Config{"n": "2", "own": "x", "password": "hunter2", "gone": "1", "errors.tolerance": "all"}, []connector.KeyChange{
+			{Key: "errors.tolerance", Change: "added", After: text("all")},
+		}, true, connector.TaskChanges{Restarted: []int{0, 1}}},
+	} {
+		tt.cfg["name"], tt.cfg["connector.class"] = "c", "Fake"
+		p, err := h.Preview(ctx, "c", tt.cfg)
+		if err != nil || p.Tasks == nil {
+			t.Fatalf("%s: %+v, %v", tt.name, p, err)
+		}
+		if !p.Exists || !p.Valid || p.RestartsConnector != tt.restart || !reflect.DeepEqual(p.Config, tt.changes) {
+			t.Errorf("%s: %+v", tt.name, p)
+		}
+		if got, want := fmt.Sprint(*p.Tasks), fmt.Sprint(tt.tasks); got != want {
+			t.Errorf("%s: tasks %v, want %v", tt.name, got, want)
+		}
+	}
+	if got := h.stored("c"); got["n"] != "2" || w.starts["c-0"] != 1 {
+		t.Errorf("previews changed something: %v, %v", got, w.starts)
+	}
+	p, err := h.Preview(ctx, "new", connector.Config{"connector.class": "Fake", "n": "1", "topic": "t"})
+	if err != nil || p.Exists || fmt.Sprint(p.Tasks.Started) != "[0]" || len(p.Topics) != 1 || p.Topics[0].Name != "t" {
+		t.Errorf("preview of a new connector: %+v, %v", p, err)
+	}
+	p, err = h.Preview(ctx, "c", connector.Config{"connector.class": "Fake", "error": "no such file"})
+	if err != nil || p.Valid || p.Tasks != nil {
+		t.Errorf("preview of a config with an error: %+v, %v", p, err)
+	}
+	if err := h.SetTarget(ctx, "c", connector.TargetStopped); err != nil {
+		t.Fatal(err)
+	}
+	if p, err = h.Preview(ctx, "c", connector.Config{"connector.class": "Fake", "n": "4"}); err != nil || p.Tasks != nil || len(p.Notes) != 1 || p.RestartsConnector {
+		t.Errorf("preview of a stopped connector: %+v, %v", p, err)
+	}
+}
+
+// The states of a connector can be read back, also by a worker that starts
+// later, until it is deleted.
+func TestHistorySurvivesTheWorker(t *testing.T) {
+	c, w := brokertest.Start(t), newFakeWorker()
+	h, stop := startHerder(t, c, w)
+	ctx := t.Context()
+	mustCreate(t, h, "c", connector.Config{"n": "1"})
+	w.await(t, "start", func() bool { return w.running["c-0"] })
+	stop()
+	w = newFakeWorker()
+	h, _ = startHerder(t, c, w)
+	w.await(t, "second start", func() bool { return w.running["c-0"] })
+	states := map[string][]connector.State{}
+	defer func() {
+		if t.Failed() {
+			t.Logf("states are %v", states)
+		}
+	}()
+	eventually(t, "the states of both workers", func() bool {
+		past, err := h.History(ctx, "c")
+		if err != nil {
+			t.Fatal(err)
+		}
+		clear(states)
+		for _, e := range past.Entries {
+			of := "connector"
+			if e.Task != nil {
+				of = fmt.Sprint(*e.Task)
+			}
+			if e.Time == 0 || e.WorkerID == "" {
+				t.Errorf("entry %+v", e)
+			}
+			states[of] = append(states[of], e.State)
+		}
+		return len(states["connector"]) == 3 && len(states["0"]) == 3
+	})
+	for of, got := range states {
+		if fmt.Sprint(got) != "[RUNNING UNASSIGNED RUNNING]" {
+			t.Errorf("states of %s: %v", of, got)
+		}
+	}
+	if err := h.Delete(ctx, "c"); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the end of the history", func() bool {
+		_, err := h.History(ctx, "c")
+		return fault(err) == connector.NotFound
+	})
 }

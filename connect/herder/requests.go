@@ -22,6 +22,10 @@ func (h *Herder) Create(ctx context.Context, name string, cfg connector.Config, 
 	if err := h.leading(ctx); err != nil {
 		return connector.Info{}, err
 	}
+	cfg, err := h.unmask(cfg, nil)
+	if err != nil {
+		return connector.Info{}, err
+	}
 	if err := h.check(ctx, name, cfg); err != nil {
 		return connector.Info{}, err
 	}
@@ -36,9 +40,13 @@ func (h *Herder) Create(ctx context.Context, name string, cfg connector.Config, 
 	return h.info(h.configs.Snapshot(), name)
 }
 
-// Put creates a connector or replaces its config, and says which.
+// Put creates a connector or replaces its config, and says which. Where the
+// config has the mask of a secret, the stored value stays.
 func (h *Herder) Put(ctx context.Context, name string, cfg connector.Config) (info connector.Info, created bool, err error) {
 	if err := h.leading(ctx); err != nil {
+		return connector.Info{}, false, err
+	}
+	if cfg, err = h.unmask(cfg, h.stored(name)); err != nil {
 		return connector.Info{}, false, err
 	}
 	if err := h.check(ctx, name, cfg); err != nil {
@@ -324,6 +332,10 @@ func (h *Herder) ValidateFor(ctx context.Context, plugin string, cfg connector.C
 	if !strings.HasSuffix(strings.TrimSuffix(class, "Connector"), strings.TrimSuffix(plugin, "Connector")) {
 		return worker.Infos{}, connector.Errorf(connector.BadRequest,
 			"Included connector type %s does not match request type %s", class, plugin)
+	}
+	cfg, err := h.unmask(cfg, h.stored(cfg["name"]))
+	if err != nil {
+		return worker.Infos{}, err
 	}
 	return h.Validate(ctx, cfg["name"], cfg)
 }

@@ -8,6 +8,7 @@ import (
 	"sort"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -32,6 +33,7 @@ type Statuses struct {
 	connectors map[string]connector.Status
 	tasks      map[connector.TaskID]connector.Status
 	active     map[string]map[string]bool // connector to topics
+	past       map[string]*history
 }
 
 // OpenStatuses replays the status topic.
@@ -42,6 +44,7 @@ func OpenStatuses(ctx context.Context, cfg Config) (*Statuses, error) {
 		connectors: map[string]connector.Status{},
 		tasks:      map[connector.TaskID]connector.Status{},
 		active:     map[string]map[string]bool{},
+		past:       map[string]*history{},
 	}
 	topic, err := openLog(ctx, cfg, s.apply)
 	if err != nil {
@@ -64,17 +67,17 @@ type statusValue struct {
 }
 
 func (s *Statuses) apply(r *kgo.Record) {
-	if err := s.dispatch(string(r.Key), r.Value); err != nil {
+	if err := s.dispatch(string(r.Key), r.Value, r.Timestamp); err != nil {
 		s.log.Warn("status record skipped", "topic", r.Topic, "partition", r.Partition, "offset", r.Offset, "err", err)
 	}
 }
 
-func (s *Statuses) dispatch(key string, value []byte) error {
+func (s *Statuses) dispatch(key string, value []byte, at time.Time) error {
 	switch {
 	case strings.HasPrefix(key, prefixConnectorStatus):
-		return s.applyConnector(key[len(prefixConnectorStatus):], value)
+		return s.applyConnector(key[len(prefixConnectorStatus):], value, at)
 	case strings.HasPrefix(key, prefixTaskStatus):
-		return s.applyTask(key[len(prefixTaskStatus):], value)
+		return s.applyTask(key[len(prefixTaskStatus):], value, at)
 	case strings.HasPrefix(key, prefixTopicStatus):
 		return s.applyTopic(key[len(prefixTopicStatus):], value)
 	}
@@ -96,11 +99,12 @@ func parseStatus(value []byte) (connector.Status, error) {
 	return st, nil
 }
 
-func (s *Statuses) applyConnector(name string, value []byte) error {
+func (s *Statuses) applyConnector(name string, value []byte, at time.Time) error {
 	if value == nil {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		delete(s.connectors, name)
+		delete(s.past, name)
 		for id := range s.tasks {
 			if id.Connector == name {
 				delete(s.tasks, id)
@@ -115,10 +119,11 @@ func (s *Statuses) applyConnector(name string, value []byte) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.connectors[name] = st
+	s.remember(name, at, -1, st)
 	return nil
 }
 
-func (s *Statuses) applyTask(key string, value []byte) error {
+func (s *Statuses) applyTask(key string, value []byte, at time.Time) error {
 	id, err := connector.ParseTaskID(key)
 	if err != nil {
 		return err
@@ -135,6 +140,7 @@ func (s *Statuses) applyTask(key string, value []byte) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.remember(id.Connector, at, id.Task, st)
 	old, known := s.tasks[id]
 	if known && st.State == connector.Unassigned && old.State == connector.Running && old.Generation >= st.Generation {
 		return nil // a late word of the previous owner

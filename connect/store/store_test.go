@@ -234,3 +234,21 @@ func TestStoreOutlivesARestartOfTheBroker(t *testing.T) {
 		t.Errorf("offset %s, want n 2", got[0])
 	}
 }
+
+// What is remembered of a connector is bounded, and the newest of it is kept.
+func TestHistoryIsBounded(t *testing.T) {
+	var h history
+	began := time.UnixMilli(1000)
+	for n := range 3*historyEntries + 7 {
+		h.add(began.Add(time.Duration(n)*time.Millisecond), n%2, connector.Status{State: connector.Failed, Trace: strings.Repeat("x", 2*historyTrace)})
+	}
+	all := h.all()
+	if len(all) != historyEntries || all[0].Time != 1000+2*historyEntries+7 || all[len(all)-1].Time != 1000+3*historyEntries+6 {
+		t.Errorf("%d entries from %d to %d", len(all), all[0].Time, all[len(all)-1].Time)
+	}
+	for i, e := range all {
+		if len(e.Trace) != historyTrace || i > 0 && e.Time <= all[i-1].Time {
+			t.Fatalf("entry %d: %d bytes of trace at %d", i, len(e.Trace), e.Time)
+		}
+	}
+}

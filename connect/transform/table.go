@@ -78,6 +78,8 @@ var classes = slices.Concat(
 	only(debezium+"ExtractChangedRecordState", changedDef, newChanged),
 	only(debezium+"outbox.EventRouter", outboxDef, newOutbox),
 	only(debezium+"partitions.PartitionRouting", partitionRoutingDef, newPartitionRouting),
+	only(debezium+"Filter", scriptFilterDef, newScriptFilter),
+	only(debezium+"ContentBasedRouter", contentRouterDef, newContentRouter),
 	only(debezium+"HeaderToValue", headerToValueDef, newHeaderToValue),
 	only(debezium+"TimezoneConverter", timezoneDef, newTimezoneConverter),
 	only(debezium+"ExtractNewRecordState", unwrapDef, newUnwrap, debezium+"UnwrapFromEnvelope"),

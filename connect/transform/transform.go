@@ -61,6 +61,9 @@ type Options struct {
 	// ParseValue guesses the type of a text as Connect's Values.parseString
 	// does; a nil schema is a null. InsertHeader cannot be used without it.
 	ParseValue func(text string) (*data.Schema, any)
+	// HasVersion returns an error if the classes of this package are not of a
+	// version that a plugin.version allows; nil allows any.
+	HasVersion func(requirement string) error
 	// Now tells the time, which decides the century of dates whose year has
 	// two digits; nil is time.Now.
 	Now func() time.Time
@@ -69,6 +72,9 @@ type Options struct {
 func (o Options) withDefaults() Options {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.HasVersion == nil {
+		o.HasVersion = func(string) error { return nil }
 	}
 	if o.Now == nil {
 		o.Now = time.Now

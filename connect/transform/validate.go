@@ -110,7 +110,7 @@ func (p *parsing) transform(alias string, all, predicates []string) {
 	own := configdef.Def{
 		{Name: typeKey, Type: configdef.Class, Required: true, Importance: configdef.High, Doc: "Class of the '" + alias + "' transform.",
 			Check: checkClass(classNames(), known), Recommend: recommend(classNames())},
-		versionOf("transforms"),
+		p.versionKey(),
 		{Name: predicateKey, Type: configdef.String, Default: "", Importance: configdef.Medium,
 			Doc: "Alias of the predicate that decides whether the transform is applied.", Check: checkOneOf(predicates)},
 		{Name: negateKey, Type: configdef.Boolean, Default: false, Importance: configdef.Medium,
@@ -145,7 +145,7 @@ func (p *parsing) predicate(alias string, all []string) {
 	own := configdef.Def{
 		{Name: typeKey, Type: configdef.Class, Required: true, Importance: configdef.High, Doc: "Class of the '" + alias + "' predicate.",
 			Check: checkClass(predicateNames(), known), Recommend: recommend(predicateNames())},
-		versionOf("predicates"),
+		p.versionKey(),
 	}
 	infos := p.evaluate(prefix, "Predicates: "+alias, own, class.Def, all)
 	if !hasErrors(infos) {
@@ -160,9 +160,13 @@ func (p *parsing) predicate(alias string, all []string) {
 	p.infos = append(p.infos, infos...)
 }
 
-func versionOf(what string) configdef.Key {
+func (p *parsing) versionKey() configdef.Key {
 	return configdef.Key{Name: versionKey, Type: configdef.String, Importance: configdef.Medium,
-		Unsupported: what + " are built in and have one version", Doc: "Version of the class."}
+		Doc: "Version of the class, which is built in: a version or range that does not hold Millrace's own is refused.",
+		Check: func(v any) error {
+			text, _ := v.(string)
+			return p.options.HasVersion(text)
+		}}
 }
 
 func invalidType(prefix, class string, err error) string {

@@ -28,6 +28,7 @@ func (w *Worker) choose(side converter.Side, cfg connector.Config) converterChoi
 		c.class = from[c.key]
 	}
 	c.props = under(from, c.key+".")
+	delete(c.props, "plugin.version") // the runtime's key, not the converter's
 	return c
 }
 

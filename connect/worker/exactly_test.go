@@ -70,7 +70,7 @@ func TestSuperviseOfATaskTakenOver(t *testing.T) {
 		ctx, lose := context.WithCancelCause(t.Context())
 		var r trail
 		var starts []time.Time
-		supervise(ctx, restartPolicy{false, time.Minute}, slog.New(slog.DiscardHandler), r.report, func() {}, func(context.Context) error {
+		supervise(ctx, restartPolicy{longest: time.Minute}, slog.New(slog.DiscardHandler), r.report, func() {}, func(context.Context) error {
 			if starts = append(starts, time.Now()); len(starts) == 2 {
 				time.AfterFunc(firstRestart/2, func() { lose(connector.ErrFenced) })
 			}

@@ -1,9 +1,11 @@
 package worker
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/millrace/millrace/connect/connector"
+	"github.com/millrace/millrace/plugins/catalog"
 	"github.com/millrace/millrace/plugins/configdef"
 )
 
@@ -20,7 +22,6 @@ const (
 
 // Reasons why a key that Kafka Connect honours is refused here.
 const (
-	noVersions   = "this version of Millrace runs the one installed version of a plugin; remove the key"
 	noOwnOffsets = "this version of Millrace keeps all source offsets in the worker's offset topic; remove the key"
 )
 
@@ -31,24 +32,24 @@ var connectorKeys = configdef.Def{
 		Group: groupCommon, Width: configdef.MediumWidth, DisplayName: "Connector name", Doc: "Name of the connector, unique in its cluster."},
 	{Name: "connector.class", Type: configdef.String, Required: true, Importance: configdef.High, Group: groupCommon, Width: configdef.LongWidth,
 		DisplayName: "Connector class", Doc: "Class of the connector: its full name, its simple name, or that without Connector at its end."},
-	{Name: "connector.plugin.version", Type: configdef.String, Unsupported: noVersions, Group: groupCommon,
-		DisplayName: "Connector version", Doc: "Version of the connector to run."},
+	{Name: "connector.plugin.version", Type: configdef.String, Check: checkVersion, Group: groupCommon,
+		DisplayName: "Connector version", Doc: "Version of the connector to run: one such as 1.2.3, or ranges such as [1.0,2.0) of which the newest that is here is taken. The newest of all if not given, or latest."},
 	{Name: "tasks.max", Type: configdef.Int, Default: 1, Rules: []configdef.Rule{configdef.AtLeast(1)}, Importance: configdef.High,
 		Group: groupCommon, Width: configdef.ShortWidth, DisplayName: "Tasks max", Doc: "The most tasks that the connector may be divided into."},
 	{Name: "tasks.max.enforce", Type: configdef.Boolean, Default: true, Importance: configdef.Low, Group: groupCommon,
 		Width: configdef.ShortWidth, DisplayName: "Enforce tasks max", Doc: "Whether a connector that asks for more tasks than tasks.max fails."},
 	{Name: "key.converter", Type: configdef.Class, Importance: configdef.Low, Group: groupCommon, Width: configdef.ShortWidth,
 		DisplayName: "Key converter class", Doc: "Converter of record keys. The worker's, with the worker's settings, if not given."},
-	{Name: "key.converter.plugin.version", Type: configdef.String, Unsupported: noVersions, Importance: configdef.Low, Group: groupCommon,
-		DisplayName: "Key converter version", Doc: "Version of the key converter."},
+	{Name: "key.converter.plugin.version", Type: configdef.String, Check: checkVersion, Importance: configdef.Low, Group: groupCommon,
+		DisplayName: "Key converter version", Doc: "Version of the key converter that the connector names. Converters are built in: a version or range that does not hold Millrace's own is refused."},
 	{Name: "value.converter", Type: configdef.Class, Importance: configdef.Low, Group: groupCommon, Width: configdef.ShortWidth,
 		DisplayName: "Value converter class", Doc: "Converter of record values. The worker's, with the worker's settings, if not given."},
-	{Name: "value.converter.plugin.version", Type: configdef.String, Unsupported: noVersions, Importance: configdef.Low, Group: groupCommon,
-		DisplayName: "Value converter version", Doc: "Version of the value converter."},
+	{Name: "value.converter.plugin.version", Type: configdef.String, Check: checkVersion, Importance: configdef.Low, Group: groupCommon,
+		DisplayName: "Value converter version", Doc: "Version of the value converter that the connector names. Converters are built in: a version or range that does not hold Millrace's own is refused."},
 	{Name: "header.converter", Type: configdef.Class, Importance: configdef.Low, Group: groupCommon, Width: configdef.ShortWidth,
 		DisplayName: "Header converter class", Doc: "Converter of header values. The worker's, with the worker's settings, if not given."},
-	{Name: "header.converter.plugin.version", Type: configdef.String, Unsupported: noVersions, Importance: configdef.Low, Group: groupCommon,
-		DisplayName: "Header converter version", Doc: "Version of the header converter."},
+	{Name: "header.converter.plugin.version", Type: configdef.String, Check: checkVersion, Importance: configdef.Low, Group: groupCommon,
+		DisplayName: "Header converter version", Doc: "Version of the header converter that the connector names. Converters are built in: a version or range that does not hold Millrace's own is refused."},
 	{Name: "transforms", Type: configdef.List, Default: "", Importance: configdef.Low, Group: groupTransforms,
 		Width: configdef.LongWidth, DisplayName: "Transforms", Doc: "Names of the transforms that each record passes, in order."},
 	{Name: "predicates", Type: configdef.List, Default: "", Importance: configdef.Low, Group: groupPredicates,
@@ -74,6 +75,30 @@ var connectorKeys = configdef.Def{
 	{Name: "errors.restart.delay.max.ms", Type: configdef.Long, Default: 60000, Rules: []configdef.Rule{configdef.AtLeast(100)}, Importance: configdef.Low,
 		Group: groupErrors, Width: configdef.ShortWidth, DisplayName: "Maximum restart delay",
 		Doc: "The longest pause before a failed task is started again, in milliseconds. The first is one second, and it doubles."},
+	{Name: "errors.restart.crashes.max", Type: configdef.Int, Default: 10, Rules: []configdef.Rule{configdef.AtLeast(-1)}, Importance: configdef.Low,
+		Group: groupErrors, Width: configdef.ShortWidth, DisplayName: "Maximum crashes",
+		Doc: "After how many crashes of its process in a row, none of which got anything done, a task stays failed until somebody restarts it. -1 is never. Errors that the connector reports do not count."},
+	{Name: "task.memory.max.bytes", Type: configdef.Long, Importance: configdef.Low, Group: groupCommon, Width: configdef.ShortWidth,
+		DisplayName: "Task memory limit", Check: CheckMemoryLimit,
+		Doc: "Resident memory in bytes at which the process of a task is killed; nine tenths of it is what Go's collector is told to keep to. 0 is no limit. The worker's task.memory.max.bytes if not given."},
+}
+
+// leastMemory is the least limit on a task's memory: a process without work
+// comes close to it.
+const leastMemory = 32 << 20
+
+// CheckMemoryLimit checks a limit on the memory of tasks, in bytes.
+func CheckMemoryLimit(v any) error {
+	if n, ok := v.(int64); ok && n != 0 && n < leastMemory {
+		return fmt.Errorf("must be 0, for no limit, or at least %d", leastMemory)
+	}
+	return nil
+}
+
+func checkVersion(v any) error {
+	s, _ := v.(string)
+	_, err := catalog.ParseRequirement(s)
+	return err
 }
 
 // sourceKeys are the further keys of source connectors (SourceConnectorConfig).

@@ -6,16 +6,47 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"strings"
 	"time"
 
 	"github.com/millrace/millrace/connect/connector"
 	"github.com/millrace/millrace/connect/task"
+	"github.com/millrace/millrace/plugins/host"
 )
 
 // restartPolicy says how what failed is started again (errors.restart).
 type restartPolicy struct {
 	enabled bool
 	longest time.Duration
+	// crashes in a row that get nothing done end the restarts, unless it is
+	// below 1; progress counts what got done, nil for nothing.
+	crashes  int
+	progress func() int64
+}
+
+// done is what got done so far.
+func (p restartPolicy) done() int64 {
+	if p.progress == nil {
+		return 0
+	}
+	return p.progress()
+}
+
+// crashed reports whether an error is the end of a process that was not told to
+// end.
+func crashed(err error) bool {
+	var start *host.StartError
+	return errors.As(err, new(*host.ExitError)) || errors.As(err, &start) && start.Reason == host.DiedAtStart
+}
+
+// withOutput adds to an error what the process that ended printed last, so that
+// it is in the trace.
+func withOutput(err error) error {
+	var exit *host.ExitError
+	if !errors.As(err, &exit) || len(exit.Last) < 2 {
+		return err
+	}
+	return fmt.Errorf("%w\nIts last output:\n%s", err, strings.Join(exit.Last, "\n"))
 }
 
 // The first pause before a restart, and how long something must have run for
@@ -40,8 +71,9 @@ func (p restartPolicy) pause(n int) time.Duration {
 // reported with its reason and when the next try comes. It returns when ctx
 // ends, after a failure that is not to be mended too.
 func supervise(ctx context.Context, p restartPolicy, log *slog.Logger, report func(connector.State, string), restarted func(), op func(context.Context) error) {
+	crashes := 0
 	for n := 0; ; n++ {
-		began := time.Now()
+		began, before := time.Now(), p.done()
 		err := op(ctx)
 		if ctx.Err() != nil {
 			if err != nil {
@@ -54,7 +86,10 @@ func supervise(ctx context.Context, p restartPolicy, log *slog.Logger, report fu
 			err = fmt.Errorf("ended by itself, which it must not before it is stopped")
 		}
 		if time.Since(began) >= healthyAfter {
-			n = 0
+			n, crashes = 0, 0
+		}
+		if crashes++; !crashed(err) || p.done() != before {
+			crashes = 0
 		}
 		if errors.Is(err, task.ErrTakenOver) {
 			// Not the connector's failure, and errors.restart has no say in it. If
@@ -71,6 +106,13 @@ func supervise(ctx context.Context, p restartPolicy, log *slog.Logger, report fu
 		if !p.enabled {
 			log.Error("failed; errors.restart is off", "err", err)
 			report(connector.Failed, err.Error())
+			<-ctx.Done()
+			return
+		}
+		if p.crashes > 0 && crashes >= p.crashes {
+			log.Error("crashed too often; it is not started again", "err", err, "crashes", crashes)
+			report(connector.Failed, fmt.Sprintf("%v\nIt has crashed %d times in a row without getting anything done, and is not started again by itself "+
+				"(errors.restart.crashes.max). Mend the cause, and restart it or change its config.", err, crashes))
 			<-ctx.Done()
 			return
 		}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/connect/connector"
+	"github.com/millrace/millrace/plugins/host"
 )
 
 // trail records reported states; traces by index.
@@ -28,7 +29,7 @@ func TestSuperviseRestartsWithGrowingPauses(t *testing.T) {
 		var r trail
 		var starts []time.Time
 		restarts := 0
-		supervise(ctx, restartPolicy{true, 5 * time.Second}, slog.New(slog.DiscardHandler), r.report, func() { restarts++ },
+		supervise(ctx, restartPolicy{enabled: true, longest: 5 * time.Second}, slog.New(slog.DiscardHandler), r.report, func() { restarts++ },
 			func(context.Context) error {
 				if starts = append(starts, time.Now()); len(starts) == 6 {
 					stop()
@@ -54,7 +55,7 @@ func TestSuperviseForgetsOldFailures(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
 		var ends, starts []time.Time
-		supervise(ctx, restartPolicy{true, time.Hour}, slog.New(slog.DiscardHandler), func(connector.State, string) {}, func() {},
+		supervise(ctx, restartPolicy{enabled: true, longest: time.Hour}, slog.New(slog.DiscardHandler), func(connector.State, string) {}, func() {},
 			func(context.Context) error {
 				starts = append(starts, time.Now())
 				switch len(starts) {
@@ -86,4 +87,59 @@ func TestSuperviseLeavesFailedIfToldTo(t *testing.T) {
 			t.Errorf("%d tries, states %v, traces %q; want one try that stays FAILED", tries, r.states, r.traces)
 		}
 	})
+}
+
+// A process that crashes again and again and gets nothing done stays failed,
+// with what it printed in the trace; one that gets something done goes on, and
+// errors that the connector reports do not count.
+func TestSuperviseEndsACrashLoop(t *testing.T) {
+	crash := &host.ExitError{Plugin: "p", PID: 7, Code: 2, Last: []string{"one", "panic: out of ideas", "goroutine 1 [running]:"}}
+	for _, tt := range []struct {
+		name  string
+		err   func(life int) error
+		moves bool
+		lives int
+	}{
+		{"crashes", func(int) error { return crash }, false, 3},
+		{"hidden crashes", func(int) error { return &hiddenError{"hidden", crash} }, false, 3},
+		{"dies at start", func(int) error { return &host.StartError{Reason: host.DiedAtStart} }, false, 3},
+		{"gets on", func(int) error { return crash }, true, 20},
+		{"reports", func(int) error { return errors.New("database is away") }, false, 20},
+		{"reports in between", func(life int) error {
+			if life%3 == 0 {
+				return errors.New("database is away")
+			}
+			return crash
+		}, false, 20},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ctx, stop := context.WithTimeout(t.Context(), 24*time.Hour)
+				defer stop()
+				var r trail
+				lives := 0
+				p := restartPolicy{enabled: true, longest: 5 * time.Second, crashes: 3, progress: func() int64 {
+					if tt.moves {
+						return int64(lives)
+					}
+					return 0
+				}}
+				supervise(ctx, p, slog.New(slog.DiscardHandler), r.report, func() {}, func(context.Context) error {
+					if lives++; lives == 20 {
+						stop()
+					}
+					return withOutput(tt.err(lives))
+				})
+				if lives != tt.lives {
+					t.Fatalf("%d lives, want %d", lives, tt.lives)
+				}
+				if last := len(r.states) - 1; tt.lives == 3 && (r.states[last] != connector.Failed || !strings.Contains(r.traces[last], "3 times in a row")) {
+					t.Errorf("it ends %s: %s", r.states[last], r.traces[last])
+				}
+				if tt.name == "crashes" && !strings.Contains(r.traces[0], "goroutine 1 [running]:") {
+					t.Errorf("the trace lacks the last output: %s", r.traces[0])
+				}
+			})
+		})
+	}
 }

@@ -29,13 +29,20 @@ type running struct {
 
 	mu      sync.Mutex // guards below
 	state   connector.State
-	process func() host.Stats // nil while there is none
+	process *taskProcess // nil while there is none
 }
 
-func (r *running) setProcess(f func() host.Stats) {
+// taskProcess is the process of a task's present life.
+type taskProcess struct {
+	stats   func() host.Stats
+	version string // of the plugin
+	limit   int64  // of its memory, in bytes, 0 for none
+}
+
+func (r *running) setProcess(p *taskProcess) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.process = f
+	r.process = p
 }
 
 // TaskStats are the figures of one task.
@@ -45,8 +52,12 @@ type TaskStats struct {
 	State       connector.State
 	Counts      task.Counts
 	Restarts    int64
-	MemoryBytes int64         // resident memory of its process, 0 while it has none
+	Version     string        // of the plugin that runs, "" while none does
+	PID         int           // of its process, 0 while it has none
+	MemoryBytes int64         // resident memory of its process
+	MemoryLimit int64         // at which the process is killed, 0 for none
 	CPU         time.Duration // of its present process
+	Uptime      time.Duration // of its present process
 }
 
 // Stats are a worker's figures at one moment. Tasks are in order.
@@ -70,8 +81,9 @@ func (w *Worker) Stats() Stats {
 		process := r.process
 		r.mu.Unlock()
 		if process != nil {
-			p := process()
-			t.MemoryBytes, t.CPU = p.RSS, p.CPU
+			p := process.stats()
+			t.PID, t.MemoryBytes, t.CPU, t.Uptime = p.PID, p.RSS, p.CPU, p.Uptime
+			t.Version, t.MemoryLimit = process.version, process.limit
 		}
 		s.Tasks = append(s.Tasks, t)
 	}
@@ -105,11 +117,14 @@ func (w *Worker) RunTask(ctx context.Context, id connector.TaskID, settings, cfg
 		Worker: w, running: r, settings: settings, config: cfg, raw: cfg, pause: pause,
 		log: w.cfg.Logger.With("connector", id.Connector, "task", id.Task), tell: tell,
 	}
-	supervise(ctx, restartPolicyOf(settings), t.log, tell, func() { r.restarts.Add(1) }, t.life)
+	policy := restartPolicyOf(settings)
+	policy.progress = func() int64 { return r.stats.Counts().Commits }
+	supervise(ctx, policy, t.log, tell, func() { r.restarts.Add(1) }, t.life)
 }
 
 // life is one life of the task, with the values that its variables have now.
 func (t *taskRun) life(ctx context.Context) error {
+	t.refresh(ctx)
 	now := *t
 	var err error
 	if now.settings, err = t.cfg.Providers.Resolve(t.settings); err != nil {
@@ -118,7 +133,7 @@ func (t *taskRun) life(ctx context.Context) error {
 	if now.config, err = t.cfg.Providers.Resolve(t.config); err != nil {
 		return err
 	}
-	if err := now.once(ctx); err != nil {
+	if err := withOutput(now.once(ctx)); err != nil {
 		return t.hide(t.config, t.hide(t.settings, err))
 	}
 	return nil
@@ -154,7 +169,7 @@ func (t *taskRun) once(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	chain, err := transform.New(t.settings, transformOptions(target.Plugin.Kind, t.log))
+	chain, err := transform.New(t.settings, t.transformOptions(target.Plugin.Kind, t.log))
 	if err != nil {
 		return err
 	}
@@ -177,6 +192,16 @@ func (t *taskRun) policy() task.Policy {
 		p.RetryTimeout = -1 // what will pass is waited for, unless the user sets a bound
 	}
 	return p
+}
+
+// memoryLimit is the limit on the memory of the task's process, in bytes, 0 for
+// none.
+func (t *taskRun) memoryLimit() int64 {
+	c, _ := connectorKeys.Parse(t.settings) // validated before it was stored
+	if c.Given("task.memory.max.bytes") {
+		return c.Int64("task.memory.max.bytes")
+	}
+	return t.cfg.TaskMemory
 }
 
 func (t *taskRun) touched(topic string) {
@@ -224,7 +249,7 @@ func (t *taskRun) sourceOnce(ctx context.Context, target host.Target, converters
 	}
 	defer producer.Close()
 	src, err := t.cfg.Host.OpenSource(ctx, host.SourceSpec{
-		Target: target, Config: t.config, Connector: t.id.Connector, Task: t.id.Task,
+		Target: target, Config: t.config, Connector: t.id.Connector, Task: t.id.Task, MemoryLimit: t.memoryLimit(),
 		DefinesTransactions: transactions != nil && transactions.ByConnector,
 		Offsets: func(ctx context.Context, partitions [][]byte) ([][]byte, error) {
 			return t.cfg.Offsets.Get(ctx, t.id.Connector, partitions...)
@@ -234,7 +259,7 @@ func (t *taskRun) sourceOnce(ctx context.Context, target host.Target, converters
 	if err != nil {
 		return err
 	}
-	t.setProcess(src.Stats)
+	t.setProcess(&taskProcess{src.Stats, target.Plugin.Version, t.memoryLimit()})
 	defer t.setProcess(nil)
 	t.up()
 	runErr := task.RunSource(ctx, task.SourceConfig{
@@ -302,12 +327,12 @@ func (t *taskRun) sinkOnce(ctx context.Context, target host.Target, converters t
 	opts = append(append(opts, subscribe...), settings.opts...)
 	sink := newSinkProcess(ctx, t.cfg.StopTimeout)
 	sink.process, err = t.cfg.Host.OpenSink(ctx, host.SinkSpec{
-		Target: target, Config: t.config, Connector: t.id.Connector, Task: t.id.Task, Events: sink.events(),
+		Target: target, Config: t.config, Connector: t.id.Connector, Task: t.id.Task, MemoryLimit: t.memoryLimit(), Events: sink.events(),
 	})
 	if err != nil {
 		return err
 	}
-	t.setProcess(sink.process.Stats)
+	t.setProcess(&taskProcess{sink.process.Stats, target.Plugin.Version, t.memoryLimit()})
 	defer t.setProcess(nil)
 	letters, err := t.openDeadLetters(ctx)
 	if err != nil {

@@ -25,7 +25,12 @@ func (w *Worker) Validate(ctx context.Context, cfg connector.Config) (Infos, err
 	if err != nil {
 		return unresolved(cfg, err), nil
 	}
+	w.refresh(ctx)
 	infos, err := w.validate(ctx, resolved)
+	var version *catalog.VersionError
+	if errors.As(err, &version) {
+		return wrongVersion(cfg, version), nil
+	}
 	if err != nil {
 		var refused *connector.Error
 		if errors.As(err, &refused) {
@@ -33,12 +38,17 @@ func (w *Worker) Validate(ctx context.Context, cfg connector.Config) (Infos, err
 		}
 		return Infos{}, w.hide(cfg, err)
 	}
+	secret := w.Secret(cfg)
 	for _, in := range infos.Configs { // what people see are the variables
+		if v := in.Value.Value; v != nil && *v != "" && secret(in.Value.Name) {
+			hidden := configdef.Hidden
+			in.Value.Value = &hidden
+		}
 		if raw := cfg[in.Value.Name]; provider.HasVariable(raw) && in.Value.Value != nil && *in.Value.Value != configdef.Hidden {
 			in.Value.Value = &raw
 		}
 		for i, text := range in.Value.Errors {
-			in.Value.Errors[i] = w.cfg.Providers.Hide(cfg, text)
+			in.Value.Errors[i] = scrub(cfg, secret, w.cfg.Providers.Hide(cfg, text))
 		}
 	}
 	return infos, nil
@@ -54,6 +64,39 @@ func unresolved(cfg connector.Config, err error) Infos {
 		}
 	}
 	return b.build(cfg["connector.class"])
+}
+
+// wrongVersion is the result for a class that is here in other versions.
+func wrongVersion(cfg connector.Config, e *catalog.VersionError) Infos {
+	b := &infoBuilder{byName: map[string]int{}}
+	b.add(frameworkKeys(connector.Kind(e.Newest.Kind)).Validate(cfg)...)
+	for _, key := range []string{"connector.class", catalog.VersionKey} {
+		if b.problem(cfg, configdef.Problem{Key: key, Text: fmt.Sprintf("Invalid value %s for configuration %s: %v", cfg[key], key, e)}); key == catalog.VersionKey {
+			b.infos[b.byName[key]].Value.RecommendedValues = e.Available
+		}
+	}
+	return b.build(cfg["connector.class"])
+}
+
+// validateVersions checks the versions wanted of converters, and offers those
+// of the connector.
+func (w *Worker) validateVersions(b *infoBuilder, cfg connector.Config) {
+	b.infos[b.byName[catalog.VersionKey]].Value.RecommendedValues = w.cfg.Catalog.Versions(cfg["connector.class"], cfg)
+	for _, side := range []converter.Side{converter.Key, converter.Value, converter.Header} {
+		class := string(side) + ".converter"
+		key := class + ".plugin.version"
+		text := strings.TrimSpace(cfg[key])
+		if text == "" {
+			continue
+		}
+		if strings.TrimSpace(cfg[class]) == "" {
+			b.problem(cfg, configdef.Problem{Key: key, Text: fmt.Sprintf("%s is set and %s is not: a version needs its class beside it", key, class)})
+			continue
+		}
+		if err := w.hasVersion(text); err != nil && checkVersion(text) == nil {
+			b.problem(cfg, configdef.Problem{Key: key, Text: fmt.Sprintf("Invalid value %s for configuration %s: %v", text, key, err)})
+		}
+	}
 }
 
 // flatten returns the errors that errors.Join put together.
@@ -79,6 +122,7 @@ func (w *Worker) validate(ctx context.Context, cfg connector.Config) (Infos, err
 		return Infos{}, fmt.Errorf("validate connector %q: %w", cfg["name"], err)
 	}
 	b.add(own.Infos...)
+	w.validateVersions(b, cfg)
 	if kind == connector.Sink {
 		w.validateTopics(b, cfg)
 	} else {
@@ -89,7 +133,7 @@ func (w *Worker) validate(ctx context.Context, cfg connector.Config) (Infos, err
 			}
 		}
 	}
-	report := transform.Validate(cfg, transformOptions(target.Plugin.Kind, w.cfg.Logger))
+	report := transform.Validate(cfg, w.transformOptions(target.Plugin.Kind, w.cfg.Logger))
 	b.add(report.Infos...)
 	for _, p := range report.Problems {
 		b.problem(cfg, p)
@@ -107,8 +151,8 @@ func (w *Worker) validate(ctx context.Context, cfg connector.Config) (Infos, err
 }
 
 // transformOptions are those of the chains of one kind of connector.
-func transformOptions(kind catalog.Kind, log *slog.Logger) transform.Options {
-	o := transform.Options{Kind: transform.Source, Logger: log, ParseValue: converter.ParseValue}
+func (w *Worker) transformOptions(kind catalog.Kind, log *slog.Logger) transform.Options {
+	o := transform.Options{Kind: transform.Source, Logger: log, ParseValue: converter.ParseValue, HasVersion: w.hasVersion}
 	if kind == catalog.Sink {
 		o.Kind = transform.Sink
 	}

@@ -70,7 +70,13 @@ type Config struct {
 	DrainTimeout time.Duration
 	// StopTimeout is how long a stopping task may take before it is killed.
 	StopTimeout time.Duration
-	Logger      *slog.Logger
+	// TaskMemory is the limit on the resident memory of tasks that have none of
+	// their own, in bytes; 0 is none.
+	TaskMemory int64
+	// Version is that of the converters, transforms and predicates, which are
+	// built in.
+	Version string
+	Logger  *slog.Logger
 }
 
 // Worker runs connectors and tasks. It is safe for concurrent use.
@@ -81,27 +87,44 @@ type Worker struct {
 	mu         sync.Mutex // guards below
 	connectors map[string]bool
 	tasks      map[connector.TaskID]*running
+	described  map[string]configdef.Def // keys of plugins known from manifests, by origin
 }
 
 // New returns a worker that runs nothing yet.
 func New(cfg Config) *Worker {
-	return &Worker{cfg: cfg, connectors: map[string]bool{}, tasks: map[connector.TaskID]*running{}}
+	return &Worker{cfg: cfg, connectors: map[string]bool{}, tasks: map[connector.TaskID]*running{}, described: map[string]configdef.Def{}}
 }
 
 // resolve finds the plugin of a config.
 func (w *Worker) resolve(cfg connector.Config) (host.Target, error) {
 	p, class, err := w.cfg.Catalog.Resolve(cfg["connector.class"], cfg)
+	var version *catalog.VersionError
+	if errors.As(err, &version) {
+		return host.Target{}, err
+	}
 	if err != nil {
 		return host.Target{}, connector.Errorf(connector.BadRequest, "%v", err)
 	}
 	return host.NewTarget(p, class), nil
 }
 
+// refresh looks for plugins that are new or have changed, so that what starts
+// now starts them.
+func (w *Worker) refresh(ctx context.Context) {
+	if err := w.cfg.Catalog.Scan(ctx); err != nil && ctx.Err() == nil {
+		w.cfg.Logger.Error("plugins not looked for, those known are used", "err", err)
+	}
+}
+
 // Kind returns which way a config's class moves records, Unknown when there is
 // no such class.
 func (w *Worker) Kind(cfg connector.Config) connector.Kind {
 	t, err := w.resolve(cfg)
-	if err != nil {
+	var version *catalog.VersionError
+	switch {
+	case errors.As(err, &version):
+		return connector.Kind(version.Newest.Kind)
+	case err != nil:
 		return connector.Unknown
 	}
 	return connector.Kind(t.Plugin.Kind)
@@ -124,15 +147,26 @@ func (w *Worker) Settings(cfg connector.Config) connector.Config {
 	return out
 }
 
-// hide takes the values of variables out of an error's text, which goes to the
-// log, to statuses and to people.
+// hide takes the values of variables and of secret keys out of an error's text,
+// which goes to the log, to statuses and to people.
 func (w *Worker) hide(cfg connector.Config, err error) error {
 	text := err.Error()
-	if hidden := w.cfg.Providers.Hide(cfg, text); hidden != text {
-		return errors.New(hidden)
+	hidden := scrub(cfg, w.Secret(cfg), w.cfg.Providers.Hide(cfg, text))
+	if hidden != text {
+		return &hiddenError{hidden, err}
 	}
 	return err
 }
+
+// hiddenError is an error without secrets in its text. What it is about can
+// still be asked.
+type hiddenError struct {
+	text string
+	err  error
+}
+
+func (e *hiddenError) Error() string { return e.text }
+func (e *hiddenError) Unwrap() error { return e.err }
 
 // planTimeout bounds the wait for a connector's first set of task configs.
 const planTimeout = time.Minute
@@ -151,6 +185,7 @@ func (w *Worker) RunConnector(ctx context.Context, name string, cfg connector.Co
 	}()
 	log := w.cfg.Logger.With("connector", name)
 	supervise(ctx, restartPolicyOf(cfg), log, report, func() {}, func(ctx context.Context) error {
+		w.refresh(ctx)
 		return w.connect(ctx, cfg, plan, func() { report(connector.Running, "") })
 	})
 }
@@ -168,7 +203,7 @@ func (w *Worker) connect(ctx context.Context, cfg connector.Config, publish func
 	limit := intOf(resolved, "tasks.max", 1)
 	p, err := w.cfg.Host.Plan(ctx, target, resolved, limit)
 	if err != nil {
-		return w.hide(cfg, err)
+		return w.hide(cfg, withOutput(err))
 	}
 	closed := false
 	closePlan := func() {
@@ -191,7 +226,7 @@ func (w *Worker) connect(ctx context.Context, cfg connector.Config, publish func
 			return nil
 		}
 		if err != nil {
-			return w.hide(cfg, err)
+			return w.hide(cfg, withOutput(err))
 		}
 		if len(tasks) > limit && cfg["tasks.max.enforce"] != "false" {
 			return fmt.Errorf("the connector asks for %d tasks, tasks.max is %d: raise tasks.max", len(tasks), limit)
@@ -203,6 +238,15 @@ func (w *Worker) connect(ctx context.Context, cfg connector.Config, publish func
 			up()
 		}
 	}
+}
+
+// hasVersion returns an error unless the version of what is built in will do.
+func (w *Worker) hasVersion(text string) error {
+	r, err := catalog.ParseRequirement(text)
+	if err == nil && !r.Allows(w.cfg.Version) {
+		err = fmt.Errorf("no version that %s allows is here: it is built in and has version %s", r, w.cfg.Version)
+	}
+	return err
 }
 
 // taskConfigs adds to a connector's task configs what the runtime does.
@@ -256,7 +300,9 @@ func intOf(cfg connector.Config, key string, otherwise int) int {
 
 func restartPolicyOf(cfg connector.Config) restartPolicy {
 	p, _ := connectorKeys.Parse(cfg) // validated before it was stored
-	return restartPolicy{enabled: p.Bool("errors.restart"), longest: p.Millis("errors.restart.delay.max.ms")}
+	return restartPolicy{
+		enabled: p.Bool("errors.restart"), longest: p.Millis("errors.restart.delay.max.ms"), crashes: p.Int("errors.restart.crashes.max"),
+	}
 }
 
 // Plugins lists what this worker can run: connectors, and with connectorsOnly
@@ -281,46 +327,66 @@ func (w *Worker) Plugins(connectorsOnly bool) []connector.PluginInfo {
 	}
 	for _, c := range converter.Classes() {
 		if slices.Contains(c.Sides, converter.Key) {
-			out = append(out, connector.PluginInfo{Class: c.Name, Type: "converter"})
+			out = append(out, connector.PluginInfo{Class: c.Name, Type: "converter", Version: w.cfg.Version})
 		}
 		if slices.Contains(c.Sides, converter.Header) {
-			out = append(out, connector.PluginInfo{Class: c.Name, Type: "header_converter"})
+			out = append(out, connector.PluginInfo{Class: c.Name, Type: "header_converter", Version: w.cfg.Version})
 		}
 	}
 	for _, c := range transform.Classes() {
-		out = append(out, connector.PluginInfo{Class: c.Name, Type: "transformation"})
+		out = append(out, connector.PluginInfo{Class: c.Name, Type: "transformation", Version: w.cfg.Version})
 	}
 	for _, c := range transform.Predicates() {
-		out = append(out, connector.PluginInfo{Class: c.Name, Type: "predicate"})
+		out = append(out, connector.PluginInfo{Class: c.Name, Type: "predicate", Version: w.cfg.Version})
 	}
 	return out
 }
 
 // PluginConfig describes the keys of a connector, converter, transform or
-// predicate class.
-func (w *Worker) PluginConfig(ctx context.Context, plugin string) ([]configdef.Definition, error) {
-	if c, ok := converter.Lookup(plugin); ok {
-		return c.Def.Definitions(), nil
-	}
-	if c, ok := transform.Lookup(plugin); ok {
-		return c.Def.Definitions(), nil
-	}
-	for _, c := range transform.Predicates() {
-		if c.Name == plugin || strings.HasSuffix(c.Name, "."+plugin) {
-			return c.Def.Definitions(), nil
+// predicate class, in a version that the requirement allows: the newest.
+func (w *Worker) PluginConfig(ctx context.Context, plugin, version string) ([]configdef.Definition, error) {
+	if def, ok := builtInDef(plugin); ok {
+		if err := w.hasVersion(version); err != nil {
+			return nil, connector.Errorf(connector.BadRequest, "plugin %s: %v", plugin, err)
 		}
+		return def.Definitions(), nil
 	}
-	t, err := w.resolve(connector.Config{"connector.class": plugin})
+	w.refresh(ctx)
+	t, err := w.resolve(connector.Config{"connector.class": plugin, catalog.VersionKey: version})
+	var wrong *catalog.VersionError
+	if errors.As(err, &wrong) {
+		return nil, connector.Errorf(connector.BadRequest, "%v", wrong)
+	}
 	if err != nil {
 		return nil, connector.Errorf(connector.NotFound, "Unknown plugin %s.", plugin)
 	}
-	def := t.Plugin.Config
-	if len(def) == 0 { // known from its manifest alone
-		if def, err = w.describe(ctx, t); err != nil {
-			return nil, err
-		}
+	def, err := w.ownKeys(ctx, t)
+	if err != nil {
+		return nil, err
 	}
 	return def.Definitions(), nil
+}
+
+// ownKeys are the keys that a connector defines.
+func (w *Worker) ownKeys(ctx context.Context, t host.Target) (configdef.Def, error) {
+	if len(t.Plugin.Config) > 0 {
+		return t.Plugin.Config, nil
+	}
+	return w.describe(ctx, t) // known from its manifest alone
+}
+
+// builtInDef returns the keys of a converter, transform or predicate.
+func builtInDef(class string) (configdef.Def, bool) {
+	if c, ok := converter.Lookup(class); ok {
+		return c.Def, true
+	}
+	if c, ok := transform.Lookup(class); ok {
+		return c.Def, true
+	}
+	if c, ok := transform.LookupPredicate(class); ok {
+		return c.Def, true
+	}
+	return nil, false
 }
 
 func (w *Worker) describe(ctx context.Context, t host.Target) (configdef.Def, error) {

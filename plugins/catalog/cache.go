@@ -15,8 +15,28 @@ import (
 // worker does not start them all. An entry holds for a file as long as its
 // size and modification time are the same.
 type cache struct {
-	entries map[string]cached
-	changed bool
+	entries  map[string]cached
+	failures map[string]failure // of this process only
+	changed  bool
+}
+
+// failure is an executable that could not be described. It is not asked again
+// for a while, since the directories are looked at often.
+type failure struct {
+	size    int64
+	modTime time.Time
+	at      time.Time
+}
+
+// failurePause is how long an executable that could not be described is let
+// be, unless it changes.
+const failurePause = time.Minute
+
+// failed reports whether an executable could not be described a short while ago
+// and is still the same.
+func (c *cache) failed(path string, info fs.FileInfo, now time.Time) bool {
+	f, ok := c.failures[path]
+	return ok && f.size == info.Size() && f.modTime.Equal(info.ModTime()) && now.Sub(f.at) < failurePause
 }
 
 type cached struct {
@@ -28,7 +48,7 @@ type cached struct {
 // loadCache reads a cache file. One that is missing or damaged is as good as
 // empty.
 func loadCache(path string, log *slog.Logger) cache {
-	c := cache{entries: make(map[string]cached)}
+	c := cache{entries: make(map[string]cached), failures: make(map[string]failure)}
 	if path == "" {
 		return c
 	}

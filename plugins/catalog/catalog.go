@@ -124,11 +124,11 @@ func (c *Catalog) Scan(ctx context.Context) error {
 	return nil
 }
 
-// Plugins returns all plugins, sorted by name. The caller must not change
-// them.
+// Plugins returns all plugins, sorted by name, the newest version first. The
+// caller must not change them.
 func (c *Catalog) Plugins() []*Plugin { return c.index.Load().plugins }
 
-// ByName returns the plugin of a name.
+// ByName returns the plugin of a name, in its newest version.
 func (c *Catalog) ByName(name string) (*Plugin, bool) {
 	for _, p := range c.Plugins() {
 		if p.Name == name {
@@ -141,10 +141,50 @@ func (c *Catalog) ByName(name string) (*Plugin, bool) {
 // ErrUnknownClass is a connector.class that no plugin answers to.
 var ErrUnknownClass = errors.New("unknown connector class")
 
+// VersionKey is the configuration key that says which version of a plugin is
+// wanted (KIP-891); see Requirement.
+const VersionKey = "connector.plugin.version"
+
+// VersionError is a class that is here, but in no version that will do.
+type VersionError struct {
+	Class, Wanted string
+	Available     []string // the newest first
+	Newest        *Plugin
+	Err           error // what is wrong with Wanted itself, nil if nothing is
+}
+
+// Error says what is wanted and what there is.
+func (e *VersionError) Error() string {
+	if e.Err != nil {
+		return fmt.Sprintf("version of %s: %v", e.Class, e.Err)
+	}
+	return fmt.Sprintf("no version of %s is %s: here are %s", e.Class, e.Wanted, strings.Join(e.Available, ", "))
+}
+
+// Unwrap returns what is wrong with the wish.
+func (e *VersionError) Unwrap() error { return e.Err }
+
+// Versions returns the versions of a plugin class, the newest first; none if
+// the name stands for no class. config decides as in Resolve.
+func (c *Catalog) Versions(class string, config map[string]string) []string {
+	ix := c.index.Load()
+	full, err := ix.class(strings.TrimSpace(class), config)
+	if err != nil {
+		return nil
+	}
+	var out []string
+	for _, p := range ix.classes[full] {
+		out = append(out, p.Version)
+	}
+	return out
+}
+
 // Resolve finds the plugin that answers to a connector.class: a full class
 // name, its last part, that without Connector at its end, or an alias. It
 // returns the full name as well, which is what the plugin is asked for. config
-// decides where several classes have the same last part.
+// decides where several classes have the same last part, and by VersionKey
+// which version is taken: the newest that will do. If there is none the error
+// is a *VersionError.
 func (c *Catalog) Resolve(class string, config map[string]string) (*Plugin, string, error) {
 	return c.index.Load().resolve(strings.TrimSpace(class), config)
 }

@@ -8,48 +8,45 @@ import (
 	"strings"
 )
 
-// claim is a class and the plugin that answers to it.
-type claim struct {
-	class  string
-	plugin *Plugin
-}
-
 // index answers look-ups over a fixed set of plugins.
 type index struct {
-	plugins []*Plugin
-	classes map[string]*Plugin
-	aliases map[string][]claim // several where the name alone does not decide
+	plugins []*Plugin            // by name, the newest version first
+	classes map[string][]*Plugin // versions of one plugin, the newest first
+	aliases map[string][]string  // to classes, several where the name alone does not decide
 }
 
-// newIndex reports all mistakes of a set of plugins at once.
+// newIndex reports all mistakes of a set of plugins at once. Plugins of one
+// name are versions of one plugin.
 func newIndex(plugins []Plugin) (*index, error) {
-	ix := &index{classes: make(map[string]*Plugin), aliases: make(map[string][]claim)}
-	names := make(map[string]*Plugin)
+	ix := &index{classes: make(map[string][]*Plugin), aliases: make(map[string][]string)}
 	var errs []error
 	for i := range plugins {
-		p := &plugins[i]
-		if err := p.check(); err != nil {
-			errs = append(errs, fmt.Errorf("%s: %w", p.Origin, err))
+		if err := plugins[i].check(); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", plugins[i].Origin, err))
 			continue
 		}
-		if other, ok := names[p.Name]; ok {
-			errs = append(errs, fmt.Errorf("two plugins are named %q: %s and %s: remove one", p.Name, other.Origin, p.Origin))
+		ix.plugins = append(ix.plugins, &plugins[i])
+	}
+	slices.SortStableFunc(ix.plugins, func(a, b *Plugin) int {
+		return cmp.Or(cmp.Compare(a.Name, b.Name), CompareVersions(b.Version, a.Version))
+	})
+	for i, p := range ix.plugins {
+		if i > 0 && ix.plugins[i-1].Name == p.Name && CompareVersions(ix.plugins[i-1].Version, p.Version) == 0 {
+			errs = append(errs, fmt.Errorf("two plugins are named %q and both have version %s: %s and %s: remove one",
+				p.Name, p.Version, ix.plugins[i-1].Origin, p.Origin))
 		}
-		names[p.Name] = p
-		ix.plugins = append(ix.plugins, p)
 		for _, class := range p.Classes {
-			if other, ok := ix.classes[class]; ok {
-				errs = append(errs, fmt.Errorf("two plugins claim class %s: %s and %s: remove one", class, other.Origin, p.Origin))
+			if others := ix.classes[class]; len(others) > 0 && others[0].Name != p.Name {
+				errs = append(errs, fmt.Errorf("two plugins claim class %s: %s and %s: remove one", class, others[0].Origin, p.Origin))
 				continue
 			}
-			ix.classes[class] = p
-			ix.alias(class, class, p)
+			ix.classes[class] = append(ix.classes[class], p)
+			ix.alias(class)
 		}
 		for alias, class := range p.Aliases {
-			ix.addAlias(alias, claim{class, p})
+			ix.addAlias(alias, class)
 		}
 	}
-	slices.SortFunc(ix.plugins, func(a, b *Plugin) int { return cmp.Compare(a.Name, b.Name) })
 	return ix, errors.Join(errs...)
 }
 
@@ -75,49 +72,72 @@ func (p *Plugin) check() error {
 
 // alias adds the short forms of a class, by Kafka Connect's rule: the last
 // part, and that cut at its last Connector.
-func (ix *index) alias(class, full string, p *Plugin) {
+func (ix *index) alias(class string) {
 	simple := class[strings.LastIndexByte(class, '.')+1:]
-	ix.addAlias(simple, claim{full, p})
+	ix.addAlias(simple, class)
 	if i := strings.LastIndex(simple, "Connector"); i > 0 {
-		ix.addAlias(simple[:i], claim{full, p})
+		ix.addAlias(simple[:i], class)
 	}
 }
 
-func (ix *index) addAlias(name string, c claim) {
-	if !slices.Contains(ix.aliases[name], c) {
-		ix.aliases[name] = append(ix.aliases[name], c)
+func (ix *index) addAlias(name, class string) {
+	if !slices.Contains(ix.aliases[name], class) {
+		ix.aliases[name] = append(ix.aliases[name], class)
 	}
 }
 
-func (ix *index) resolve(class string, config map[string]string) (*Plugin, string, error) {
-	if p, ok := ix.classes[class]; ok {
-		return p, class, nil
+func (ix *index) resolve(name string, config map[string]string) (*Plugin, string, error) {
+	class, err := ix.class(name, config)
+	if err != nil {
+		return nil, "", err
 	}
-	claims := ix.aliases[class]
-	if len(claims) > 1 {
-		if marked := withMarks(claims, config); len(marked) > 0 {
-			claims = marked
+	p, err := choose(class, ix.classes[class], config[VersionKey])
+	return p, class, err
+}
+
+// class returns the full class that a name stands for.
+func (ix *index) class(name string, config map[string]string) (string, error) {
+	if _, ok := ix.classes[name]; ok {
+		return name, nil
+	}
+	classes := ix.aliases[name]
+	if len(classes) > 1 {
+		if marked := ix.withMarks(classes, config); len(marked) > 0 {
+			classes = marked
 		}
 	}
-	switch len(claims) {
+	switch len(classes) {
 	case 1:
-		return claims[0].plugin, claims[0].class, nil
+		return classes[0], nil
 	case 0:
-		return nil, "", fmt.Errorf("%w %q: the classes here are %s", ErrUnknownClass, class, strings.Join(ix.known(), ", "))
+		return "", fmt.Errorf("%w %q: the classes here are %s", ErrUnknownClass, name, strings.Join(ix.known(), ", "))
 	}
-	var names []string
-	for _, c := range claims {
-		names = append(names, c.class)
-	}
-	slices.Sort(names)
-	return nil, "", fmt.Errorf("%w %q: it may be any of %s: use the full name", ErrUnknownClass, class, strings.Join(names, ", "))
+	return "", fmt.Errorf("%w %q: it may be any of %s: use the full name", ErrUnknownClass, name,
+		strings.Join(slices.Sorted(slices.Values(classes)), ", "))
 }
 
-// withMarks keeps the claims whose distinguishing key is configured.
-func withMarks(claims []claim, config map[string]string) []claim {
-	var out []claim
-	for _, c := range claims {
-		if _, ok := config[c.plugin.Marks[c.class]]; ok {
+// choose returns the newest version of a plugin that will do.
+func choose(class string, versions []*Plugin, text string) (*Plugin, error) {
+	r, err := ParseRequirement(text)
+	if err == nil {
+		for _, p := range versions {
+			if r.Allows(p.Version) {
+				return p, nil
+			}
+		}
+	}
+	e := &VersionError{Class: class, Wanted: text, Newest: versions[0], Err: err}
+	for _, p := range versions {
+		e.Available = append(e.Available, p.Version)
+	}
+	return nil, e
+}
+
+// withMarks keeps the classes whose distinguishing key is configured.
+func (ix *index) withMarks(classes []string, config map[string]string) []string {
+	var out []string
+	for _, c := range classes {
+		if _, ok := config[ix.classes[c][0].Marks[c]]; ok {
 			out = append(out, c)
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 )
 
 const (
@@ -88,12 +89,38 @@ func (c *Catalog) scanFile(ctx context.Context, path string, info fs.FileInfo) [
 	if _, err := os.Stat(beside); err == nil {
 		return c.fromManifest(beside, []string{path})
 	}
+	if c.cache.failed(path, info, time.Now()) {
+		return c.known(path) // said so when it was asked
+	}
 	plugins, err := c.describe(ctx, path, info)
-	if err != nil {
-		c.cfg.Logger.Error("plugin left out", "file", path, "err", err)
+	if err == nil {
+		return plugins
+	}
+	if ctx.Err() == nil {
+		c.cache.failures[path] = failure{info.Size(), info.ModTime(), time.Now()}
+	}
+	if plugins = c.known(path); plugins != nil {
+		c.cfg.Logger.Error("plugin has changed and cannot be described, it is taken for what it was", "file", path, "err", err)
+		return plugins
+	}
+	c.cfg.Logger.Error("plugin left out", "file", path, "err", err)
+	return nil
+}
+
+// known returns what is known of an executable from an earlier scan: one that
+// is broken now is tried by whoever starts it, and its error told there.
+func (c *Catalog) known(path string) []Plugin {
+	ix := c.index.Load()
+	if ix == nil {
 		return nil
 	}
-	return plugins
+	var out []Plugin
+	for _, p := range ix.plugins {
+		if p.Origin == path {
+			out = append(out, *p)
+		}
+	}
+	return out
 }
 
 // describe asks an executable what it holds, unless the same file was asked

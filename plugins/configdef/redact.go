@@ -16,10 +16,14 @@ var reference = regexp.MustCompile(`^\$\{[^}]*\}$`)
 // Redact returns a copy of properties that may be logged: the values of
 // PASSWORD keys, and of unknown keys whose name says that they hold a secret,
 // are Hidden. A value that is one ${provider:path:key} reference stays.
-func (d Def) Redact(props map[string]string) map[string]string {
+func (d Def) Redact(props map[string]string) map[string]string { return Mask(props, d.Secret) }
+
+// Mask returns a copy of properties in which the values of secret keys are
+// Hidden, but for those that are empty, or one ${provider:path:key} reference.
+func Mask(props map[string]string, secret func(name string) bool) map[string]string {
 	out := make(map[string]string, len(props))
 	for name, value := range props {
-		if d.secret(name) && !reference.MatchString(value) {
+		if value != "" && secret(name) && !reference.MatchString(value) {
 			value = Hidden
 		}
 		out[name] = value
@@ -27,7 +31,9 @@ func (d Def) Redact(props map[string]string) map[string]string {
 	return out
 }
 
-func (d Def) secret(name string) bool {
+// Secret reports whether a key holds a secret: its type is PASSWORD, or it is
+// not defined here and its name says so.
+func (d Def) Secret(name string) bool {
 	for _, k := range d {
 		if k.Name == name || slices.Contains(k.Aliases, name) {
 			return k.Type == Password

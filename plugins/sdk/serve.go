@@ -16,6 +16,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/go-plugin"
 	"github.com/millrace/millrace/plugins/proto"
+	"github.com/millrace/millrace/plugins/resident"
 	"google.golang.org/grpc"
 )
 
@@ -100,6 +101,7 @@ func (s *standardStreams) options() []grpc.ServerOption {
 		}),
 		grpc.StreamInterceptor(func(srv any, stream grpc.ServerStream, _ *grpc.StreamServerInfo, next grpc.StreamHandler) error {
 			s.restore()
+			resident.TrimSoon() // a task or a plan, which stays
 			return next(srv, stream)
 		}),
 	}

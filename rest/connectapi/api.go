@@ -33,6 +33,12 @@ type Worker interface {
 	Delete(ctx context.Context, name string) error
 	Info(ctx context.Context, name string) (connector.Info, error)
 	Status(ctx context.Context, name string) (connector.StateInfo, error)
+	// Processes returns the figures of tasks' processes by the number of the
+	// task: those here, or also those of other workers.
+	Processes(ctx context.Context, name string, everywhere bool) (map[int]connector.Process, error)
+	History(ctx context.Context, name string) (connector.History, error)
+	// Preview tells what Put would change.
+	Preview(ctx context.Context, name string, cfg connector.Config) (connector.Preview, error)
 	TaskStatus(ctx context.Context, id connector.TaskID) (connector.TaskState, error)
 	Tasks(ctx context.Context, name string) ([]connector.TaskInfo, error)
 	Topics(ctx context.Context, name string) ([]string, error)
@@ -45,7 +51,8 @@ type Worker interface {
 	RestartTask(ctx context.Context, id connector.TaskID) error
 	SetTarget(ctx context.Context, name string, state connector.TargetState) error
 	Plugins(ctx context.Context, connectorsOnly bool) ([]connector.PluginInfo, error)
-	PluginConfig(ctx context.Context, plugin string) (any, error)
+	// PluginConfig describes the newest version that the requirement allows.
+	PluginConfig(ctx context.Context, plugin, version string) (any, error)
 	// Validate answers with Kafka Connect's ConfigInfos.
 	Validate(ctx context.Context, plugin string, cfg connector.Config) (any, error)
 	// TryTransforms runs a connector's transforms over samples.
@@ -74,9 +81,9 @@ type api struct {
 }
 
 // Routes is the API's whole surface: the router serves it and tests hold the
-// documentation against it.
-func Routes(w Worker, log *slog.Logger) chi.Router {
-	a := &api{worker: w, client: newForwardClient(), log: log}
+// documentation against it. others reaches other workers, nil by plain HTTP.
+func Routes(w Worker, others http.RoundTripper, log *slog.Logger) chi.Router {
+	a := &api{worker: w, client: newForwardClient(others), log: log}
 	r := chi.NewRouter()
 	r.Use(middleware.StripSlashes) // /connectors/ is /connectors
 	r.Use(a.media)
@@ -91,6 +98,7 @@ func Routes(w Worker, log *slog.Logger) chi.Router {
 	r.Put("/connectors/{connector}/config", a.anywhere(a.putConfig))
 	r.Patch("/connectors/{connector}/config", a.anywhere(a.patchConfig))
 	r.Get("/connectors/{connector}/status", a.handle(a.status))
+	r.Get("/connectors/{connector}/history", a.handle(a.history))
 	r.Get("/connectors/{connector}/tasks", a.handle(a.tasks))
 	r.Post("/connectors/{connector}/tasks", a.handle(a.putTasks))
 	r.Put("/connectors/{connector}/fence", a.handle(a.fence))

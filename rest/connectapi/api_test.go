@@ -111,8 +111,20 @@ func (w *fakeWorker) Plugins(_ context.Context, only bool) ([]connector.PluginIn
 	}
 	return []connector.PluginInfo{{Class: "C", Type: "converter"}}, nil
 }
-func (w *fakeWorker) PluginConfig(_ context.Context, plugin string) (any, error) {
-	return []string{plugin}, w.find(plugin)
+func (w *fakeWorker) PluginConfig(_ context.Context, plugin, version string) (any, error) {
+	return []string{plugin, version}, w.find(plugin)
+}
+func (w *fakeWorker) Processes(_ context.Context, name string, everywhere bool) (map[int]connector.Process, error) {
+	if everywhere {
+		return map[int]connector.Process{0: {PID: 7, Version: "1", MemoryBytes: 1 << 20, CPUSeconds: 1.5, UptimeSeconds: 2, Restarts: 3}}, nil
+	}
+	return nil, nil
+}
+func (w *fakeWorker) History(_ context.Context, name string) (connector.History, error) {
+	return connector.History{Name: name, Entries: []connector.HistoryEntry{{Time: 5, State: connector.Running, WorkerID: "w:1", Generation: 2}}}, w.find(name)
+}
+func (w *fakeWorker) Preview(_ context.Context, name string, cfg connector.Config) (connector.Preview, error) {
+	return connector.Preview{Name: name, Config: []connector.KeyChange{}, Topics: []connector.TopicPreview{}, Notes: []string{cfg["k"]}}, w.find(name)
 }
 func (w *fakeWorker) Validate(_ context.Context, plugin string, cfg connector.Config) (any, error) {
 	w.created = cfg
@@ -147,7 +159,7 @@ func (w *fakeWorker) CatchUp(context.Context) error { return nil }
 func call(t *testing.T, method, path, body string) (*fakeWorker, *http.Response, string) {
 	t.Helper()
 	w := &fakeWorker{}
-	srv := httptest.NewServer(Routes(w, slog.New(slog.DiscardHandler)))
+	srv := httptest.NewServer(Routes(w, nil, slog.New(slog.DiscardHandler)))
 	defer srv.Close()
 	req, err := http.NewRequestWithContext(t.Context(), method, srv.URL+path, strings.NewReader(body))
 	if err != nil {
@@ -195,8 +207,15 @@ func TestAnswers(t *testing.T) {
 			`{"error_code":400,"message":"Connector name configuration (b) doesn't match connector name in the URL (a)"}`},
 		{"DELETE", "/connectors/a", "", 204, ""},
 		{"DELETE", "/connectors/gone", "", 404, `{"error_code":404,"message":"Connector gone not found"}`},
-		{"GET", "/connectors/a/status", "", 200,
+		{"GET", "/connectors/a/status?forward=false", "", 200,
 			`{"name":"a","connector":{"state":"RUNNING","worker_id":"w:1"},"tasks":[{"id":0,"state":"FAILED","worker_id":"w:1","trace":"why"}],"type":"source"}`},
+		{"GET", "/connectors/a/status", "", 200,
+			`{"name":"a","connector":{"state":"RUNNING","worker_id":"w:1"},"tasks":[{"id":0,"state":"FAILED","worker_id":"w:1","trace":"why",` +
+				`"process":{"pid":7,"plugin_version":"1","memory_bytes":1048576,"cpu_seconds":1.5,"uptime_seconds":2,"restarts":3}}],"type":"source"}`},
+		{"GET", "/connectors/a/history", "", 200, `{"name":"a","history":[{"time":5,"task":null,"state":"RUNNING","worker_id":"w:1","generation":2}]}`},
+		{"GET", "/connectors/gone/history", "", 404, `{"error_code":404,"message":"Connector gone not found"}`},
+		{"PUT", "/connectors/a/config?dryRun=true", `{"k":"v"}`, 200,
+			`{"name":"a","exists":false,"valid":false,"validation":null,"config":[],"restarts_connector":false,"tasks":null,"topics":[],"notes":["v"]}`},
 		{"GET", "/connectors/a/tasks", "", 200, `[{"id":{"connector":"a","task":0},"config":{"f":"x"}}]`},
 		{"GET", "/connectors/a/tasks/3/status", "", 200, `{"id":3,"state":"RUNNING","worker_id":"w:1"}`},
 		{"GET", "/connectors/a/tasks/x/status", "", 404, `{"error_code":404,"message":"HTTP 404 Not Found"}`},
@@ -212,7 +231,8 @@ func TestAnswers(t *testing.T) {
 		{"GET", "/connectors/gone/offsets", "", 404, `{"error_code":404,"message":"Connector gone not found"}`},
 		{"GET", "/connector-plugins", "", 200, `[{"class":"X","type":"source","version":"1"}]`},
 		{"GET", "/connector-plugins?connectorsOnly=false", "", 200, `[{"class":"C","type":"converter"}]`},
-		{"GET", "/connector-plugins/X/config", "", 200, `["X"]`},
+		{"GET", "/connector-plugins/X/config", "", 200, `["X",""]`},
+		{"GET", "/connector-plugins/X/config?version=[1,2)", "", 200, `["X","[1,2)"]`},
 		{"PUT", "/connector-plugins/X/config/validate", `{"a":1}`, 200, `{"error_count":1}`},
 		{"POST", "/transforms/try", `{"config":{},"records":[{"topic":"t"}]}`, 200, `{"records":[{"before":{"topic":"t"},"steps":[],"after":{"topic":"t"}}]}`},
 		{"PUT", "/connectors/a/topics/reset", "", 202, ""},

@@ -119,7 +119,8 @@ func (a *api) config(r *http.Request) (any, error) {
 	})
 }
 
-// putConfig: PUT /connectors/{connector}/config. 201 created, 200 replaced.
+// putConfig: PUT /connectors/{connector}/config. 201 created, 200 replaced. With
+// dryRun=true nothing is changed, and 200 tells what would be.
 func (a *api) putConfig(r *http.Request) (any, error) {
 	name, cfg, err := configRequest(r)
 	if err != nil {
@@ -131,6 +132,9 @@ func (a *api) putConfig(r *http.Request) (any, error) {
 	}
 	if strict, err = named(strict, name); err != nil {
 		return nil, err
+	}
+	if flag(r, "dryRun") {
+		return a.worker.Preview(r.Context(), name, strict)
 	}
 	info, isNew, err := a.worker.Put(r.Context(), name, strict)
 	if err != nil {
@@ -166,8 +170,29 @@ func configRequest(r *http.Request) (string, configBody, error) {
 	return name, cfg, err
 }
 
-// status: GET /connectors/{connector}/status
-func (a *api) status(r *http.Request) (any, error) { return withName(r, a.worker.Status) }
+// status: GET /connectors/{connector}/status. forward=false asks for what this
+// worker knows by itself.
+func (a *api) status(r *http.Request) (any, error) {
+	return withName(r, func(ctx context.Context, name string) (connector.StateInfo, error) {
+		st, err := a.worker.Status(ctx, name)
+		if err != nil {
+			return st, err
+		}
+		processes, err := a.worker.Processes(ctx, name, everywhere(r))
+		for i := range st.Tasks {
+			if p, ok := processes[st.Tasks[i].ID]; ok {
+				st.Tasks[i].Process = &p
+			}
+		}
+		return st, err
+	})
+}
+
+// everywhere reports whether other workers may be asked.
+func everywhere(r *http.Request) bool { return !r.URL.Query().Has("forward") || flag(r, "forward") }
+
+// history: GET /connectors/{connector}/history. 404.
+func (a *api) history(r *http.Request) (any, error) { return withName(r, a.worker.History) }
 
 // tasks: GET /connectors/{connector}/tasks
 func (a *api) tasks(r *http.Request) (any, error) { return withName(r, a.worker.Tasks) }
@@ -217,7 +242,15 @@ func (a *api) taskStatus(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return a.worker.TaskStatus(r.Context(), id)
+	st, err := a.worker.TaskStatus(r.Context(), id)
+	if err != nil {
+		return nil, err
+	}
+	processes, err := a.worker.Processes(r.Context(), id.Connector, everywhere(r))
+	if p, ok := processes[id.Task]; ok {
+		st.Process = &p
+	}
+	return st, err
 }
 
 // restartTask: POST /connectors/{connector}/tasks/{task}/restart. 204, 404.
@@ -267,13 +300,14 @@ func (a *api) plugins(r *http.Request) (any, error) {
 	return a.worker.Plugins(r.Context(), only == "" || strings.EqualFold(only, "true"))
 }
 
-// pluginConfig: GET /connector-plugins/{plugin}/config
+// pluginConfig: GET /connector-plugins/{plugin}/config[?version=]. 404, 400 if
+// there is no such version (KIP-891).
 func (a *api) pluginConfig(r *http.Request) (any, error) {
 	plugin, err := param(r, "plugin")
 	if err != nil {
 		return nil, err
 	}
-	return a.worker.PluginConfig(r.Context(), plugin)
+	return a.worker.PluginConfig(r.Context(), plugin, r.URL.Query().Get("version"))
 }
 
 // validate: PUT /connector-plugins/{plugin}/config/validate. 200 even with

@@ -20,8 +20,9 @@ const forwardTimeout = 90 * time.Second
 
 // newForwardClient returns the client that reaches other workers. Redirects
 // are answered as they are: a worker never sends one.
-func newForwardClient() *http.Client {
+func newForwardClient(transport http.RoundTripper) *http.Client {
 	return &http.Client{
+		Transport:     transport,
 		Timeout:       forwardTimeout,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}

@@ -32,7 +32,7 @@ func (f *follower) CatchUp(context.Context) error {
 
 func serve(t *testing.T, w Worker) string {
 	t.Helper()
-	srv := httptest.NewServer(Routes(w, slog.New(slog.DiscardHandler)))
+	srv := httptest.NewServer(Routes(w, nil, slog.New(slog.DiscardHandler)))
 	t.Cleanup(srv.Close)
 	return srv.URL
 }
@@ -87,7 +87,7 @@ func TestForwardNeverLoops(t *testing.T) {
 	var seen []string
 	var a, b follower
 	count := func(w Worker) http.Handler {
-		h := Routes(w, slog.New(slog.DiscardHandler))
+		h := Routes(w, nil, slog.New(slog.DiscardHandler))
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			seen = append(seen, r.URL.Query().Get("forward"))
 			h.ServeHTTP(w, r)

@@ -28,7 +28,7 @@ func TestDocumentIsTheRouter(t *testing.T) {
 		t.Errorf("openapi is %q", doc.OpenAPI)
 	}
 	routes := map[string]bool{}
-	err := chi.Walk(Routes(&fakeWorker{}, slog.New(slog.DiscardHandler)), func(method, path string, _ http.Handler, _ ...func(http.Handler) http.Handler) error {
+	err := chi.Walk(Routes(&fakeWorker{}, nil, slog.New(slog.DiscardHandler)), func(method, path string, _ http.Handler, _ ...func(http.Handler) http.Handler) error {
 		routes[method+" "+path] = true
 		op, ok := doc.Paths[path][strings.ToLower(method)]
 		if !ok {

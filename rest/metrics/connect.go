@@ -41,6 +41,7 @@ var (
 	commitFailures  = desc("connect_offset_commit_failures_total", "Failed writes of offsets.", "connector", "task")
 	restarts        = desc("connect_task_restarts_total", "Times that a failed task was started again.", "connector", "task")
 	taskMemory      = desc("connect_task_resident_memory_bytes", "Resident memory of the task's process.", "connector", "task")
+	taskMemoryLimit = desc("connect_task_memory_limit_bytes", "Resident memory at which the task's process is killed.", "connector", "task")
 	taskCPU         = desc("connect_task_cpu_seconds_total", "CPU time of the task's process.", "connector", "task")
 )
 
@@ -48,7 +49,7 @@ var (
 func (c connectCollector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		connectorCount, taskCount, connectorState, sourcePolled, sinkSent, errorFailures, errorSkipped, deadLetters, commits,
-		commitFailures, restarts, taskMemory, taskCPU, assignedObjects, assignedTasks, epoch, rounds, rebalancing, longestRound, averageRound,
+		commitFailures, restarts, taskMemory, taskMemoryLimit, taskCPU, assignedObjects, assignedTasks, epoch, rounds, rebalancing, longestRound, averageRound,
 		sinceRound, groupMember, groupLeader,
 	} {
 		ch <- d
@@ -80,6 +81,9 @@ func (c connectCollector) Collect(ch chan<- prometheus.Metric) {
 		if t.MemoryBytes > 0 {
 			gauge(ch, taskMemory, float64(t.MemoryBytes), name, id)
 			counter(ch, taskCPU, t.CPU.Seconds(), name, id)
+		}
+		if t.MemoryLimit > 0 {
+			gauge(ch, taskMemoryLimit, float64(t.MemoryLimit), name, id)
 		}
 	}
 }

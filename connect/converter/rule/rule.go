@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/cel-go/cel"
 
+	"github.com/millrace/millrace/connect/expr"
 	"github.com/millrace/millrace/plugins/data"
 )
 
@@ -52,7 +53,6 @@ const (
 
 // Bounds of one evaluation.
 const (
-	costLimit = 1_000_000 // in CEL's units; a comparison is 1
 	timeLimit = time.Second
 	maxRules  = 1000
 )
@@ -128,27 +128,17 @@ func (c *compiled) prepare() error {
 	if err != nil {
 		return err
 	}
-	guard, expr, guarded := strings.Cut(c.Expr, ";")
+	guard, text, guarded := strings.Cut(c.Expr, ";")
 	if !guarded || c.Params["cel.ignore.guard.separator"] == "true" {
-		guard, expr = "", c.Expr
+		guard, text = "", c.Expr
 	}
-	if c.expr, err = program(env, expr); err != nil {
+	if c.expr, err = expr.Compile(env, text); err != nil {
 		return err
 	}
 	if strings.TrimSpace(guard) != "" {
-		c.guard, err = program(env, guard)
+		c.guard, err = expr.Compile(env, guard)
 	}
 	return err
-}
-
-func program(env *cel.Env, text string) (cel.Program, error) {
-	ast, issues := env.Compile(text)
-	if err := issues.Err(); err != nil {
-		return nil, err
-	}
-	// Every turn of a loop asks whether time is up. Asked less often, only the
-	// loop that asks would end, and not those around it.
-	return env.Program(ast, cel.CostLimit(costLimit), cel.InterruptCheckFrequency(1))
 }
 
 // Check returns an error that wraps ErrViolated for the first rule that refuses

@@ -5,48 +5,13 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/millrace/millrace/connect/expr"
 	"github.com/millrace/millrace/plugins/data"
 )
 
-// native is a value as CEL wants it: whole numbers as int64, structs as maps.
+// native is a value as CEL wants it, with decimals as texts.
 func native(v any) any {
-	switch v := v.(type) {
-	case int8:
-		return int64(v)
-	case int16:
-		return int64(v)
-	case int32:
-		return int64(v)
-	case float32:
-		return float64(v)
-	case data.Decimal:
-		return v.String()
-	case []any:
-		out := make([]any, len(v))
-		for i := range v {
-			out[i] = native(v[i])
-		}
-		return out
-	case data.Map:
-		out := make(map[any]any, len(v))
-		for _, e := range v {
-			out[native(e.Key)] = native(e.Value)
-		}
-		return out
-	case map[string]any:
-		out := make(map[string]any, len(v))
-		for k, e := range v {
-			out[k] = native(e)
-		}
-		return out
-	case *data.Struct:
-		out := make(map[string]any, len(v.Schema().Fields()))
-		for i, f := range v.Schema().Fields() {
-			out[f.Name] = native(v.AtWithoutDefault(i))
-		}
-		return out
-	}
-	return v
+	return expr.Native(v, func(d data.Decimal) any { return d.String() })
 }
 
 // typeNames are what CEL_FIELD calls the types of primitives.
