@@ -6,7 +6,7 @@ VERSION ?= 0.1.0-dev
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 .DEFAULT_GOAL := help
-.PHONY: help build run demo test test-deps race fuzz bench bench-log peers interop chaos lint fmt generate clean
+.PHONY: help build run demo test test-deps race fuzz bench bench-log bench-connect peers interop chaos lint fmt generate clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -33,6 +33,9 @@ fuzz: ## run every fuzz test for a short while
 bench: build ## measure, print tables, write bench/results/*.json
 	$(GO) run ./bench/all
 	$(GO) run ./bench/registry
+
+bench-connect: build ## measure the Connect runtime: throughput, first record, memory, starts, rebalances
+	$(GO) run ./bench/connect
 
 bench-log: build ## measure the log beside Apache Kafka (make peers brings it), print the table
 	$(GO) run ./bench/log

@@ -2,12 +2,14 @@
 # Runs other people's clients against Millrace's log, each doing what its users
 # do: produce with every codec, consume, groups that rebalance, transactions,
 # administration; then Kafka's own tools, its dump tool on Millrace's segments,
-# and franz-go's own test suite; and a Millrace worker that takes over from
-# Kafka Connect on Apache Kafka. Prints a line for each check.
+# and franz-go's own test suite; a Millrace worker that takes over from Kafka
+# Connect on Apache Kafka, and workers of both in one group; and a plugin in
+# Python. Prints a line for each check.
 #
 #   bench/interop/run.sh [CLIENT...]     all, or some of: java java2 confluent
 #                                        kafka-python aiokafka kafkajs sarama
-#                                        kafka-go tools franz-go takeover
+#                                        kafka-go tools franz-go takeover mixed
+#                                        pyplugin
 #
 # Needs the registries of Maven, PyPI, npm and Go modules, and java 17, mvn,
 # python3, node and npm. INTEROP_BOOTSTRAP=HOST:PORT runs the same against a
@@ -21,7 +23,7 @@ for tool in java mvn python3 node npm go; do
   command -v "$tool" >/dev/null || { echo "interop: $tool is not installed" >&2; exit 1; }
 done
 clients=("$@")
-[ $# -gt 0 ] || clients=(java java2 confluent kafka-python aiokafka kafkajs sarama kafka-go tools franz-go takeover)
+[ $# -gt 0 ] || clients=(java java2 confluent kafka-python aiokafka kafkajs sarama kafka-go tools franz-go takeover mixed pyplugin)
 
 peers=$root/.run/peers/lib
 [ -f "$peers/.complete" ] || "$root/bench/peers/fetch.sh" >/dev/null
@@ -159,6 +161,24 @@ PY
 # Kafka Connect on Apache Kafka, whose connectors a Millrace worker takes over.
 takeover() { (cd "$root" && go run ./bench/interop/takeover); }
 
+# Workers of both in one group.
+mixed() { (cd "$root" && go run ./bench/interop/mixed); }
+
+# The example plugin in Python.
+pyplugin() {
+  local example=$root/plugins/examples/python
+  [ -f "$work/pyplugin/venv/.complete" ] || {
+    mkdir -p "$work/pyplugin"
+    python3 -m venv "$work/pyplugin/venv"
+    "$work/pyplugin/venv/bin/pip" -q install -r "$example/requirements.txt"
+    touch "$work/pyplugin/venv/.complete"
+  }
+  mkdir -p "$work/pyplugin/bin"
+  printf '#!/bin/sh\nexec %s %s\n' "$work/pyplugin/venv/bin/python" "$example/counter.py" >"$work/pyplugin/bin/counter"
+  chmod +x "$work/pyplugin/bin/counter"
+  (cd "$root" && go run ./bench/interop/pyplugin -plugin "$work/pyplugin/bin/counter")
+}
+
 failed=()
 for client in "${clients[@]}"; do
   echo "== $client"
@@ -171,7 +191,7 @@ for client in "${clients[@]}"; do
     sarama | kafka-go) command=(goclients "$client") ;;
     tools) command=(tools) ;;
     franz-go) command=(franz) ;;
-    takeover) command=(takeover) ;;
+    takeover | mixed | pyplugin) command=("$client") ;;
     *) echo "interop: no client $client; see the head of run.sh" >&2; exit 2 ;;
   esac
   began=$SECONDS

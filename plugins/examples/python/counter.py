@@ -7,6 +7,7 @@ schemas needs is in this file. A worker starts it; see README.md.
 import json
 import os
 import queue
+import shutil
 import signal
 import sys
 import tempfile
@@ -49,6 +50,7 @@ def generate():
     sys.path.insert(0, out)
     import connector_pb2, connector_pb2_grpc, goplugin_pb2, goplugin_pb2_grpc, health_pb2, health_pb2_grpc
 
+    shutil.rmtree(out)
     return connector_pb2, connector_pb2_grpc, goplugin_pb2, goplugin_pb2_grpc, health_pb2, health_pb2_grpc
 
 
