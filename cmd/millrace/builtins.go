@@ -3,6 +3,7 @@ package main
 import (
 	"slices"
 
+	"github.com/millrace/millrace/connectors/datagen"
 	"github.com/millrace/millrace/connectors/filestream"
 	"github.com/millrace/millrace/connectors/jdbc"
 	"github.com/millrace/millrace/connectors/logtail"
@@ -15,6 +16,7 @@ import (
 // builtins is the list of the connectors in this executable.
 func builtins() []sdk.Connector {
 	return slices.Concat(
+		datagen.Connectors(),
 		filestream.Connectors(),
 		jdbc.Connectors(),
 		logtail.Connectors(),
