@@ -47,6 +47,14 @@ type TaskStats struct {
 	Restarts    int64
 	MemoryBytes int64         // resident memory of its process, 0 while it has none
 	CPU         time.Duration // of its present process
+	Figures     []Figure      // what its connector counts, in the order of names
+}
+
+// Figure is something that a connector counts of its own work.
+type Figure struct {
+	Name  string
+	Gauge bool // it may fall as well; else it counts from the start of the task
+	Value int64
 }
 
 // Stats are a worker's figures at one moment. Tasks are in order.
@@ -72,6 +80,9 @@ func (w *Worker) Stats() Stats {
 		if process != nil {
 			p := process()
 			t.MemoryBytes, t.CPU = p.RSS, p.CPU
+			for _, f := range p.Figures {
+				t.Figures = append(t.Figures, Figure(f))
+			}
 		}
 		s.Tasks = append(s.Tasks, t)
 	}
