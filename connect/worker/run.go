@@ -58,6 +58,14 @@ type TaskStats struct {
 	MemoryLimit int64         // at which the process is killed, 0 for none
 	CPU         time.Duration // of its present process
 	Uptime      time.Duration // of its present process
+	Figures     []Figure      // what its connector counts, in the order of names
+}
+
+// Figure is something that a connector counts of its own work.
+type Figure struct {
+	Name  string
+	Gauge bool // it may fall as well; else it counts from the start of the task
+	Value int64
 }
 
 // Stats are a worker's figures at one moment. Tasks are in order.
@@ -84,6 +92,9 @@ func (w *Worker) Stats() Stats {
 			p := process.stats()
 			t.PID, t.MemoryBytes, t.CPU, t.Uptime = p.PID, p.RSS, p.CPU, p.Uptime
 			t.Version, t.MemoryLimit = process.version, process.limit
+			for _, f := range p.Figures {
+				t.Figures = append(t.Figures, Figure(f))
+			}
 		}
 		s.Tasks = append(s.Tasks, t)
 	}

@@ -116,7 +116,11 @@ func (s *Source) Close(ctx context.Context) error {
 }
 
 // Stats returns figures of the task's process.
-func (s *Source) Stats() Stats { return s.process.stats() }
+func (s *Source) Stats() Stats {
+	st := s.process.stats()
+	st.Figures = s.source.Figures()
+	return st
+}
 
 // Output returns the lines that the process printed last, oldest first.
 func (s *Source) Output() []string { return s.process.out.lines() }

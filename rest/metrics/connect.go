@@ -42,6 +42,8 @@ var (
 	restarts        = desc("connect_task_restarts_total", "Times that a failed task was started again.", "connector", "task")
 	taskMemory      = desc("connect_task_resident_memory_bytes", "Resident memory of the task's process.", "connector", "task")
 	taskMemoryLimit = desc("connect_task_memory_limit_bytes", "Resident memory at which the task's process is killed.", "connector", "task")
+	taskEvents      = desc("connect_task_events_total", "What the task's connector counts; README.md beside its code names the events.", "connector", "task", "event")
+	taskFigure      = desc("connect_task_figure", "What the task's connector measures; README.md beside its code names the figures.", "connector", "task", "figure")
 	taskCPU         = desc("connect_task_cpu_seconds_total", "CPU time of the task's process.", "connector", "task")
 )
 
@@ -49,7 +51,7 @@ var (
 func (c connectCollector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		connectorCount, taskCount, connectorState, sourcePolled, sinkSent, errorFailures, errorSkipped, deadLetters, commits,
-		commitFailures, restarts, taskMemory, taskMemoryLimit, taskCPU, assignedObjects, assignedTasks, epoch, rounds, rebalancing, longestRound, averageRound,
+		commitFailures, restarts, taskMemory, taskMemoryLimit, taskCPU, taskEvents, taskFigure, assignedObjects, assignedTasks, epoch, rounds, rebalancing, longestRound, averageRound,
 		sinceRound, groupMember, groupLeader,
 	} {
 		ch <- d
@@ -78,6 +80,13 @@ func (c connectCollector) Collect(ch chan<- prometheus.Metric) {
 		counter(ch, commits, float64(t.Counts.Commits), name, id)
 		counter(ch, commitFailures, float64(t.Counts.CommitFailures), name, id)
 		counter(ch, restarts, float64(t.Restarts), name, id)
+		for _, f := range t.Figures {
+			if f.Gauge {
+				gauge(ch, taskFigure, float64(f.Value), name, id, f.Name)
+			} else {
+				counter(ch, taskEvents, float64(f.Value), name, id, f.Name)
+			}
+		}
 		if t.MemoryBytes > 0 {
 			gauge(ch, taskMemory, float64(t.MemoryBytes), name, id)
 			counter(ch, taskCPU, t.CPU.Seconds(), name, id)
