@@ -96,12 +96,13 @@ func (w *writer) absent(c *codec, optional, hasDefault bool) {
 		w.BeginArray()
 		w.End()
 	case kindPoint:
-		w.BeginStruct()
-		w.Float64(0)
-		w.Float64(0)
-		w.Null()
-		w.Null()
-		w.End()
+		w.writePoint(0, 0)
+	case kindZonedTimestamp, kindISOTimestamp:
+		w.Text("1970-01-01T00:00:00Z")
+	case kindISODate:
+		w.Text("1970-01-01Z")
+	case kindZonedTime, kindISOTime:
+		w.Text("00:00:00Z")
 	case kindGeometry, kindGeography:
 		w.BeginStruct()
 		w.Bytes(nil)
