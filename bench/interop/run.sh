@@ -2,12 +2,13 @@
 # Runs other people's clients against Millrace's log, each doing what its users
 # do: produce with every codec, consume, groups that rebalance, transactions,
 # administration; then Kafka's own tools, its dump tool on Millrace's segments,
-# and franz-go's own test suite; and a Millrace worker that takes over from
-# Kafka Connect on Apache Kafka. Prints a line for each check.
+# and franz-go's own test suite; a Millrace worker that takes over from
+# Kafka Connect on Apache Kafka; and Debezium and Millrace capturing the same
+# changes of PostgreSQL, compared field by field. Prints a line for each check.
 #
 #   bench/interop/run.sh [CLIENT...]     all, or some of: java java2 confluent
 #                                        kafka-python aiokafka kafkajs sarama
-#                                        kafka-go tools franz-go takeover
+#                                        kafka-go tools franz-go takeover postgres
 #
 # Needs the registries of Maven, PyPI, npm and Go modules, and java 17, mvn,
 # python3, node and npm. INTEROP_BOOTSTRAP=HOST:PORT runs the same against a
@@ -21,7 +22,7 @@ for tool in java mvn python3 node npm go; do
   command -v "$tool" >/dev/null || { echo "interop: $tool is not installed" >&2; exit 1; }
 done
 clients=("$@")
-[ $# -gt 0 ] || clients=(java java2 confluent kafka-python aiokafka kafkajs sarama kafka-go tools franz-go takeover)
+[ $# -gt 0 ] || clients=(java java2 confluent kafka-python aiokafka kafkajs sarama kafka-go tools franz-go takeover postgres)
 
 peers=$root/.run/peers/lib
 [ -f "$peers/.complete" ] || "$root/bench/peers/fetch.sh" >/dev/null
@@ -159,6 +160,9 @@ PY
 # Kafka Connect on Apache Kafka, whose connectors a Millrace worker takes over.
 takeover() { (cd "$root" && go run ./bench/interop/takeover); }
 
+# Debezium on Kafka Connect, whose events Millrace's are compared with.
+postgres() { (cd "$root" && go run ./bench/interop/postgres); }
+
 failed=()
 for client in "${clients[@]}"; do
   echo "== $client"
@@ -172,6 +176,7 @@ for client in "${clients[@]}"; do
     tools) command=(tools) ;;
     franz-go) command=(franz) ;;
     takeover) command=(takeover) ;;
+    postgres) command=(postgres) ;;
     *) echo "interop: no client $client; see the head of run.sh" >&2; exit 2 ;;
   esac
   began=$SECONDS
