@@ -79,7 +79,7 @@ func parseOID(b []byte) (uint32, error) {
 }
 
 const columnsSQL = `SELECT a.attname, a.atttypid, a.atttypmod, a.attnotnull, pg_get_expr(d.adbin, d.adrelid),
-  format_type(a.atttypid, -1)
+  format_type(a.atttypid, CASE a.atttypid WHEN 'numeric'::regtype THEN a.atttypmod ELSE -1 END)
 FROM pg_attribute a LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
 WHERE a.attrelid = $1::oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''
 ORDER BY a.attnum`

@@ -14,8 +14,8 @@ import (
 const (
 	infiniteMicros         = 9223372036825200000
 	negativeInfiniteMicros = -9223372036832400000
-	infiniteDays           = -2147472693
-	negativeInfiniteDays   = -2147472692
+	infiniteDays           = -2147472692
+	negativeInfiniteDays   = -2147472691
 )
 
 // errLabel is an enum value that the catalog did not have when it was read.

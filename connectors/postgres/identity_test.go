@@ -73,7 +73,7 @@ func TestToast(t *testing.T) {
 		t.Errorf("insert is %.200s", got[0].value)
 	}
 	// The UUID is Java's UUID.nameUUIDFromBytes("gone".getBytes()).
-	want := `{"id":1,"n":2,"t":"gone","b":"676f6e65","i":[103,111,110,101],"u":["` + uuidOf([]byte("gone")) + `"],"x":["gone"]}`
+	want := `{"id":1,"n":2,"t":"gone","b":"gone","i":[103,111,110,101],"u":["` + uuidOf([]byte("gone")) + `"],"x":["gone"]}`
 	if s := string(open(t, got[1]).After); s != want {
 		t.Errorf("update is\n%s\nwant\n%s", s, want)
 	}

@@ -55,10 +55,16 @@ func (p *pieces) drop(s *spool) {
 // anywhere.
 func (p *pieces) hold() lsn {
 	var at lsn
-	for _, s := range p.prepared {
-		if at == 0 || s.prepared < at {
+	lower := func(s *spool) {
+		if s.prepared != 0 && (at == 0 || s.prepared < at) {
 			at = s.prepared
 		}
+	}
+	for _, s := range p.prepared {
+		lower(s)
+	}
+	if p.replay != nil { // until the last of it is emitted
+		lower(p.replay.spool)
 	}
 	return at
 }
@@ -174,9 +180,9 @@ func (t *task) preparation(ctx context.Context, at lsn) error {
 	case msgCommitPrepared, msgRollbackPrepared:
 		s := p.prepared[m.gid]
 		delete(p.prepared, m.gid)
-		t.held()
 		if m.kind == msgRollbackPrepared {
 			p.drop(s)
+			t.held()
 			return nil
 		}
 		if s == nil && m.commitLSN >= t.dec.handledTo {
@@ -225,6 +231,7 @@ func (t *task) replayed(ctx context.Context) error {
 	if payload == nil {
 		d.pieces.replay = nil
 		d.pieces.drop(r.spool)
+		t.pos.hold = d.pieces.hold()
 		d.msg.kind, d.msg.endLSN, d.msg.time = msgCommit, r.end.endLSN, r.end.time
 		return t.commitTx()
 	}

@@ -12,7 +12,11 @@ type meantDifference struct {
 var meantDifferences = []meantDifference{
 	{path: `\.nm$`, debezium: `^null$`, reason: "Debezium loses values of type name in the stream"},
 	{path: `\.num_neg`, reason: "Debezium takes a scale below zero, as numeric(5,-2) has it, for one of 2046"},
-	{path: `types(_full)? value.*\.d$`, millrace: `^("-0043-03-15Z"|-735160)$`, reason: "Debezium loses the BC of dates in the stream"},
+	{path: `(types|types_full|edge) value.*\.d$`, millrace: `^("-0043-03-15Z"|-735160|"-4712-01-01Z"|-2440550|-2147472691|-2147472692|"-5877611-06-2[12]Z")$`,
+		debezium: `^("0044-03-15Z"|-703383|"4713-01-01Z"|1001860|-622191234|-625821272|"\+2922.*)$`, reason: "Debezium loses the BC of dates, and infinity, in the snapshot; Millrace has them as in the stream"},
+	{path: `\.d$`, debezium: `^("1582-10-20Z"|-141422)$`, reason: "Debezium moves dates of the ten days that the Gregorian calendar left out, in the snapshot"},
+	{path: `edge value.*\.(ts|ts3)$`, millrace: `^null$`, reason: "microseconds since 1970 do not hold PostgreSQL's last 29 years: such a value is left out with a warning; Debezium's is wrong by an overflow"},
+	{scenario: `^toast-base64$`, path: `\.(b|ab)(\[0\])?$`, debezium: `^(null|nothing)$`, reason: "an unchanged value in base64 is the placeholder in base64, in Debezium null as if there were none"},
 	{path: `\.hs$`, reason: "the members of hstore as JSON are in PostgreSQL's order, in Debezium in that of a hash"},
 	{path: `\.am\.items\.optional$`, reason: "an element of an array of an enum may be null, of which Debezium's task fails"},
 	{path: `fields\.t\.default$|\.t$`, debezium: `^"it"$`, reason: "Debezium ends a default at the first quote in it"},
