@@ -37,6 +37,9 @@ type config struct {
 	restartWait       time.Duration
 
 	schemas, tables, columns nameFilter
+	messages                 nameFilter // prefixes of logical decoding messages
+	mappings                 []mapping
+	identities               []identityRule
 	keys                     []keyColumns
 	skipUnchanged            bool
 	skipped                  string // operation letters
@@ -47,12 +50,20 @@ type config struct {
 	failConversions           bool
 	schemaAdjust, fieldAdjust string
 
-	prefix, delimiter string
-	heartbeatTopic    string
-	heartbeat         time.Duration
-	heartbeatQuery    string
-	transactionTopic  string
-	transactions      bool
+	prefix           string
+	naming           naming
+	headers          bool // context headers on records of rows
+	heartbeatTopic   string
+	heartbeat        time.Duration
+	heartbeatQuery   string
+	transactionTopic string
+	transactions     bool
+	xminEvery        time.Duration // 0 is never
+	reselect         bool          // unchanged values are read from the table
+	streaming        string        // off, on, parallel: large transactions before they commit
+	spoolDir         string        // "" for the system's
+	spoolLimit       int64         // bytes of transactions under way, 0 for any
+	walWarning       int64         // bytes that the slot may keep before a warning
 
 	snapshot         string // initial, initial_only, always, no_data, when_needed
 	snapshotTables   []*regexp.Regexp
@@ -146,11 +157,15 @@ func newConfig(cfg sdk.Config) (*config, []sdk.Problem) {
 		restartWait: cfg.Millis("retriable.restart.connector.wait.ms"),
 
 		schemas: p.filter("schema"), tables: p.filter("table"), columns: p.filter("column"),
+		messages: p.filter("message.prefix"), mappings: p.mappings(),
+		xminEvery: cfg.Millis("xmin.fetch.interval.ms"), reselect: lower("millrace.toast") == "reselect",
+		streaming: lower("millrace.streaming"), spoolDir: cfg.String("millrace.spool.dir"), spoolLimit: cfg.Int64("millrace.spool.max.bytes"),
+		walWarning:    cfg.Int64("millrace.wal.warning.bytes"),
 		skipUnchanged: cfg.Bool("skip.messages.without.change"), tombstones: cfg.Bool("tombstones.on.delete"),
 
 		failConversions: lower("event.converting.failure.handling.mode") == "fail",
 		schemaAdjust:    lower("schema.name.adjustment.mode"), fieldAdjust: lower("field.name.adjustment.mode"),
-		prefix: cfg.String("topic.prefix"), delimiter: cfg.String("topic.delimiter"),
+		prefix: cfg.String("topic.prefix"), naming: newNaming(p), headers: cfg.Bool("extended.headers.enabled"),
 		heartbeat: cfg.Millis("heartbeat.interval.ms"), heartbeatQuery: cfg.String("heartbeat.action.query"),
 		transactions: cfg.Bool("provide.transaction.metadata"),
 
@@ -162,7 +177,7 @@ func newConfig(cfg sdk.Config) (*config, []sdk.Problem) {
 	c.modes = modes{
 		decimal: lower("decimal.handling.mode"), time: lower("time.precision.mode"), binary: lower("binary.handling.mode"),
 		hstore: lower("hstore.handling.mode"), interval: lower("interval.handling.mode"),
-		moneyDigits: int32(cfg.Int("money.fraction.digits")), unknown: cfg.Bool("include.unknown.datatypes"),
+		moneyDigits: int32(cfg.Int("money.fraction.digits")), unknown: cfg.Bool("include.unknown.datatypes"), unknownText: cfg.Bool("millrace.unknown.as.text"),
 	}
 	c.names(p)
 	c.lists(p)
@@ -172,9 +187,9 @@ func newConfig(cfg sdk.Config) (*config, []sdk.Problem) {
 }
 
 func (c *config) names(p *parser) {
-	c.transactionTopic = topicName(c.prefix + c.delimiter + p.cfg.String("topic.transaction"))
+	c.transactionTopic = topicName(c.prefix + c.naming.delimiter + p.cfg.String("topic.transaction"))
 	if c.heartbeatTopic = p.cfg.String("topic.heartbeat.name"); c.heartbeatTopic == "" {
-		c.heartbeatTopic = p.cfg.String("topic.heartbeat.prefix") + c.delimiter + c.prefix
+		c.heartbeatTopic = p.cfg.String("topic.heartbeat.prefix") + c.naming.delimiter + c.prefix
 	}
 	c.heartbeatTopic = topicName(c.heartbeatTopic)
 	if plugin := strings.ToLower(p.cfg.String("plugin.name")); plugin != "pgoutput" {
@@ -192,6 +207,8 @@ func (c *config) lists(p *parser) {
 	var err error
 	c.keys, err = parseKeyColumns(p.cfg.String("message.key.columns"))
 	p.bad("message.key.columns", err)
+	c.identities, err = parseIdentities(p.raw("replica.identity.autoset.values"))
+	p.bad("replica.identity.autoset.values", err)
 	ops := p.cfg.List("skipped.operations")
 	c.publishExplicit = p.cfg.Given("skipped.operations")
 	if !slices.Contains(ops, "none") {
@@ -238,9 +255,7 @@ func (c *config) connection(p *parser) {
 func (c *config) refusals(p *parser) {
 	for name := range p.cfg.Originals() {
 		for _, r := range []struct{ prefix, why string }{
-			{"column.mask.", noMasking}, {"column.truncate.", noMasking},
 			{"signal.consumer.", noSignals}, {"signal.kafka.", noSignals},
-			{"topic.regex", noNaming}, {"topic.replacement", noNaming}, {"topic.key.", noNaming},
 		} {
 			if _, known := configDef().Key(name); strings.HasPrefix(name, r.prefix) && !known {
 				p.bad(name, errors.New(r.why))
@@ -259,19 +274,6 @@ func splitStatements(text string) []string {
 		}
 	}
 	return out
-}
-
-// topicName makes a legal topic name.
-func topicName(name string) string {
-	b := []byte(name)
-	for i, c := range b {
-		switch {
-		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', c == '.', c == '_', c == '-':
-		default:
-			b[i] = '_'
-		}
-	}
-	return string(b[:min(len(b), 249)])
 }
 
 // captures reports whether a table's changes are wanted.

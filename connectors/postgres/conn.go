@@ -24,6 +24,7 @@ const (
 	codeActive     = "55006" // object_in_use: another connection has the slot
 	codeUndefined  = "42704" // undefined_object: no such slot or publication
 	codeNoTable    = "42P01"
+	codeNoColumn   = "42703"
 	codeDuplicate  = "42710"
 	codeTerminated = "57P01"
 )
@@ -49,7 +50,7 @@ func (c *config) connect(ctx context.Context, replication bool) (*pgconn.PgConn,
 	for k, v := range sessionSettings {
 		cfg.RuntimeParams[k] = v
 	}
-	cfg.RuntimeParams["application_name"] = "millrace " + c.slot
+	cfg.RuntimeParams["application_name"] = c.application()
 	if replication {
 		cfg.RuntimeParams["replication"] = "database"
 	}
@@ -69,6 +70,9 @@ func (c *config) connect(ctx context.Context, replication bool) (*pgconn.PgConn,
 	}
 	return conn, nil
 }
+
+// application is what connections are called in pg_stat_activity.
+func (c *config) application() string { return "millrace " + c.slot }
 
 func (c *config) address() string {
 	return fmt.Sprintf("%s:%d/%s", c.host, c.port, c.dbname)

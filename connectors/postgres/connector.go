@@ -52,19 +52,11 @@ func (Source) Validate(ctx context.Context, cfg sdk.Config) []sdk.Problem {
 		return []sdk.Problem{{Key: "database.hostname", Text: err.Error()}}
 	}
 	defer closeConn(conn)
-	if err := checkServer(ctx, conn, c); err != nil {
-		return []sdk.Problem{{Key: "database.hostname", Text: err.Error()}}
-	}
-	slot, err := readSlot(ctx, conn, c.slot)
+	problems, err = checkAll(ctx, conn, c)
 	if err != nil {
-		return []sdk.Problem{{Key: "slot.name", Text: err.Error()}}
+		problems = append(problems, sdk.Problem{Key: "database.hostname", Text: err.Error()})
 	}
-	if slot.exists && c.snapshot != "initial_only" {
-		if err := slot.check(c); err != nil {
-			return []sdk.Problem{{Key: "slot.name", Text: err.Error()}}
-		}
-	}
-	return nil
+	return problems
 }
 
 // ExactlyOnce says that a task continues right after the offset it starts
@@ -104,9 +96,14 @@ func (Source) Open(ctx context.Context, cfg sdk.Config, offsets sdk.OffsetReader
 	if t.em.partition, err = sdk.EncodeMap(partition); err != nil {
 		return nil, err
 	}
+	if c.headers {
+		if t.em.context, err = contextHeaders(c.prefix); err != nil {
+			return nil, err
+		}
+	}
 	if stored != nil {
 		t.pos, t.known = readPosition(stored), true
-		t.stored.Store(uint64(t.pos.commit))
+		t.stored.Store(uint64(t.pos.confirmable()))
 	}
 	if c.threads > 1 {
 		t.log.Warn("tables are read over one connection", "snapshot.max.threads", c.threads)

@@ -17,10 +17,17 @@ type decoder struct {
 	tables   map[uint32]*table // nil for those that are not captured
 	nullable map[string]bool
 
-	inTx    bool
-	dropTx  bool // the transaction shows in the snapshot already
-	origin  origin
-	visible *visibility
+	inTx       bool
+	dropTx     bool // the transaction shows in the snapshot already
+	origin     origin
+	visible    *visibility
+	lastCommit lsn // as events tell it: 0 before the first commit after a snapshot
+	xmin       int64
+	xminRead   time.Time
+
+	pieces    pieces
+	handledTo lsn  // transactions that ended before come again and are passed over
+	passing   bool // the one at hand is such
 
 	resume   *position // the transaction that was cut in the middle, until it comes
 	skipping bool      // rows of it that were handled are passing
@@ -28,7 +35,10 @@ type decoder struct {
 }
 
 // reset forgets the stream.
-func (d *decoder) reset() { *d = decoder{nullable: d.nullable} }
+func (d *decoder) reset() {
+	d.pieces.close()
+	*d = decoder{nullable: d.nullable}
+}
 
 // begin prepares for a stream that starts at the last complete transaction of
 // a position.
@@ -37,6 +47,12 @@ func (d *decoder) begin(p *position) error {
 	d.tables = make(map[uint32]*table)
 	if d.nullable == nil {
 		d.nullable = make(map[string]bool)
+	}
+	if p.snapshot == "" && !p.fresh {
+		d.lastCommit = p.commit
+	}
+	if p.hold != 0 {
+		d.handledTo = p.commit
 	}
 	if p.midTransaction() {
 		cut := *p
@@ -62,6 +78,9 @@ func (t *task) readStream(ctx context.Context) error {
 	}
 	err := t.heartbeat(ctx)
 	if err == nil {
+		err = t.watch(ctx)
+	}
+	if err == nil {
 		err = t.pump(ctx)
 	}
 	if len(t.em.batch.Records) > 0 || t.dirty && (t.dec.asked || time.Since(t.handed) >= idleEvery) {
@@ -75,6 +94,12 @@ func (t *task) readStream(ctx context.Context) error {
 func (t *task) pump(ctx context.Context) error {
 	d := &t.dec
 	for !t.em.full() {
+		if d.pieces.replay != nil {
+			if err := t.replayed(ctx); err != nil {
+				return err
+			}
+			continue
+		}
 		if len(d.rest) == 0 {
 			more, err := t.receive(ctx)
 			if err != nil || !more {
@@ -127,7 +152,7 @@ func (t *task) receive(ctx context.Context) (more bool, err error) {
 
 // due returns how long the server may be waited for.
 func (t *task) due() time.Duration {
-	next := time.Hour
+	next := lookEvery // not less often
 	if t.dirty {
 		next = idleEvery - time.Since(t.handed)
 		if t.dec.asked {
@@ -189,10 +214,17 @@ func (t *task) frame(ctx context.Context, kind byte, body []byte) error {
 	if body[0] != 'w' || len(body) < 25 {
 		return fmt.Errorf("replication message of an unknown kind %q", body[0])
 	}
-	if err := t.dec.msg.decode(body[25:]); err != nil {
+	at, payload := lsn(binary.BigEndian.Uint64(body[1:])), body[25:]
+	if len(payload) == 0 {
+		return errors.New("an empty message of the replication stream")
+	}
+	if taken, err := t.piece(ctx, at, payload); taken || err != nil {
+		return err
+	}
+	if err := t.dec.msg.decode(payload, false); err != nil {
 		return sdk.Fatal(err)
 	}
-	return t.handle(ctx, lsn(binary.BigEndian.Uint64(body[1:])))
+	return t.handle(ctx, at)
 }
 
 // idle moves the position with the server's, when nothing is under way.
@@ -221,18 +253,23 @@ func (t *task) handle(ctx context.Context, at lsn) error {
 	d, m := &t.dec, &t.dec.msg
 	switch m.kind {
 	case msgBegin:
+		if err := t.readXmin(ctx); err != nil {
+			return err
+		}
 		return t.beginTx(at)
 	case msgCommit:
 		return t.commitTx()
 	case msgOrigin:
 		d.origin.name, d.origin.originLSN = m.origin, m.messageLSN
 	case msgRelation:
-		if old, ok := d.tables[m.relID]; ok && (old == nil || old.relation.equal(&m.relation)) {
-			return nil
-		}
-		return t.relate(ctx, &m.relation)
+		return t.describe(ctx, &m.relation)
 	case msgInsert, msgUpdate, msgDelete, msgTruncate:
 		return t.row(ctx, at)
+	case msgMessage:
+		if m.transactional {
+			return t.row(ctx, at)
+		}
+		return t.lone(at)
 	}
 	return nil
 }
@@ -240,7 +277,10 @@ func (t *task) handle(ctx context.Context, at lsn) error {
 func (t *task) beginTx(at lsn) error {
 	d, m := &t.dec, &t.dec.msg
 	d.inTx = true
-	d.origin = origin{time: m.time, snapshot: "false", lastCommit: t.pos.commit, lsn: at, xid: m.xid}
+	if d.passing = m.commitLSN < d.handledTo; d.passing {
+		return nil
+	}
+	d.origin = origin{time: m.time, snapshot: "false", lastCommit: d.lastCommit, lsn: at, xid: m.xid, xmin: d.xmin}
 	d.dropTx = d.visible != nil && d.visible.sees(m.xid)
 	d.skipping = d.resume != nil && d.resume.xid == m.xid
 	if !d.skipping {
@@ -258,19 +298,31 @@ func (t *task) beginTx(at lsn) error {
 
 func (t *task) commitTx() error {
 	d, m := &t.dec, &t.dec.msg
+	if d.passing {
+		d.inTx, d.passing = false, false
+		return nil
+	}
 	d.origin.lsn = m.endLSN
 	if !d.dropTx {
 		if err := t.em.endTransaction(&d.origin); err != nil {
 			return err
 		}
 	}
-	d.inTx, d.skipping, d.dropTx, d.resume = false, false, false, nil
+	d.inTx, d.skipping, d.dropTx, d.resume, d.lastCommit = false, false, false, nil, m.endLSN
 	t.pos.snapshot = ""
-	t.pos.message, t.pos.commit, t.pos.lsn, t.pos.events, t.pos.time = "COMMIT", m.endLSN, m.endLSN, 0, m.time
+	t.pos.message, t.pos.commit, t.pos.lsn, t.pos.events, t.pos.time, t.pos.xmin = "COMMIT", m.endLSN, m.endLSN, 0, m.time, d.xmin
 	t.passed()
 	t.dirty = true
 	t.em.mark(&t.pos)
 	return nil
+}
+
+// describe takes what the server says of a relation.
+func (t *task) describe(ctx context.Context, r *relation) error {
+	if old, ok := t.dec.tables[r.id]; ok && (old == nil || old.relation.equal(r)) {
+		return nil
+	}
+	return t.relate(ctx, r)
 }
 
 // relate compiles a relation that is new or has changed.
@@ -303,6 +355,9 @@ func (t *task) relate(ctx context.Context, r *relation) error {
 // before the last restart.
 func (t *task) row(ctx context.Context, at lsn) error {
 	d := &t.dec
+	if d.passing {
+		return nil
+	}
 	d.origin.lsn = at
 	handled := d.passes(at)
 	if !handled {
@@ -336,6 +391,8 @@ func operation(kind byte) string {
 		return "UPDATE"
 	case msgDelete:
 		return "DELETE"
+	case msgMessage:
+		return "MESSAGE"
 	}
 	return "TRUNCATE"
 }
@@ -369,6 +426,12 @@ func (t *task) capture(ctx context.Context) error {
 		}
 		return nil
 	}
+	if m.kind == msgMessage {
+		if !t.cfg.messages.takes(m.prefix) {
+			return nil
+		}
+		return sdk.Fatal(t.em.message(m, &d.origin))
+	}
 	op := byte('c')
 	switch m.kind {
 	case msgUpdate:
@@ -386,6 +449,11 @@ func (t *task) capture(ctx context.Context) error {
 	before, after := m.old, m.new
 	if m.oldKind == 0 {
 		before = nil
+	}
+	if t.cfg.reselect && op == 'u' {
+		if err := t.reselect(ctx, tab, before, after); err != nil {
+			return err
+		}
 	}
 	for try := 0; ; try++ {
 		err := t.em.change(tab, &d.origin, op, m.oldKind, before, after)

@@ -30,6 +30,7 @@ type origin struct {
 	lastCommit lsn // 0 for none
 	lsn        lsn
 	xid        uint32
+	xmin       int64  // of the slot, 0 when it is not fetched
 	name       string // of the replication origin
 	originLSN  lsn
 }
@@ -48,6 +49,10 @@ type emitter struct {
 	offset    []byte
 	marked    int // records up to the last one with a position
 	tx        transaction
+
+	context      []data.Header // of every record of a row, and its tombstone
+	messages     *logicalMessages
+	messageCount *table // stands for the messages in the counts of a transaction
 }
 
 // begin starts a batch.
@@ -74,6 +79,10 @@ func (e *emitter) mark(p *position) {
 // finish gives the last record the position, or the batch the position alone.
 func (e *emitter) finish(p *position) {
 	start := len(e.offset)
+	e.offset = append(e.offset, '{')
+	if e.cfg.transactions && p.midTransaction() {
+		e.offset = e.appendCounts(e.offset)
+	}
 	e.offset = p.appendJSON(e.offset)
 	offset := e.offset[start:len(e.offset):len(e.offset)]
 	n := len(e.batch.Records)
@@ -161,7 +170,11 @@ func (e *emitter) source(w *writer, o *origin, schema, table string) {
 		w.Null()
 	}
 	w.Int64(int64(o.lsn))
-	w.Null() // xmin
+	if o.xmin != 0 {
+		w.Int64(o.xmin)
+	} else {
+		w.Null()
+	}
 	if o.name == "" {
 		w.Null()
 		w.Null()
@@ -280,8 +293,16 @@ func (e *emitter) plain(t *table, o *origin, op string, before, after []value, k
 	if err != nil {
 		return err
 	}
-	e.add(t.topic, key, value)
+	e.addRow(t.topic, key, value)
 	return nil
+}
+
+// addRow appends a record of a row.
+func (e *emitter) addRow(topic string, key, value data.Datum, headers ...data.Header) {
+	if e.context != nil {
+		headers = append(headers[:len(headers):len(headers)], e.context...)
+	}
+	e.add(topic, key, value, headers...)
 }
 
 // remove appends a delete and its tombstone.
@@ -294,9 +315,9 @@ func (e *emitter) remove(t *table, o *origin, before []value, keysOnly bool, hea
 	if err != nil {
 		return err
 	}
-	e.add(t.topic, key, value, headers...)
+	e.addRow(t.topic, key, value, headers...)
 	if e.cfg.tombstones && t.keySchema != nil {
-		e.add(t.topic, key, data.Datum{}, headers...)
+		e.addRow(t.topic, key, data.Datum{}, headers...)
 	}
 	return nil
 }
@@ -320,7 +341,7 @@ func (e *emitter) move(t *table, o *origin, keysOnly bool, before, after []value
 	if err != nil {
 		return err
 	}
-	e.add(t.topic, newKey, value, data.Header{Name: "__debezium.oldkey", Value: oldKey})
+	e.addRow(t.topic, newKey, value, data.Header{Name: "__debezium.oldkey", Value: oldKey})
 	return nil
 }
 
@@ -343,7 +364,7 @@ func (e *emitter) created(t *table, o *origin, before, after []value) (data.Datu
 func (e *emitter) truncate(t *table, o *origin) error {
 	value, err := e.row(t, o, "t", nil, nil, false)
 	if err == nil {
-		e.add(t.topic, data.Datum{}, value)
+		e.addRow(t.topic, data.Datum{}, value)
 	}
 	return err
 }

@@ -10,15 +10,9 @@ import (
 const (
 	noSignals   = "signals and incremental snapshots are not supported: remove the key"
 	noNotify    = "notifications are not supported: remove the key"
-	noMasking   = "masking and truncating columns is not supported: use column.exclude.list or a MaskField transform"
 	noJava      = "Java classes cannot run here: remove the key"
-	noMessages  = "logical decoding messages are not captured: remove the key"
-	noTyped     = "source types are not propagated: remove the key"
 	noReadOnly  = "capturing from a standby without writing is not supported: connect to the primary"
 	noCustom    = "of the snapshot modes only initial, initial_only, always, no_data (never) and when_needed are supported"
-	noAutoset   = "replica identities are not changed: ALTER TABLE ... REPLICA IDENTITY does it"
-	noXmin      = "the slot's xmin is not read: remove the key"
-	noNaming    = "topics are always named <topic.prefix>.<schema>.<table>: use a RegexRouter transform"
 	noConfigure = "the configuration based snapshot mode is not supported: choose one of the other modes"
 )
 
@@ -117,11 +111,15 @@ func slotKeys() []sdk.Key {
 		choice("offset.mismatch.strategy", "trust_offset", "What is done when slot and stored offset differ.",
 			"no_validation", "trust_offset", "trust_slot", "trust_greater_lsn"),
 		num("retriable.restart.connector.wait.ms", sdk.Long, 10000, "The wait before a lost connection is made anew."),
-		refused("xmin.fetch.interval.ms", "0", noXmin),
+		num("xmin.fetch.interval.ms", sdk.Long, 0, "How often the slot's catalog_xmin is read for source.xmin. 0 is never."),
 		refused("read.only", "false", noReadOnly),
-		refused("replica.identity.autoset.values", nil, noAutoset),
-		refused("message.prefix.include.list", nil, noMessages),
-		refused("message.prefix.exclude.list", nil, noMessages),
+		str("replica.identity.autoset.values", "", "Replica identities to set at start: table:DEFAULT,table:FULL,table:NOTHING,table:INDEX name, each table a regular expression of schema.table."),
+		list("message.prefix.include.list", "Prefixes of logical decoding messages to capture: regular expressions. All when empty."),
+		list("message.prefix.exclude.list", "Prefixes of logical decoding messages not to capture."),
+		choice("millrace.streaming", "off", "Whether large transactions are sent in pieces before they commit, and held in a file until then: off leaves them to the server's disk, parallel is for PostgreSQL 16. Not of Debezium.", "off", "on", "parallel"),
+		str("millrace.spool.dir", "", "Directory of those files; the system's for temporary files when empty. Not of Debezium."),
+		num("millrace.spool.max.bytes", sdk.Long, 16<<30, "Bytes that transactions under way may take there before the task fails. 0 is any number. Not of Debezium."),
+		num("millrace.wal.warning.bytes", sdk.Long, 10<<30, "Bytes of the log that the slot may keep before a warning is logged. 0 is never. Not of Debezium."),
 	}
 }
 
@@ -139,8 +137,8 @@ func captureKeys() []sdk.Key {
 		truth("tombstones.on.delete", true, "Whether a delete is followed by a tombstone."),
 		truth("include.unknown.datatypes", false, "Whether columns of unknown types appear, as the bytes of their text."),
 		refused("include.schema.comments", "false", "comments are not read: remove the key"),
-		refused("column.propagate.source.type", nil, noTyped),
-		refused("datatype.propagate.source.type", nil, noTyped),
+		list("column.propagate.source.type", "Columns whose fields tell type, length, scale and name in their schema: regular expressions of schema.table.column."),
+		list("datatype.propagate.source.type", "Types whose columns do: regular expressions of schema.table.type."),
 		refused("converters", nil, noJava),
 		refused("post.processors", nil, noJava),
 		refused("guardrail.collections.max", "0", "the number of tables is not limited: remove the key"),
@@ -156,9 +154,11 @@ func representationKeys() []sdk.Key {
 		choice("interval.handling.mode", "numeric", "How intervals appear.", "numeric", "string"),
 		num("money.fraction.digits", sdk.Short, 2, "Digits of money after the point."),
 		str("unavailable.value.placeholder", "__debezium_unavailable_value", "What stands for a value that the server did not send; hex: before it means bytes."),
+		choice("millrace.toast", "placeholder", "What is done about a value that the server did not send: placeholder, or reselect to read it from the table by its key, as it is by then. Not of Debezium.", "placeholder", "reselect"),
 		choice("schema.name.adjustment.mode", "none", "How schema names are made fit for Avro.", "none", "avro", "avro_unicode"),
 		choice("field.name.adjustment.mode", "none", "How field names are made fit for Avro.", "none", "avro", "avro_unicode"),
 		choice("event.converting.failure.handling.mode", "warn", "What is done about a value that cannot be converted: warn and skip leave it out.", "fail", "warn", "skip"),
+		{Name: "millrace.unknown.as.text", Type: sdk.Boolean, Default: false, Doc: "Whether columns of unknown types appear as text. Not of Debezium."},
 		choice("event.processing.failure.handling.mode", "fail", "Only fail is supported.", "fail"),
 	}
 }
@@ -168,8 +168,14 @@ func topicKeys() []sdk.Key {
 	prefix.Aliases = []string{"database.server.name"}
 	return []sdk.Key{
 		prefix,
-		choice("topic.naming.strategy", "io.debezium.schema.SchemaTopicNamingStrategy", noNaming,
-			"io.debezium.schema.SchemaTopicNamingStrategy", "io.debezium.schema.DefaultTopicNamingStrategy"),
+		with(str("topic.naming.strategy", "io.debezium.schema.SchemaTopicNamingStrategy", "How topics of tables are named. Default... leaves the schema out, ...Unicode... writes _uXXXX for other characters, ...Regex... lets tables share topics."),
+			configdef.OneOf(strategyClasses()...)),
+		str("topic.regex", "", "Matches the whole topic of a table that goes elsewhere, for the Regex strategies."),
+		str("topic.replacement", "", "The topic that it goes to; $1 is the first group."),
+		truth("topic.key.enforce.uniqueness", true, "Whether keys get a field that tells tables apart that share a topic."),
+		str("topic.key.field.name", "__dbz__physicalTableIdentifier", "Name of that field."),
+		str("topic.key.field.regex", "", "Matches the whole topic that the table would have of its own, to make the field's value of it."),
+		str("topic.key.field.replacement", "", "The field's value; $1 is the first group."),
 		with(str("topic.delimiter", ".", "What is between the parts of topic names."), configdef.Matches(`[A-Za-z0-9._-]+`)),
 		str("topic.heartbeat.prefix", "__debezium-heartbeat", "First part of the heartbeat topic."),
 		str("topic.heartbeat.name", "", "The whole name of the heartbeat topic."),
@@ -177,7 +183,7 @@ func topicKeys() []sdk.Key {
 		truth("provide.transaction.metadata", false, "Whether events tell their transaction, and transactions appear themselves."),
 		num("heartbeat.interval.ms", sdk.Int, 0, "How often a heartbeat is sent. 0 is never."),
 		str("heartbeat.action.query", "", "SQL to run at each heartbeat."),
-		refused("extended.headers.enabled", "false", "context headers are not written: remove the key"),
+		truth("extended.headers.enabled", false, "Whether records of rows have headers that name the connector, its task and its run. Debezium's default is true."),
 		refused("signal.data.collection", nil, noSignals),
 		refused("signal.enabled.channels", "source", noSignals),
 		refused("signal.kafka.topic", nil, noSignals),
@@ -207,6 +213,15 @@ func snapshotKeys() []sdk.Key {
 		refused("snapshot.mode.configuration.based.snapshot.schema", "false", noConfigure),
 		refused("snapshot.mode.configuration.based.start.stream", "false", noConfigure),
 	}
+}
+
+// strategyClasses are the naming strategies by their Java names.
+func strategyClasses() []string {
+	out := make([]string, len(namingStrategies))
+	for i, n := range namingStrategies {
+		out[i] = "io.debezium.schema." + n
+	}
+	return out
 }
 
 // ignoredKeys are Debezium's that say how its own machinery works.

@@ -209,6 +209,11 @@ func (w *writer) point(b []byte) error {
 	if !ok || err != nil || err2 != nil {
 		return errShape
 	}
+	w.writePoint(x, y)
+	return nil
+}
+
+func (w *writer) writePoint(x, y float64) {
 	w.room = append(w.room[:0], 1, 1, 0, 0, 0)
 	w.room = binary.LittleEndian.AppendUint64(w.room, math.Float64bits(x))
 	w.room = binary.LittleEndian.AppendUint64(w.room, math.Float64bits(y))
@@ -218,7 +223,6 @@ func (w *writer) point(b []byte) error {
 	w.Bytes(w.room)
 	w.Null()
 	w.End()
-	return nil
 }
 
 // sridFlag in the type word of PostGIS' extended form says that the reference

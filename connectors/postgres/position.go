@@ -15,6 +15,7 @@ type position struct {
 	message   string
 	xid       uint32
 	time      int64 // microseconds since 1970
+	xmin      int64 // of the slot, 0 when it is not fetched
 	snapshot  string
 	completed bool // the snapshot
 	// visible is the snapshot under which tables were read, when the slot is
@@ -22,6 +23,19 @@ type position struct {
 	// the stream.
 	visible string
 	until   lsn
+	// hold is where the slot must stay, for the sake of transactions that are
+	// prepared and have not committed; 0 for at commit.
+	hold lsn
+	// fresh says that there is no commit yet that events could tell of.
+	fresh bool
+}
+
+// confirmable is how far the server may forget.
+func (p position) confirmable() lsn {
+	if p.hold != 0 {
+		return min(p.hold, p.commit)
+	}
+	return p.commit
 }
 
 // readPosition reads a stored offset, ours or Debezium's.
@@ -29,8 +43,11 @@ func readPosition(o sdk.Offset) position {
 	p := position{
 		lsn: lsn(o.Int64("lsn")), commit: lsn(o.Int64("lsn_commit")), events: o.Int64("lsn_events_processed"),
 		message: o.String("messageType"), xid: uint32(o.Int64("txId")), time: o.Int64("ts_usec"),
-		snapshot: o.String("snapshot"), completed: o.Bool("snapshot_completed"),
+		xmin: o.Int64("xmin"),
+		// Debezium says the one or the other after the last row.
+		snapshot: o.String("snapshot"), completed: o.Bool("snapshot_completed") || o.Bool("last_snapshot_record"),
 		visible: o.String("mr_snapshot"), until: lsn(o.Int64("mr_snapshot_until")),
+		hold: lsn(o.Int64("mr_hold")),
 	}
 	if o.Bool("snapshot") || p.snapshot == "true" {
 		p.snapshot = "INITIAL"
@@ -43,6 +60,9 @@ func readPosition(o sdk.Offset) position {
 		if p.commit = processed; p.commit == 0 {
 			p.commit = p.lsn
 		}
+	}
+	if p.message == "MESSAGE" && p.xid == 0 && p.commit == p.lsn {
+		p.commit++ // a message outside of transactions, which was handled: see lone
 	}
 	return p
 }
@@ -57,7 +77,7 @@ func (p *position) midTransaction() bool {
 	return p.snapshot == "" && p.xid != 0
 }
 
-// appendJSON appends the offset.
+// appendJSON appends the members of the offset and its closing brace.
 func (p *position) appendJSON(dst []byte) []byte {
 	field := func(name string, n int64) {
 		dst = append(append(append(dst, '"'), name...), `":`...)
@@ -67,7 +87,6 @@ func (p *position) appendJSON(dst []byte) []byte {
 		dst = append(append(append(dst, '"'), name...), `":"`...)
 		dst = append(append(dst, v...), `",`...)
 	}
-	dst = append(dst, '{')
 	if p.snapshot != "" {
 		text("snapshot", p.snapshot)
 		dst = append(dst, `"snapshot_completed":`...)
@@ -76,14 +95,22 @@ func (p *position) appendJSON(dst []byte) []byte {
 		dst = append(strconv.AppendBool(dst, p.completed), ',')
 	} else {
 		text("messageType", p.message)
-		field("lsn_events_processed", p.events)
+		if p.events > 0 {
+			field("lsn_events_processed", p.events)
+		}
 	}
 	if p.xid != 0 {
 		field("txId", int64(p.xid))
 	}
+	if p.xmin != 0 {
+		field("xmin", p.xmin)
+	}
 	if p.visible != "" {
 		text("mr_snapshot", p.visible)
 		field("mr_snapshot_until", int64(p.until))
+	}
+	if p.hold != 0 {
+		field("mr_hold", int64(p.hold))
 	}
 	if p.commit != 0 {
 		field("lsn_commit", int64(p.commit))

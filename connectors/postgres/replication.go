@@ -19,14 +19,21 @@ type slotState struct {
 	database  string
 	confirmed lsn
 	lost      bool
+	reason    string // why it is lost, as the server says it since version 17
+	twoPhase  bool
 }
 
 func readSlot(ctx context.Context, conn *pgconn.PgConn, name string) (slotState, error) {
-	rows, err := query(ctx, conn, "SELECT plugin, database, confirmed_flush_lsn, wal_status FROM pg_replication_slots WHERE slot_name = $1", name)
+	rows, err := query(ctx, conn, `SELECT plugin, database, confirmed_flush_lsn, wal_status, coalesce(to_jsonb(s)->>'two_phase', 'false'), coalesce(to_jsonb(s)->>'invalidation_reason', '')
+FROM pg_replication_slots s WHERE slot_name = $1`, name)
 	if err != nil || len(rows) == 0 {
 		return slotState{}, err
 	}
-	s := slotState{exists: true, plugin: string(rows[0][0]), database: string(rows[0][1]), lost: string(rows[0][3]) == "lost"}
+	s := slotState{
+		exists: true, plugin: string(rows[0][0]), database: string(rows[0][1]), reason: string(rows[0][5]),
+		twoPhase: string(rows[0][4]) == "true",
+	}
+	s.lost = string(rows[0][3]) == "lost" || s.reason != ""
 	if rows[0][2] != nil {
 		s.confirmed, err = parseLSN(string(rows[0][2]))
 	}

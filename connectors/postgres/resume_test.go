@@ -90,7 +90,10 @@ func TestNothingIsLostOrDoubled(t *testing.T) {
 		if err == nil && rnd.IntN(4) > 0 {
 			// Records and offset are stored together, or neither.
 			for i := range b.Records {
-				ids = append(ids, asEvent(t, &b.Records[i]).key)
+				e := asEvent(t, &b.Records[i])
+				if ids = append(ids, e.key); e.key == "null" {
+					t.Fatalf("seed %d: an event without key: %s %s", seed, e.topic, e.value)
+				}
 			}
 			for _, p := range b.Positions {
 				if w.pending, err = sdk.DecodeMap(p.Offset); err != nil {

@@ -185,10 +185,10 @@ func (s *snapshotter) release(e *emitter, next *table) error {
 	switch {
 	case next == nil:
 		o.snapshot = "last"
-	case next != h.table:
-		o.snapshot = "last_in_data_collection"
 	case h.start:
 		o.snapshot = "first"
+	case next != h.table:
+		o.snapshot = "last_in_data_collection"
 	case h.first:
 		o.snapshot = "first_in_data_collection"
 	default:

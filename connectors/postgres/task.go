@@ -40,12 +40,13 @@ type task struct {
 	log   *slog.Logger
 	start time.Time
 
-	conn    *pgconn.PgConn // for queries
-	cat     catalog
-	major   int
-	timeout time.Duration // wal_sender_timeout
-	viaRoot bool
-	checked bool // whether the stored offset was compared with the slot
+	conn     *pgconn.PgConn // for queries
+	cat      catalog
+	major    int
+	timeout  time.Duration // wal_sender_timeout
+	viaRoot  bool
+	twoPhase bool // the slot sends transactions when they are prepared
+	checked  bool // whether the stored offset was compared with the slot
 
 	phase     phase
 	known     bool // pos is a position to continue from
@@ -53,13 +54,17 @@ type task struct {
 	pos       position
 	dirty     bool // pos has moved since it was last handed over
 	handed    time.Time
-	pending   error // found after records that were handed over first
+	looked    time.Time // at what the slot keeps
+	kept      bool      // it was too much then
+	pending   error     // found after records that were handed over first
 	beat      time.Time
 	retries   int // transient failures since the last record
 
 	em   emitter
 	snap *snapshotter
 	dec  decoder
+
+	retained atomic.Int64 // bytes that the slot keeps
 
 	stored atomic.Uint64 // the end of the last transaction that is safely stored
 	mu     sync.Mutex    // guards stream, which Committed uses
@@ -194,6 +199,9 @@ func (t *task) decide(ctx context.Context) error {
 		return err
 	}
 	t.viaRoot = viaRoot
+	if err := t.checkTables(ctx); err != nil {
+		return err
+	}
 	slot, err := readSlot(ctx, t.conn, t.cfg.slot)
 	if err != nil {
 		return err
@@ -230,7 +238,11 @@ func (t *task) gap(slot slotState) error {
 	case !slot.exists:
 		return fmt.Errorf("slot %s is gone, and with it the changes after %s. %ssnapshot.mode=no_data with the offset removed goes on without what was lost", t.cfg.slot, t.pos.commit, repair)
 	case slot.lost:
-		return fmt.Errorf("the server has removed the log that slot %s needs (max_slot_wal_keep_size), and with it changes after %s. %sin either case drop the slot first", t.cfg.slot, t.pos.commit, repair)
+		reason := slot.reason
+		if reason == "" {
+			reason = "max_slot_wal_keep_size"
+		}
+		return fmt.Errorf("the server has removed what slot %s needs (%s), and with it changes after %s. %sin either case drop the slot first: SELECT pg_drop_replication_slot(%s)", t.cfg.slot, reason, t.pos.commit, repair, quoteText(t.cfg.slot))
 	case slot.confirmed > t.pos.commit && t.cfg.mismatch == "trust_offset" && !t.checked:
 		return fmt.Errorf("slot %s stands at %s, after the stored offset %s: changes between them were confirmed by somebody else. %soffset.mismatch.strategy=trust_slot goes on without them", t.cfg.slot, slot.confirmed, t.pos.commit, repair)
 	}
@@ -251,7 +263,7 @@ func (t *task) beginWithout(ctx context.Context, slot slotState) error {
 		}
 		slot = slotState{exists: true, confirmed: at}
 	}
-	t.pos = position{lsn: slot.confirmed, commit: slot.confirmed, message: "NOOP", time: time.Now().UnixMicro()}
+	t.pos = position{lsn: slot.confirmed, commit: slot.confirmed, message: "NOOP", time: time.Now().UnixMicro(), fresh: true}
 	t.known, t.dirty = true, true
 	return t.beginStream(ctx, slot)
 }
@@ -262,7 +274,7 @@ func (t *task) beginStream(ctx context.Context, slot slotState) error {
 		t.log.Warn("streaming from the slot's position, not the stored offset's", "slot", slot.confirmed.String(), "offset", t.pos.commit.String())
 		t.pos = position{lsn: slot.confirmed, commit: slot.confirmed, message: "NOOP", time: time.Now().UnixMicro()}
 	}
-	t.checked = true
+	t.checked, t.twoPhase = true, slot.twoPhase
 	if err := t.dec.begin(&t.pos); err != nil {
 		return sdk.Fatal(err)
 	}
@@ -280,7 +292,7 @@ func (t *task) beginStream(ctx context.Context, slot slotState) error {
 // has not yet noticed that an older connection is gone.
 func (t *task) openStream(ctx context.Context) (*walStream, error) {
 	for try := 0; ; try++ {
-		s, err := openStream(ctx, t.cfg, t.pos.commit, t.timeout)
+		s, err := openStream(ctx, t.cfg, t.pos.confirmable(), t.timeout, startCommand(t.cfg, t.pos.confirmable(), t.major, t.twoPhase))
 		if sqlState(err) != codeActive || try >= t.cfg.slotRetries {
 			return s, err
 		}
@@ -298,7 +310,7 @@ func (t *task) Committed(_ context.Context, positions []sdk.Position) error {
 		if server, _ := p.Partition["server"].(string); server != t.cfg.prefix || p.Offset == nil {
 			continue
 		}
-		t.stored.Store(max(t.stored.Load(), uint64(readPosition(p.Offset).commit)))
+		t.stored.Store(max(t.stored.Load(), uint64(readPosition(p.Offset).confirmable())))
 	}
 	if t.cfg.manualFlush {
 		return nil
