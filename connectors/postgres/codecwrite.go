@@ -224,9 +224,14 @@ func (w *writer) date(c *codec, b []byte) error {
 	if err != nil {
 		return err
 	}
+	return w.days(c, t)
+}
+
+// days writes a date.
+func (w *writer) days(c *codec, t instant) error {
 	if c.kind == kindISODate {
 		if t.inf != 0 {
-			w.TextBytes(b)
+			w.Text(t.inf.String())
 			return nil
 		}
 		w.room = append(appendDate(w.room[:0], t.days), 'Z')
@@ -252,6 +257,11 @@ func (w *writer) time(c *codec, b []byte) error {
 	if err != nil {
 		return err
 	}
+	return w.clock(c, micros)
+}
+
+// clock writes a time of day in microseconds.
+func (w *writer) clock(c *codec, micros int64) error {
 	switch c.kind {
 	case kindTimeMillis:
 		w.Int32(int32(micros / 1000))
@@ -271,9 +281,14 @@ func (w *writer) timestamp(c *codec, b []byte) error {
 	if err != nil {
 		return err
 	}
+	return w.instant(c, t)
+}
+
+// instant writes a timestamp with or without a zone.
+func (w *writer) instant(c *codec, t instant) error {
 	if c.kind == kindZonedTimestamp || c.kind == kindISOTimestamp {
 		if t.inf != 0 {
-			w.TextBytes(b)
+			w.Text(t.inf.String())
 			return nil
 		}
 		w.room = t.appendTimestamp(w.room[:0], c.digits)

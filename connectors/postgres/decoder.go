@@ -214,6 +214,9 @@ func (t *task) passed() {
 	if t.dec.visible != nil && t.pos.commit >= t.pos.until {
 		t.dec.visible, t.pos.visible, t.pos.until = nil, "", 0
 	}
+	if t.pos.commit >= t.pos.mend {
+		t.pos.mend = 0
+	}
 }
 
 // handle takes one message of pgoutput that stands at a position in the log.
@@ -386,6 +389,12 @@ func (t *task) capture(ctx context.Context) error {
 	before, after := m.old, m.new
 	if m.oldKind == 0 {
 		before = nil
+	}
+	if t.pos.mend > 0 && op == 'u' {
+		var err error
+		if after, err = t.mend(ctx, tab, before, after); err != nil {
+			return err
+		}
 	}
 	for try := 0; ; try++ {
 		err := t.em.change(tab, &d.origin, op, m.oldKind, before, after)
