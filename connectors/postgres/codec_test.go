@@ -245,15 +245,49 @@ func FuzzMessage(f *testing.F) {
 	})
 }
 
-func FuzzCopyLine(f *testing.F) {
-	f.Add([]byte("1\ta\\tb\t\\N"))
+// FuzzCopyRow splits what COPY sends in its binary form, in pieces of any size.
+func FuzzCopyRow(f *testing.F) {
+	f.Add([]byte("\x00\x00\x00\x01a\xff\xff\xff\xff\x00\x00\x00\x00"))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		tuple, plain, err := splitCopyLine(b, nil, nil)
-		if err == nil && len(tuple) != bytes.Count(b, []byte("\t"))+1 {
-			t.Fatalf("%q has %d values", b, len(tuple))
+		tuple, err := splitCopyRow(b, nil)
+		size := 0
+		for _, v := range tuple {
+			size += 4 + len(v.text)
 		}
-		if len(plain) > len(b) {
-			t.Fatalf("%q unescapes to %d bytes", b, len(plain))
+		if err == nil && size != len(b) {
+			t.Fatalf("%q has %d values of %d bytes", b, len(tuple), size)
+		}
+	})
+}
+
+// FuzzBinary reads values in every form.
+func FuzzBinary(f *testing.F) {
+	f.Add(uint8(formNumeric), []byte("\x00\x02\x00\x00\x00\x00\x00\x02\x00\x01\x13\x88"))
+	f.Add(uint8(formTimestamp), []byte("\x7f\xff\xff\xff\xff\xff\xff\xff"))
+	codecs := map[form]codec{
+		formText: {kind: kindText}, formBool: {kind: kindBool}, formInt2: {kind: kindInt16}, formInt4: {kind: kindInt32}, formInt8: {kind: kindInt64},
+		formOID: {kind: kindOID}, formFloat4: {kind: kindFloat32}, formFloat8: {kind: kindFloat64}, formNumeric: {kind: kindDecimal, digits: 38, scale: 3},
+		formBytea: {kind: kindHex}, formUUID: {kind: kindText}, formJSONB: {kind: kindText}, formDate: {kind: kindISODate},
+		formTime: {kind: kindTimeMicros}, formTimestamp: {kind: kindZonedTimestamp, digits: 6},
+	}
+	f.Fuzz(func(t *testing.T, n uint8, b []byte) {
+		fm := form(n % uint8(len(codecs)))
+		c := codecs[fm]
+		s, err := c.schema(false, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w := writer{RowWriter: data.NewRowWriter(s)}
+		w.Reset(nil)
+		if w.binary(&c, fm, b) != nil || w.Err() != nil {
+			return
+		}
+		row, _, err := w.Finish()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := data.Decode(s, row); err != nil {
+			t.Fatalf("%q is %q: %v", b, row, err)
 		}
 	})
 }

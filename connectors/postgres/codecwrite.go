@@ -269,6 +269,12 @@ func (w *writer) date(c *codec, b []byte) error {
 	if err != nil {
 		return err
 	}
+	w.days(c, t)
+	return nil
+}
+
+// days writes a date.
+func (w *writer) days(c *codec, t instant) {
 	switch t.inf {
 	case 1:
 		t.days = infiniteDays
@@ -278,10 +284,9 @@ func (w *writer) date(c *codec, b []byte) error {
 	if c.kind == kindISODate {
 		w.room = append(appendDate(w.room[:0], t.days), 'Z')
 		w.TextBytes(w.room)
-		return nil
+		return
 	}
 	w.Int32(int32(t.days))
-	return nil
 }
 
 func (w *writer) time(c *codec, b []byte) error {
@@ -293,6 +298,12 @@ func (w *writer) time(c *codec, b []byte) error {
 	if err != nil {
 		return err
 	}
+	w.clock(c, micros)
+	return nil
+}
+
+// clock writes a time of day in microseconds.
+func (w *writer) clock(c *codec, micros int64) {
 	switch c.kind {
 	case kindTimeMillis:
 		w.Int32(int32(micros / 1000))
@@ -305,7 +316,6 @@ func (w *writer) time(c *codec, b []byte) error {
 		w.room = append(appendClock(w.room[:0], micros%microsPerDay, -1), 'Z')
 		w.TextBytes(w.room)
 	}
-	return nil
 }
 
 func (w *writer) timestamp(c *codec, b []byte) error {
@@ -313,10 +323,15 @@ func (w *writer) timestamp(c *codec, b []byte) error {
 	if err != nil {
 		return err
 	}
+	return w.instant(c, t)
+}
+
+// instant writes a timestamp with or without a zone.
+func (w *writer) instant(c *codec, t instant) error {
 	switch c.kind {
 	case kindZonedTimestamp, kindISOTimestamp:
 		if t.inf != 0 && c.kind == kindZonedTimestamp {
-			w.TextBytes(b)
+			w.Text(t.inf.String())
 			return nil
 		}
 		if t.inf != 0 {

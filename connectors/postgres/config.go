@@ -27,8 +27,10 @@ type config struct {
 	dropSlot          bool
 	streamOptions     [][2]string
 	slotRetries       int
-	maxRetries        int // -1 is without end
-	threads           int // asked for
+	maxRetries        int    // -1 is without end
+	threads           int    // connections that read tables
+	multiplier        int    // pieces of a table for each of them
+	rangeBlocks       uint32 // the least that a table is cut into
 	slotDelay         time.Duration
 	slotTimeout       time.Duration
 	statusInterval    time.Duration
@@ -149,7 +151,8 @@ func newConfig(cfg sdk.Config) (*config, []sdk.Problem) {
 
 		slot: cfg.String("slot.name"), publication: cfg.String("publication.name"), autocreate: lower("publication.autocreate.mode"),
 		viaRoot: cfg.Bool("publish.via.partition.root"), failover: cfg.Bool("slot.failover"), dropSlot: cfg.Bool("slot.drop.on.stop"),
-		maxRetries: cfg.Int("errors.max.retries"), threads: cfg.Int("snapshot.max.threads"),
+		maxRetries: cfg.Int("errors.max.retries"), threads: max(cfg.Int("snapshot.max.threads"), 1),
+		multiplier: max(cfg.Int("snapshot.max.threads.multiplier"), 1), rangeBlocks: minRangeBlocks,
 		slotRetries: cfg.Int("slot.max.retries"), slotDelay: cfg.Millis("slot.retry.delay.ms"),
 		slotTimeout:    time.Duration(cfg.Int("create.slot.command.timeout")) * time.Second,
 		statusInterval: cfg.Millis("status.update.interval.ms"), mismatch: lower("offset.mismatch.strategy"),

@@ -27,6 +27,7 @@ const (
 	codeNoColumn   = "42703"
 	codeDuplicate  = "42710"
 	codeTerminated = "57P01"
+	codeNoSlot     = "53400" // configuration_limit_exceeded: all slots are in use
 )
 
 // connect opens a connection, for replication commands or for queries. The

@@ -60,7 +60,7 @@ func (Source) Validate(ctx context.Context, cfg sdk.Config) []sdk.Problem {
 }
 
 // ExactlyOnce says that a task continues right after the offset it starts
-// from. A snapshot that was cut off is read again.
+// from, in a snapshot as well.
 func (Source) ExactlyOnce(sdk.Config) bool { return true }
 
 // AlterOffsets checks offsets that somebody wants to store.
@@ -104,9 +104,6 @@ func (Source) Open(ctx context.Context, cfg sdk.Config, offsets sdk.OffsetReader
 	if stored != nil {
 		t.pos, t.known = readPosition(stored), true
 		t.stored.Store(uint64(t.pos.confirmable()))
-	}
-	if c.threads > 1 {
-		t.log.Warn("tables are read over one connection", "snapshot.max.threads", c.threads)
 	}
 	if c.substitutePlugin != "" {
 		t.log.Warn("pgoutput is used instead of the plugin asked for", "plugin", c.substitutePlugin)

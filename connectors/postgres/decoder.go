@@ -246,6 +246,9 @@ func (t *task) passed() {
 	if t.dec.visible != nil && t.pos.commit >= t.pos.until {
 		t.dec.visible, t.pos.visible, t.pos.until = nil, "", 0
 	}
+	if t.pos.commit >= t.pos.mend {
+		t.pos.mend = 0
+	}
 }
 
 // handle takes one message of pgoutput that stands at a position in the log.
@@ -450,8 +453,8 @@ func (t *task) capture(ctx context.Context) error {
 	if m.oldKind == 0 {
 		before = nil
 	}
-	if t.cfg.reselect && op == 'u' {
-		if err := t.reselect(ctx, tab, before, after); err != nil {
+	if op == 'u' && (t.cfg.reselect || t.pos.mend > 0) {
+		if err := t.mend(ctx, tab, before, after); err != nil {
 			return err
 		}
 	}

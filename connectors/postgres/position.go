@@ -7,7 +7,7 @@ import (
 )
 
 // position is where the task stands, as Debezium's connector stores it, with
-// two fields of our own that begin with mr_.
+// fields of our own that begin with mr_.
 type position struct {
 	lsn       lsn   // of the last message handled
 	commit    lsn   // end of the last transaction that is complete
@@ -28,6 +28,12 @@ type position struct {
 	hold lsn
 	// fresh says that there is no commit yet that events could tell of.
 	fresh bool
+	// base is the snapshot that reading of tables began in, and read what of
+	// them was handed over, as long as it goes on.
+	base, read string
+	// mend is how far in the log updates may lack values that no row had,
+	// because their rows were changed while a snapshot was cut off.
+	mend lsn
 }
 
 // confirmable is how far the server may forget.
@@ -48,6 +54,7 @@ func readPosition(o sdk.Offset) position {
 		snapshot: o.String("snapshot"), completed: o.Bool("snapshot_completed") || o.Bool("last_snapshot_record"),
 		visible: o.String("mr_snapshot"), until: lsn(o.Int64("mr_snapshot_until")),
 		hold: lsn(o.Int64("mr_hold")),
+		base: o.String("mr_snapshot_base"), read: o.String("mr_snapshot_read"), mend: lsn(o.Int64("mr_mend_until")),
 	}
 	if o.Bool("snapshot") || p.snapshot == "true" {
 		p.snapshot = "INITIAL"
@@ -111,6 +118,15 @@ func (p *position) appendJSON(dst []byte) []byte {
 	}
 	if p.hold != 0 {
 		field("mr_hold", int64(p.hold))
+	}
+	if p.base != "" {
+		text("mr_snapshot_base", p.base)
+	}
+	if p.read != "" {
+		dst = append(strconv.AppendQuote(append(dst, `"mr_snapshot_read":`...), p.read), ',')
+	}
+	if p.mend != 0 {
+		field("mr_mend_until", int64(p.mend))
 	}
 	if p.commit != 0 {
 		field("lsn_commit", int64(p.commit))

@@ -6,12 +6,28 @@ import (
 	"strings"
 )
 
-// reselect reads the values that an update left unchanged and the server did
-// not send from the table, by the row's key. They are as of now, which may be
-// later than the change; a row that is gone keeps its placeholders.
-func (t *task) reselect(ctx context.Context, tab *table, before, after []value) error {
+// mend fills in the values that an update left unchanged and that its readers
+// may never have had: all of them if millrace.toast says so; else those of rows
+// that were to be read when a snapshot was cut off, and were changed before it
+// went on. What such a row has now is what it had then, or what an update still
+// to come sets. One that is gone keeps its placeholders, or has another key by a
+// change still to come, whose updates must be mended as well.
+func (t *task) mend(ctx context.Context, tab *table, before, after []value) error {
+	found, err := t.reselect(ctx, tab, before, after)
+	if err != nil || found || t.pos.mend == 0 {
+		return err
+	}
+	now, err := readMoment(ctx, t.conn)
+	t.pos.mend = max(t.pos.mend, now.at)
+	return err
+}
+
+// reselect reads the values that the server did not send from the table, by the
+// row's key. They are as of now, which may be later than the change. It reports
+// false if the row is gone.
+func (t *task) reselect(ctx context.Context, tab *table, before, after []value) (found bool, err error) {
 	if len(tab.key) == 0 || len(after) != len(tab.columns) {
-		return nil
+		return true, nil
 	}
 	var want []int
 	for i := range after {
@@ -21,7 +37,7 @@ func (t *task) reselect(ctx context.Context, tab *table, before, after []value) 
 		}
 	}
 	if len(want) == 0 {
-		return nil
+		return true, nil
 	}
 	columns := make([]string, len(want))
 	for n, i := range want {
@@ -30,7 +46,7 @@ func (t *task) reselect(ctx context.Context, tab *table, before, after []value) 
 	conditions, args := make([]string, len(tab.key)), make([]string, len(tab.key))
 	for n, i := range tab.key {
 		if after[i].kind != valueText {
-			return nil
+			return true, nil
 		}
 		conditions[n] = fmt.Sprintf("%s = $%d", quoteName(tab.columns[i].name), n+1)
 		args[n] = string(after[i].text)
@@ -39,11 +55,11 @@ func (t *task) reselect(ctx context.Context, tab *table, before, after []value) 
 	rows, err := query(ctx, t.conn, sql, args...)
 	switch {
 	case sqlState(err) == codeNoTable || sqlState(err) == codeNoColumn:
-		return nil // dropped since
+		return false, nil // dropped since
 	case err != nil:
-		return fmt.Errorf("read unchanged values of %s again: %w", tab.id, err)
+		return false, fmt.Errorf("read unchanged values of %s again: %w", tab.id, err)
 	case len(rows) != 1:
-		return nil
+		return false, nil
 	}
 	for n, i := range want {
 		if rows[0][n] == nil {
@@ -52,5 +68,5 @@ func (t *task) reselect(ctx context.Context, tab *table, before, after []value) 
 			after[i] = value{valueText, rows[0][n]}
 		}
 	}
-	return nil
+	return true, nil
 }

@@ -33,6 +33,7 @@ type table struct {
 type column struct {
 	name       string
 	codec      *codec
+	form       form // of values that come in binary
 	optional   bool
 	hasDefault bool
 	included   bool // has a field in the row
@@ -253,6 +254,8 @@ func (c *column) write(w *writer, i int, tuple, other []value, keysOnly bool) er
 		w.absent(c.codec, c.optional, c.hasDefault)
 	case v.kind == valueText:
 		return w.text(c.codec, v.text)
+	case v.kind == valueBinary:
+		return w.binary(c.codec, c.form, v.text)
 	case v.kind == valueUnchanged:
 		w.unavailable(c.codec, c.optional)
 	case c.optional:

@@ -18,6 +18,14 @@ const (
 // calendar.
 type infinity int8
 
+// String returns it as PostgreSQL writes it.
+func (i infinity) String() string {
+	if i < 0 {
+		return "-infinity"
+	}
+	return "infinity"
+}
+
 var (
 	errTime  = errors.New("not a date or time as PostgreSQL writes it")
 	errRange = errors.New("out of range")
