@@ -38,7 +38,7 @@ type SourceRun struct {
 	source *proto.Source
 	conn   *grpc.ClientConn
 	end    func()
-	ready  []Record // received and not taken
+	ready  []Record        // received and not taken
 	loose  []data.Position // came without a record, and before the next one
 	seq    uint64
 	closed bool
