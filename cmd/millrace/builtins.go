@@ -5,6 +5,7 @@ import (
 
 	"github.com/millrace/millrace/connectors/datagen"
 	"github.com/millrace/millrace/connectors/filestream"
+	"github.com/millrace/millrace/connectors/httpsink"
 	"github.com/millrace/millrace/connectors/jdbc"
 	"github.com/millrace/millrace/connectors/logtail"
 	"github.com/millrace/millrace/connectors/postgres"
@@ -18,6 +19,7 @@ func builtins() []sdk.Connector {
 	return slices.Concat(
 		datagen.Connectors(),
 		filestream.Connectors(),
+		httpsink.Connectors(),
 		jdbc.Connectors(),
 		logtail.Connectors(),
 		postgres.Connectors(),
