@@ -84,9 +84,10 @@ var layers = map[string]string{
 	"plugins/sdktest":   "plugins/sdk plugins/data plugins/configdef plugins/proto",
 
 	// What several connectors are made of is in packages of its own.
-	"connectors/textfield": "plugins/data",
-	"connectors/*":         "plugins/sdk plugins/data plugins/configdef connectors/textfield",
-	"bench/*":              "bench/* broker/brokertest plugins/* connectors/*",
+	"connectors/textfield":    "plugins/data",
+	"connectors/objectfile/*": "plugins/data connectors/textfield",
+	"connectors/*":            "plugins/sdk plugins/data plugins/configdef connectors/textfield connectors/objectfile/*",
+	"bench/*":                 "bench/* broker/brokertest plugins/* connectors/*",
 }
 
 // goPackage is what go list tells of a package.

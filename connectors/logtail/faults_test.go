@@ -238,6 +238,22 @@ func TestCopiesAreNotRead(t *testing.T) {
 	w.expectAnyOrder("the copy goes its own way, and is longer than the first one")
 }
 
+// TestCopySeenEmpty holds that a copy which was seen before anything was in it
+// is known for one.
+func TestCopySeenEmpty(t *testing.T) {
+	w := newWorker(t, map[string]string{"fingerprint.bytes": "64"})
+	text, lines := numbered(0, 30)
+	w.write("app.log", text)
+	w.expect(lines...)
+	w.write("app.log.1", "")
+	w.quiet(50 * time.Millisecond)
+	w.write("app.log", "this came just before the file was copied and truncated\n")
+	w.copyTruncate("app.log", "app.log.1")
+	w.write("app.log", "and this after it, in a line that is as long as some others\n")
+	w.expectAnyOrder("and this after it, in a line that is as long as some others", "this came just before the file was copied and truncated")
+	w.quiet(150 * time.Millisecond)
+}
+
 // TestFilesThatBeginAlike holds that short files which are alike are each read.
 func TestFilesThatBeginAlike(t *testing.T) {
 	w := newWorker(t, nil)

@@ -100,6 +100,9 @@ func (t *task) fill(f *file, budget int) (int, error) {
 		return 0, nil
 	}
 	f.confirmed = max(f.confirmed, f.mtime)
+	if f.head.size == 0 && n > 0 && t.becameCopy(f, w.data) {
+		return 0, nil
+	}
 	if f.head.size < int64(t.fingerprint) && from == 0 {
 		t.extendHead(f, w.data[:min(n, t.fingerprint)])
 	} else if f.head.size < int64(t.fingerprint) {
@@ -114,6 +117,27 @@ func (t *task) fill(f *file, budget int) (int, error) {
 		f.scanned = 0
 	}
 	return max(0, len(t.rest(f))-f.scanned), nil
+}
+
+// becameCopy looks whether a file that was empty when it was met is a copy of
+// another: it may have been seen while the copy was being made. Nothing is read
+// of it then until that is settled.
+func (t *task) becameCopy(f *file, begin []byte) bool {
+	s := sighting{path: f.path, node: f.node, size: f.size}
+	if fi, err := f.content.stat(); err == nil {
+		s.size = fi.Size()
+	}
+	known, original := t.recognise(f.content, begin[:min(len(begin), t.fingerprint)], s, f.packed)
+	if known == nil {
+		known = original
+	}
+	if known == nil {
+		return false
+	}
+	t.extendHead(f, begin[:min(len(begin), t.fingerprint)])
+	t.closeFile(f)
+	f.original, f.suspect, f.ended, t.wanted = known, t.now(), true, true
+	return true
 }
 
 // mark passes over what says how a file is encoded.

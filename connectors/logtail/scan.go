@@ -345,7 +345,7 @@ func (t *task) recognise(c content, begin []byte, s sighting, packed compression
 		return nil, nil
 	}
 	for _, f := range t.heads.find(begin) {
-		if f.original != nil || f.refused == s.node {
+		if f.original != nil || f.node == s.node || f.refused == s.node {
 			continue
 		}
 		// What a compressed file holds is compared when it has been read that far,

@@ -10,7 +10,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
-	"github.com/millrace/millrace/connectors/s3/partition"
+	"github.com/millrace/millrace/connectors/objectfile/partition"
 )
 
 // Names of keys and classes that more than one place needs.

@@ -11,8 +11,8 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/millrace/millrace/connectors/s3/format"
-	"github.com/millrace/millrace/connectors/s3/rotation"
+	"github.com/millrace/millrace/connectors/objectfile/format"
+	"github.com/millrace/millrace/connectors/objectfile/rotation"
 	"github.com/millrace/millrace/connectors/s3/upload"
 	"github.com/millrace/millrace/plugins/data"
 )

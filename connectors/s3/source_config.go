@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/millrace/millrace/connectors/s3/read"
+	"github.com/millrace/millrace/connectors/objectfile/read"
 	"github.com/millrace/millrace/plugins/configdef"
 	"github.com/millrace/millrace/plugins/sdk"
 )

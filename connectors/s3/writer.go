@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/millrace/millrace/connectors/s3/format"
-	"github.com/millrace/millrace/connectors/s3/rotation"
+	"github.com/millrace/millrace/connectors/objectfile/format"
+	"github.com/millrace/millrace/connectors/objectfile/rotation"
 	"github.com/millrace/millrace/plugins/data"
 	"github.com/millrace/millrace/plugins/sdk"
 )

@@ -48,5 +48,5 @@ func (c Compression) wrap(w io.Writer) (out io.Writer, end func() error, err err
 		s := snappy.NewBufferedWriter(w)
 		return s, s.Close, nil
 	}
-	return nil, nil, fmt.Errorf("s3.compression.type %q is not one of none, gzip, snappy, zstd", c.Type)
+	return nil, nil, fmt.Errorf("compression %q is not one of none, gzip, snappy, zstd", c.Type)
 }

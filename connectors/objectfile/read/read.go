@@ -1,5 +1,5 @@
-// Package read reads files record by record: what package format writes, but
-// for Parquet.
+// Package read reads files record by record: what package format writes, and
+// what others write in these formats.
 //
 // A Reader is used by one goroutine. Foreign bytes give *DataError, cost no
 // more memory than their bounds allow, and never panic; other errors come from
