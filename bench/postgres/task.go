@@ -154,7 +154,8 @@ func (b *bench) decoding(ctx context.Context, l load, rows int, name, settings s
 	if err := b.exec(ctx, append([]string{"CREATE SCHEMA " + run}, l.create(run)...)...); err != nil {
 		return err
 	}
-	if err := b.exec(ctx, fmt.Sprintf("CREATE PUBLICATION %[1]s FOR ALL TABLES; SELECT pg_create_logical_replication_slot('%[1]s', 'pgoutput'), pg_create_logical_replication_slot('%[1]s_raw', 'pgoutput')", run)); err != nil {
+	if err := b.exec(ctx, "CREATE PUBLICATION "+run+" FOR ALL TABLES",
+		fmt.Sprintf("SELECT pg_create_logical_replication_slot('%[1]s', 'pgoutput'), pg_create_logical_replication_slot('%[1]s_raw', 'pgoutput')", run)); err != nil {
 		return err
 	}
 	if err := b.exec(ctx, l.change(run, rows)...); err != nil {

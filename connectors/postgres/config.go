@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -17,6 +18,8 @@ type config struct {
 	host, user, password, dbname string
 	port                         int
 	ssl                          map[string]string // libpq's names
+	driver                       map[string]string // more of libpq's names
+	applicationName              string
 	keepAlive                    bool
 	statements                   []string
 	queryTimeout                 time.Duration
@@ -243,6 +246,24 @@ func (c *config) lists(p *parser) {
 }
 
 func (c *config) connection(p *parser) {
+	c.applicationName = p.cfg.String("database.ApplicationName")
+	c.driver = make(map[string]string)
+	for key, name := range map[string]string{"options": "options", "currentSchema": "search_path"} {
+		if v := p.cfg.String("database." + key); v != "" {
+			c.driver[name] = v
+		}
+	}
+	if n := p.cfg.Int("database.connectTimeout"); n > 0 {
+		c.driver["connect_timeout"] = strconv.Itoa(n)
+	}
+	switch server := strings.ToLower(p.cfg.String("database.targetServerType")); server {
+	case "primary", "master":
+		c.driver["target_session_attrs"] = "primary"
+	case "secondary", "slave":
+		c.driver["target_session_attrs"] = "standby"
+	case "prefersecondary", "preferslave":
+		c.driver["target_session_attrs"] = "prefer-standby"
+	}
 	c.ssl = map[string]string{"sslmode": strings.ToLower(p.cfg.String("database.sslmode"))}
 	if f, ok := p.cfg.Original("database.sslfactory"); ok && strings.HasSuffix(f, "NonValidatingFactory") {
 		c.ssl["sslmode"] = "require"

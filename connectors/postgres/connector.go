@@ -91,7 +91,7 @@ func (Source) Open(ctx context.Context, cfg sdk.Config, offsets sdk.OffsetReader
 	if err != nil {
 		return nil, fmt.Errorf("read the stored offset: %w", err)
 	}
-	t := &task{cfg: c, log: sdk.Logger(ctx), start: time.Now()}
+	t := &task{cfg: c, log: sdk.Logger(ctx), start: time.Now(), figures: newFigures(ctx)}
 	t.em = emitter{cfg: c, log: t.log, limit: batchBytes}
 	if t.em.partition, err = sdk.EncodeMap(partition); err != nil {
 		return nil, err

@@ -232,6 +232,7 @@ func (t *task) idle(k keepalive) {
 	if t.dec.inTx || t.dec.resume != nil {
 		return
 	}
+	t.figures.behind.Set(0)
 	if k.end > t.pos.commit {
 		t.pos.commit, t.pos.lsn, t.pos.message, t.pos.events = k.end, k.end, "NOOP", 0
 		t.pos.snapshot = ""
@@ -317,6 +318,7 @@ func (t *task) commitTx() error {
 	t.passed()
 	t.dirty = true
 	t.em.mark(&t.pos)
+	t.figures.committed(m.time, d.pieces.bytes)
 	return nil
 }
 

@@ -51,6 +51,7 @@ type emitter struct {
 	tx        transaction
 
 	context      []data.Header // of every record of a row, and its tombstone
+	counts       counts
 	messages     *logicalMessages
 	messageCount *table // stands for the messages in the counts of a transaction
 }
@@ -219,6 +220,7 @@ func (e *emitter) change(t *table, o *origin, op byte, oldKind byte, before, aft
 			return sdk.Fatal(fmt.Errorf("table %s.%s at %s: %w: event.converting.failure.handling.mode=warn leaves such values out",
 				t.relation.schema, t.name, o.lsn, err))
 		}
+		e.counts.unconvertible++
 		if col.bad = true; !col.warned {
 			col.warned = true
 			e.log.Warn("value cannot be converted and is left out", "table", t.relation.schema+"."+t.name, "column", col.name, "lsn", o.lsn.String(), "err", c.err)
@@ -227,6 +229,7 @@ func (e *emitter) change(t *table, o *origin, op byte, oldKind byte, before, aft
 	for i := range t.columns {
 		t.columns[i].bad = false
 	}
+	e.counts.count(op)
 	return nil
 }
 
@@ -365,6 +368,7 @@ func (e *emitter) truncate(t *table, o *origin) error {
 	value, err := e.row(t, o, "t", nil, nil, false)
 	if err == nil {
 		e.addRow(t.topic, data.Datum{}, value)
+		e.counts.truncated++
 	}
 	return err
 }

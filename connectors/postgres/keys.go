@@ -70,16 +70,21 @@ func configDef() sdk.ConfigDef {
 
 func connectionKeys() []sdk.Key {
 	return []sdk.Key{
-		with(required(str("database.hostname", nil, "Host of the server.")), configdef.NonEmpty()),
+		with(required(str("database.hostname", nil, "Host of the server, or several separated by commas.")), configdef.NonEmpty()),
 		num("database.port", sdk.Int, 5432, "Port of the server."),
 		with(required(str("database.user", nil, "User with the attributes LOGIN and REPLICATION who may read the tables.")), configdef.NonEmpty()),
 		{Name: "database.password", Type: sdk.Password, Default: "", Importance: configdef.High, Doc: "Password of the user."},
 		with(required(str("database.dbname", nil, "Database. A slot belongs to one.")), configdef.NonEmpty()),
 		choice("database.sslmode", "prefer", "How TLS is used.", "disable", "allow", "prefer", "require", "verify-ca", "verify-full"),
 		str("database.sslcert", "", "File with the client's certificate, PEM."),
-		str("database.sslkey", "", "File with the client's key, PEM."),
+		str("database.sslkey", "", "File with the client's key: PEM, or PKCS#8 in DER without a password, as the Java driver has it."),
 		{Name: "database.sslpassword", Type: sdk.Password, Default: "", Doc: "Password of the client's key."},
 		str("database.sslrootcert", "", "File with the certificates of authorities, PEM."),
+		str("database.options", "", "Options of the session, as libpq has them: -c name=value."),
+		str("database.ApplicationName", "", "What connections are called in pg_stat_activity; millrace and the slot when empty."),
+		str("database.currentSchema", "", "Search path of connections."),
+		num("database.connectTimeout", sdk.Int, 0, "Seconds that one connection may take to be made. 0 is the default of 30."),
+		choice("database.targetServerType", "any", "Which of several hosts is connected to.", "any", "primary", "master", "secondary", "slave", "preferSecondary", "preferSlave"),
 		truth("database.tcpKeepAlive", true, "Whether TCP probes idle connections."),
 		str("database.initial.statements", "", "SQL to run on ordinary connections, separated by semicolons; two are one semicolon."),
 		num("database.query.timeout.ms", sdk.Int, 600000, "How long a query of the catalog may take. 0 is for ever."),

@@ -72,6 +72,7 @@ func (e *emitter) message(m *message, o *origin) error {
 		return err
 	}
 	e.add(l.topic, key, value)
+	e.counts.messages++
 	return nil
 }
 

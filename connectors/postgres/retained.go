@@ -40,7 +40,7 @@ func (t *task) watch(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("what slot %s keeps: %w", t.cfg.slot, err)
 	}
-	t.retained.Store(r.bytes)
+	t.figures.retained.Set(r.bytes)
 	much := t.cfg.walWarning > 0 && r.bytes > t.cfg.walWarning || r.status == "unreserved"
 	switch {
 	case much && !t.kept:

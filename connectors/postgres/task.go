@@ -64,7 +64,7 @@ type task struct {
 	snap *snapshotter
 	dec  decoder
 
-	retained atomic.Int64 // bytes that the slot keeps
+	figures *figures
 
 	stored atomic.Uint64 // the end of the last transaction that is safely stored
 	mu     sync.Mutex    // guards stream, which Committed uses
@@ -112,6 +112,7 @@ func (t *task) PollBatch(ctx context.Context, b *data.Batch) error {
 	if err == nil {
 		err = t.work(ctx)
 	}
+	t.figures.tell(&t.em.counts)
 	if len(b.Records)+len(b.Positions) > 0 {
 		t.pending = err // these records are good
 		t.retries = 0
