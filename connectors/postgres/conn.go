@@ -24,6 +24,7 @@ const (
 	codeActive     = "55006" // object_in_use: another connection has the slot
 	codeUndefined  = "42704" // undefined_object: no such slot or publication
 	codeNoTable    = "42P01"
+	codeNoColumn   = "42703"
 	codeDuplicate  = "42710"
 	codeTerminated = "57P01"
 	codeNoSlot     = "53400" // configuration_limit_exceeded: all slots are in use

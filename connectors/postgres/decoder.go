@@ -19,8 +19,11 @@ type decoder struct {
 
 	inTx    bool
 	dropTx  bool // the transaction shows in the snapshot already
+	partly  bool // so it does, in the tables of a blocking one
 	origin  origin
 	visible *visibility
+	only    map[string]bool // the tables of a blocking snapshot that show all
+	signals signalReader
 
 	resume   *position // the transaction that was cut in the middle, until it comes
 	skipping bool      // rows of it that were handled are passing
@@ -52,7 +55,9 @@ func (d *decoder) begin(p *position) error {
 		}
 		d.visible = &v
 	}
-	return nil
+	var err error
+	d.only, err = p.whole()
+	return err
 }
 
 // readStream hands over changes.
@@ -61,7 +66,10 @@ func (t *task) readStream(ctx context.Context) error {
 		t.beat = time.Now()
 	}
 	err := t.heartbeat(ctx)
-	if err == nil {
+	if err == nil && !t.dec.inTx {
+		err = t.between(ctx)
+	}
+	if err == nil && t.phase == phaseStreaming {
 		err = t.pump(ctx)
 	}
 	if len(t.em.batch.Records) > 0 || t.dirty && (t.dec.asked || time.Since(t.handed) >= idleEvery) {
@@ -74,7 +82,7 @@ func (t *task) readStream(ctx context.Context) error {
 // pump decodes frames until the batch is full, or nothing more has come.
 func (t *task) pump(ctx context.Context) error {
 	d := &t.dec
-	for !t.em.full() {
+	for !t.em.full() && t.phase == phaseStreaming && (d.inTx || !t.inc.ready()) {
 		if len(d.rest) == 0 {
 			more, err := t.receive(ctx)
 			if err != nil || !more {
@@ -83,10 +91,11 @@ func (t *task) pump(ctx context.Context) error {
 			continue
 		}
 		size := int(binary.BigEndian.Uint32(d.rest[1:])) + 1
-		if err := t.frame(ctx, d.rest[0], d.rest[5:size]); err != nil {
+		frame := d.rest[:size]
+		d.rest = d.rest[size:]
+		if err := t.frame(ctx, frame[0], frame[5:]); err != nil {
 			return err
 		}
-		d.rest = d.rest[size:]
 	}
 	return nil
 }
@@ -136,6 +145,9 @@ func (t *task) due() time.Duration {
 	}
 	if t.cfg.heartbeat > 0 && !t.dec.inTx {
 		next = min(next, t.cfg.heartbeat-time.Since(t.beat))
+	}
+	if !t.dec.inTx {
+		next = min(next, t.inc.patience())
 	}
 	return next
 }
@@ -212,7 +224,7 @@ func (t *task) idle(k keepalive) {
 // passed forgets the snapshot's transactions once all of them have gone by.
 func (t *task) passed() {
 	if t.dec.visible != nil && t.pos.commit >= t.pos.until {
-		t.dec.visible, t.pos.visible, t.pos.until = nil, "", 0
+		t.dec.visible, t.pos.visible, t.pos.until, t.pos.only = nil, "", 0, ""
 	}
 	if t.pos.commit >= t.pos.mend {
 		t.pos.mend = 0
@@ -226,7 +238,7 @@ func (t *task) handle(ctx context.Context, at lsn) error {
 	case msgBegin:
 		return t.beginTx(at)
 	case msgCommit:
-		return t.commitTx()
+		return t.commitTx(ctx)
 	case msgOrigin:
 		d.origin.name, d.origin.originLSN = m.origin, m.messageLSN
 	case msgRelation:
@@ -244,7 +256,9 @@ func (t *task) beginTx(at lsn) error {
 	d, m := &t.dec, &t.dec.msg
 	d.inTx = true
 	d.origin = origin{time: m.time, snapshot: "false", lastCommit: t.pos.commit, lsn: at, xid: m.xid}
-	d.dropTx = d.visible != nil && d.visible.sees(m.xid)
+	shows := d.visible != nil && d.visible.sees(m.xid)
+	d.dropTx, d.partly = shows && t.pos.only == "", shows && t.pos.only != ""
+	d.signals.take()
 	d.skipping = d.resume != nil && d.resume.xid == m.xid
 	if !d.skipping {
 		d.resume = nil
@@ -259,7 +273,7 @@ func (t *task) beginTx(at lsn) error {
 	return nil
 }
 
-func (t *task) commitTx() error {
+func (t *task) commitTx(ctx context.Context) error {
 	d, m := &t.dec, &t.dec.msg
 	d.origin.lsn = m.endLSN
 	if !d.dropTx {
@@ -267,17 +281,28 @@ func (t *task) commitTx() error {
 			return err
 		}
 	}
-	d.inTx, d.skipping, d.dropTx, d.resume = false, false, false, nil
+	if !d.dropTx {
+		t.inc.streamed(d.origin.xid)
+	}
+	d.inTx, d.skipping, d.dropTx, d.partly, d.resume = false, false, false, false, nil
 	t.pos.snapshot = ""
 	t.pos.message, t.pos.commit, t.pos.lsn, t.pos.events, t.pos.time = "COMMIT", m.endLSN, m.endLSN, 0, m.time
 	t.passed()
 	t.dirty = true
 	t.em.mark(&t.pos)
+	for _, s := range d.signals.take() {
+		if err := t.apply(ctx, s); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
 // relate compiles a relation that is new or has changed.
 func (t *task) relate(ctx context.Context, r *relation) error {
+	if t.cfg.signalTable == r.schema+"."+r.name {
+		t.dec.signals.relation = r.id
+	}
 	if !t.cfg.captures(r.schema, r.name) {
 		t.dec.tables[r.id] = nil
 		return nil
@@ -310,6 +335,9 @@ func (t *task) row(ctx context.Context, at lsn) error {
 	handled := d.passes(at)
 	if !handled {
 		d.resume, d.skipping = nil, false
+	}
+	if !d.dropTx {
+		d.signals.see(&d.msg)
 	}
 	mark := len(t.em.batch.Records)
 	if !d.dropTx && (!handled || t.cfg.transactions) {
@@ -364,7 +392,7 @@ func (t *task) capture(ctx context.Context) error {
 	d, m := &t.dec, &t.dec.msg
 	if m.kind == msgTruncate {
 		for _, id := range m.relIDs {
-			if tab := d.tables[id]; tab != nil && !t.cfg.drops('t') {
+			if tab := d.tables[id]; tab != nil && !t.cfg.drops('t') && !d.shows(tab) {
 				if err := t.em.truncate(tab, &d.origin); err != nil {
 					return sdk.Fatal(err)
 				}
@@ -383,14 +411,14 @@ func (t *task) capture(ctx context.Context) error {
 	if !ok {
 		return sdk.Fatal(fmt.Errorf("a change of relation %d, which was not described", m.relID))
 	}
-	if tab == nil || t.cfg.drops(op) {
+	if tab == nil || t.cfg.drops(op) || d.shows(tab) {
 		return nil
 	}
 	before, after := m.old, m.new
 	if m.oldKind == 0 {
 		before = nil
 	}
-	if t.pos.mend > 0 && op == 'u' {
+	if op == 'u' && (t.pos.mend > 0 || t.inc.active()) {
 		var err error
 		if after, err = t.mend(ctx, tab, before, after); err != nil {
 			return err

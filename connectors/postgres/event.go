@@ -149,7 +149,11 @@ func (e *emitter) source(w *writer, o *origin, schema, table string) {
 	} else {
 		e.scratch = append(strconv.AppendInt(append(e.scratch, '"'), int64(o.lastCommit), 10), '"')
 	}
-	e.scratch = append(strconv.AppendInt(append(e.scratch, `,"`...), int64(o.lsn), 10), `"]`...)
+	if o.lsn == 0 {
+		e.scratch = append(e.scratch, ",null]"...)
+	} else {
+		e.scratch = append(strconv.AppendInt(append(e.scratch, `,"`...), int64(o.lsn), 10), `"]`...)
+	}
 	w.TextBytes(e.scratch)
 	w.Int64(o.time)
 	w.Int64(o.time * 1000)
@@ -160,7 +164,11 @@ func (e *emitter) source(w *writer, o *origin, schema, table string) {
 	} else {
 		w.Null()
 	}
-	w.Int64(int64(o.lsn))
+	if o.lsn != 0 {
+		w.Int64(int64(o.lsn))
+	} else {
+		w.Null()
+	}
 	w.Null() // xmin
 	if o.name == "" {
 		w.Null()

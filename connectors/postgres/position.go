@@ -1,7 +1,9 @@
 package postgres
 
 import (
+	"encoding/json"
 	"strconv"
+	"strings"
 
 	"github.com/millrace/millrace/plugins/sdk"
 )
@@ -28,6 +30,12 @@ type position struct {
 	// mend is how far in the log updates may lack values that no row had,
 	// because their rows were changed while a snapshot was cut off.
 	mend lsn
+	// only are the tables of a blocking snapshot, as JSON, "" for all: visible
+	// is about them alone.
+	only string
+	// An incremental snapshot: the tables left to read and the signal that asked
+	// for them, as Debezium stores them, and where in the first one it is.
+	collections, correlation, chunk string
 }
 
 // readPosition reads a stored offset, ours or Debezium's.
@@ -38,6 +46,9 @@ func readPosition(o sdk.Offset) position {
 		snapshot: o.String("snapshot"), completed: o.Bool("snapshot_completed"),
 		visible: o.String("mr_snapshot"), until: lsn(o.Int64("mr_snapshot_until")),
 		base: o.String("mr_snapshot_base"), read: o.String("mr_snapshot_read"), mend: lsn(o.Int64("mr_mend_until")),
+		only:        o.String("mr_snapshot_tables"),
+		collections: o.String("incremental_snapshot_collections"), correlation: o.String("incremental_snapshot_correlation_id"),
+		chunk: o.String("mr_incremental"),
 	}
 	if o.Bool("snapshot") || p.snapshot == "true" {
 		p.snapshot = "INITIAL"
@@ -71,8 +82,15 @@ func (p *position) appendJSON(dst []byte) []byte {
 		dst = append(strconv.AppendInt(dst, n, 10), ',')
 	}
 	text := func(name, v string) {
-		dst = append(append(append(dst, '"'), name...), `":"`...)
-		dst = append(append(dst, v...), `",`...)
+		if v == "" {
+			return
+		}
+		dst = append(append(append(dst, '"'), name...), `":`...)
+		if strings.ContainsAny(v, "\"\\") {
+			dst = append(appendJSONText(dst, v), ',')
+			return
+		}
+		dst = append(append(append(dst, '"'), v...), `",`...)
 	}
 	dst = append(dst, '{')
 	if p.snapshot != "" {
@@ -82,7 +100,7 @@ func (p *position) appendJSON(dst []byte) []byte {
 		dst = append(dst, `,"last_snapshot_record":`...)
 		dst = append(strconv.AppendBool(dst, p.completed), ',')
 	} else {
-		text("messageType", p.message)
+		dst = append(append(append(dst, `"messageType":"`...), p.message...), `",`...)
 		field("lsn_events_processed", p.events)
 	}
 	if p.xid != 0 {
@@ -92,12 +110,12 @@ func (p *position) appendJSON(dst []byte) []byte {
 		text("mr_snapshot", p.visible)
 		field("mr_snapshot_until", int64(p.until))
 	}
-	if p.base != "" {
-		text("mr_snapshot_base", p.base)
-	}
-	if p.read != "" {
-		dst = append(strconv.AppendQuote(append(dst, `"mr_snapshot_read":`...), p.read), ',')
-	}
+	text("mr_snapshot_base", p.base)
+	text("mr_snapshot_read", p.read)
+	text("mr_snapshot_tables", p.only)
+	text("incremental_snapshot_collections", p.collections)
+	text("incremental_snapshot_correlation_id", p.correlation)
+	text("mr_incremental", p.chunk)
 	if p.mend != 0 {
 		field("mr_mend_until", int64(p.mend))
 	}
@@ -109,4 +127,13 @@ func (p *position) appendJSON(dst []byte) []byte {
 	field("ts_usec", p.time)
 	dst[len(dst)-1] = '}'
 	return dst
+}
+
+// appendJSONText appends a text that needs quoting.
+func appendJSONText(dst []byte, text string) []byte {
+	b, err := json.Marshal(text)
+	if err != nil {
+		panic(err) // a text can be written
+	}
+	return append(dst, b...)
 }
