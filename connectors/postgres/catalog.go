@@ -70,6 +70,20 @@ func (c *catalog) tables(ctx context.Context, cfg *config, viaRoot bool) ([]*cat
 	return out, nil
 }
 
+// find returns a captured table by its name, nil if there is none.
+func (c *catalog) find(ctx context.Context, cfg *config, viaRoot bool, name string) (*catalogTable, error) {
+	all, err := c.tables(ctx, cfg, viaRoot)
+	if err != nil {
+		return nil, err
+	}
+	for _, t := range all {
+		if t.schema+"."+t.name == name {
+			return t, nil
+		}
+	}
+	return nil, nil
+}
+
 func parseOID(b []byte) (uint32, error) {
 	n, err := strconv.ParseUint(string(b), 10, 32)
 	if err != nil {

@@ -70,6 +70,14 @@ type config struct {
 	spoolLimit       int64         // bytes of transactions under way, 0 for any
 	walWarning       int64         // bytes that the slot may keep before a warning
 
+	filters     lists  // that say what is captured
+	readAdded   bool   // tables added to the lists are read
+	signalTable string // schema.table, "" for none
+	chunkSize   int    // rows of a chunk of an incremental snapshot
+	notifySink  bool
+	notifyLog   bool
+	notifyTopic string
+
 	snapshot         string // initial, initial_only, always, no_data, when_needed
 	snapshotTables   []*regexp.Regexp
 	overrides        map[string]string
@@ -185,6 +193,7 @@ func newConfig(cfg sdk.Config) (*config, []sdk.Problem) {
 		hstore: lower("hstore.handling.mode"), interval: lower("interval.handling.mode"),
 		moneyDigits: int32(cfg.Int("money.fraction.digits")), unknown: cfg.Bool("include.unknown.datatypes"), unknownText: cfg.Bool("millrace.unknown.as.text"),
 	}
+	c.signals(p)
 	c.names(p)
 	c.lists(p)
 	c.connection(p)
@@ -279,7 +288,7 @@ func (c *config) connection(p *parser) {
 func (c *config) refusals(p *parser) {
 	for name := range p.cfg.Originals() {
 		for _, r := range []struct{ prefix, why string }{
-			{"signal.consumer.", noSignals}, {"signal.kafka.", noSignals},
+			{"signal.consumer.", noFile}, {"signal.kafka.", noFile},
 		} {
 			if _, known := configDef().Key(name); strings.HasPrefix(name, r.prefix) && !known {
 				p.bad(name, errors.New(r.why))
@@ -307,3 +316,23 @@ func (c *config) captures(schema, table string) bool {
 
 // drops reports whether events of an operation are left out.
 func (c *config) drops(op byte) bool { return strings.IndexByte(c.skipped, op) >= 0 }
+
+// signals reads what is about signals and notifications.
+func (c *config) signals(p *parser) {
+	c.filters = lists{
+		p.raw("schema.include.list", "schema.whitelist"), p.raw("schema.exclude.list", "schema.blacklist"),
+		p.raw("table.include.list", "table.whitelist"), p.raw("table.exclude.list", "table.blacklist"),
+	}
+	c.readAdded = p.cfg.Bool("millrace.snapshot.added.tables")
+	c.chunkSize = max(p.cfg.Int("incremental.snapshot.chunk.size"), 1)
+	if slices.Contains(p.cfg.List("signal.enabled.channels"), "source") {
+		if c.signalTable = p.cfg.String("signal.data.collection"); c.signalTable != "" && strings.Count(c.signalTable, ".") != 1 {
+			p.bad("signal.data.collection", fmt.Errorf("%q is not of the form schema.table", c.signalTable))
+		}
+	}
+	channels := p.cfg.List("notification.enabled.channels")
+	c.notifySink, c.notifyLog = slices.Contains(channels, "sink"), slices.Contains(channels, "log")
+	if c.notifyTopic = p.cfg.String("notification.sink.topic.name"); c.notifySink && c.notifyTopic == "" {
+		p.bad("notification.sink.topic.name", errors.New("the channel sink is enabled: name its topic"))
+	}
+}

@@ -66,10 +66,10 @@ func (Source) ExactlyOnce(sdk.Config) bool { return true }
 // AlterOffsets checks offsets that somebody wants to store.
 func (Source) AlterOffsets(_ context.Context, cfg sdk.Config, changes []sdk.Position) (bool, error) {
 	for _, p := range changes {
-		if s, _ := p.Partition["server"].(string); s == "" || len(p.Partition) != 1 {
+		if s, _ := p.Partition["server"].(string); s == "" || len(p.Partition) != 1 && p.Partition["millrace"] == nil {
 			return false, fmt.Errorf(`source partition %v: want {"server": %q}`, p.Partition, cfg.String("topic.prefix"))
 		}
-		if p.Offset != nil && p.Offset.Int64("lsn") <= 0 {
+		if p.Partition["millrace"] == nil && p.Offset != nil && p.Offset.Int64("lsn") <= 0 {
 			return false, errors.New(`an offset needs "lsn", a whole number above 0`)
 		}
 	}
@@ -87,11 +87,16 @@ func (Source) Open(ctx context.Context, cfg sdk.Config, offsets sdk.OffsetReader
 		return nil, sdk.Fatal(errors.Join(errs...))
 	}
 	partition := map[string]any{"server": c.prefix}
-	stored, err := offsets.Offset(ctx, partition)
+	both, err := offsets.Offsets(ctx, []map[string]any{partition, listsPartition(c.prefix)})
 	if err != nil {
 		return nil, fmt.Errorf("read the stored offset: %w", err)
 	}
+	stored := both[0]
 	t := &task{cfg: c, log: sdk.Logger(ctx), start: time.Now(), figures: newFigures(ctx)}
+	t.notes = notifier{t}
+	if t.lists, err = readLists(both[1]); err != nil {
+		return nil, sdk.Fatal(err)
+	}
 	t.em = emitter{cfg: c, log: t.log, limit: batchBytes}
 	if t.em.partition, err = sdk.EncodeMap(partition); err != nil {
 		return nil, err

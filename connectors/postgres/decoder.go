@@ -19,12 +19,16 @@ type decoder struct {
 
 	inTx       bool
 	dropTx     bool // the transaction shows in the snapshot already
+	partly     bool // so it does, in the tables of a blocking one
 	origin     origin
 	visible    *visibility
+	only       map[string]bool // the tables of a blocking snapshot that show all
+	signals    signalReader
 	lastCommit lsn // as events tell it: 0 before the first commit after a snapshot
 	xmin       int64
 	xminRead   time.Time
 
+	torn      bool // a message was taken from the stream and not handled to its end
 	pieces    pieces
 	handledTo lsn  // transactions that ended before come again and are passed over
 	passing   bool // the one at hand is such
@@ -68,7 +72,9 @@ func (d *decoder) begin(p *position) error {
 		}
 		d.visible = &v
 	}
-	return nil
+	var err error
+	d.only, err = p.whole()
+	return err
 }
 
 // readStream hands over changes.
@@ -80,7 +86,10 @@ func (t *task) readStream(ctx context.Context) error {
 	if err == nil {
 		err = t.watch(ctx)
 	}
-	if err == nil {
+	if err == nil && !t.dec.inTx {
+		err = t.between(ctx)
+	}
+	if err == nil && t.phase == phaseStreaming {
 		err = t.pump(ctx)
 	}
 	if len(t.em.batch.Records) > 0 || t.dirty && (t.dec.asked || time.Since(t.handed) >= idleEvery) {
@@ -93,9 +102,10 @@ func (t *task) readStream(ctx context.Context) error {
 // pump decodes frames until the batch is full, or nothing more has come.
 func (t *task) pump(ctx context.Context) error {
 	d := &t.dec
-	for !t.em.full() {
+	for !t.em.full() && t.phase == phaseStreaming && (d.inTx || !t.inc.ready()) {
 		if d.pieces.replay != nil {
 			if err := t.replayed(ctx); err != nil {
+				d.torn = true
 				return err
 			}
 			continue
@@ -108,10 +118,12 @@ func (t *task) pump(ctx context.Context) error {
 			continue
 		}
 		size := int(binary.BigEndian.Uint32(d.rest[1:])) + 1
-		if err := t.frame(ctx, d.rest[0], d.rest[5:size]); err != nil {
+		frame := d.rest[:size]
+		d.rest = d.rest[size:]
+		if err := t.frame(ctx, frame[0], frame[5:]); err != nil {
+			d.torn = true
 			return err
 		}
-		d.rest = d.rest[size:]
 	}
 	return nil
 }
@@ -161,6 +173,9 @@ func (t *task) due() time.Duration {
 	}
 	if t.cfg.heartbeat > 0 && !t.dec.inTx {
 		next = min(next, t.cfg.heartbeat-time.Since(t.beat))
+	}
+	if !t.dec.inTx {
+		next = min(next, t.inc.patience())
 	}
 	return next
 }
@@ -245,7 +260,7 @@ func (t *task) idle(k keepalive) {
 // passed forgets the snapshot's transactions once all of them have gone by.
 func (t *task) passed() {
 	if t.dec.visible != nil && t.pos.commit >= t.pos.until {
-		t.dec.visible, t.pos.visible, t.pos.until = nil, "", 0
+		t.dec.visible, t.pos.visible, t.pos.until, t.pos.only = nil, "", 0, ""
 	}
 	if t.pos.commit >= t.pos.mend {
 		t.pos.mend = 0
@@ -262,7 +277,7 @@ func (t *task) handle(ctx context.Context, at lsn) error {
 		}
 		return t.beginTx(at)
 	case msgCommit:
-		return t.commitTx()
+		return t.commitTx(ctx)
 	case msgOrigin:
 		d.origin.name, d.origin.originLSN = m.origin, m.messageLSN
 	case msgRelation:
@@ -285,7 +300,9 @@ func (t *task) beginTx(at lsn) error {
 		return nil
 	}
 	d.origin = origin{time: m.time, snapshot: "false", lastCommit: d.lastCommit, lsn: at, xid: m.xid, xmin: d.xmin}
-	d.dropTx = d.visible != nil && d.visible.sees(m.xid)
+	shows := d.visible != nil && d.visible.sees(m.xid)
+	d.dropTx, d.partly = shows && t.pos.only == "", shows && t.pos.only != ""
+	d.signals.take()
 	d.skipping = d.resume != nil && d.resume.xid == m.xid
 	if !d.skipping {
 		d.resume = nil
@@ -300,7 +317,7 @@ func (t *task) beginTx(at lsn) error {
 	return nil
 }
 
-func (t *task) commitTx() error {
+func (t *task) commitTx(ctx context.Context) error {
 	d, m := &t.dec, &t.dec.msg
 	if d.passing {
 		d.inTx, d.passing = false, false
@@ -312,13 +329,21 @@ func (t *task) commitTx() error {
 			return err
 		}
 	}
-	d.inTx, d.skipping, d.dropTx, d.resume, d.lastCommit = false, false, false, nil, m.endLSN
+	if !d.dropTx {
+		t.inc.streamed(d.origin.xid)
+	}
+	d.inTx, d.skipping, d.dropTx, d.partly, d.resume, d.lastCommit = false, false, false, false, nil, m.endLSN
 	t.pos.snapshot = ""
 	t.pos.message, t.pos.commit, t.pos.lsn, t.pos.events, t.pos.time, t.pos.xmin = "COMMIT", m.endLSN, m.endLSN, 0, m.time, d.xmin
 	t.passed()
 	t.dirty = true
 	t.em.mark(&t.pos)
 	t.figures.committed(m.time, d.pieces.bytes)
+	for _, s := range d.signals.take() {
+		if err := t.apply(ctx, s); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
@@ -332,6 +357,9 @@ func (t *task) describe(ctx context.Context, r *relation) error {
 
 // relate compiles a relation that is new or has changed.
 func (t *task) relate(ctx context.Context, r *relation) error {
+	if t.cfg.signalTable == r.schema+"."+r.name {
+		t.dec.signals.relation = r.id
+	}
 	if !t.cfg.captures(r.schema, r.name) {
 		t.dec.tables[r.id] = nil
 		return nil
@@ -367,6 +395,9 @@ func (t *task) row(ctx context.Context, at lsn) error {
 	handled := d.passes(at)
 	if !handled {
 		d.resume, d.skipping = nil, false
+	}
+	if !d.dropTx {
+		d.signals.see(&d.msg)
 	}
 	mark := len(t.em.batch.Records)
 	if !d.dropTx && (!handled || t.cfg.transactions) {
@@ -423,7 +454,7 @@ func (t *task) capture(ctx context.Context) error {
 	d, m := &t.dec, &t.dec.msg
 	if m.kind == msgTruncate {
 		for _, id := range m.relIDs {
-			if tab := d.tables[id]; tab != nil && !t.cfg.drops('t') {
+			if tab := d.tables[id]; tab != nil && !t.cfg.drops('t') && !d.shows(tab) {
 				if err := t.em.truncate(tab, &d.origin); err != nil {
 					return sdk.Fatal(err)
 				}
@@ -432,7 +463,7 @@ func (t *task) capture(ctx context.Context) error {
 		return nil
 	}
 	if m.kind == msgMessage {
-		if !t.cfg.messages.takes(m.prefix) {
+		if !t.cfg.tells(m.prefix) {
 			return nil
 		}
 		return sdk.Fatal(t.em.message(m, &d.origin))
@@ -448,14 +479,14 @@ func (t *task) capture(ctx context.Context) error {
 	if !ok {
 		return sdk.Fatal(fmt.Errorf("a change of relation %d, which was not described", m.relID))
 	}
-	if tab == nil || t.cfg.drops(op) {
+	if tab == nil || t.cfg.drops(op) || d.shows(tab) {
 		return nil
 	}
 	before, after := m.old, m.new
 	if m.oldKind == 0 {
 		before = nil
 	}
-	if op == 'u' && (t.cfg.reselect || t.pos.mend > 0) {
+	if op == 'u' && (t.cfg.reselect || t.pos.mend > 0 || t.inc.active()) {
 		if err := t.mend(ctx, tab, before, after); err != nil {
 			return err
 		}

@@ -159,7 +159,11 @@ func (e *emitter) source(w *writer, o *origin, schema, table string) {
 	} else {
 		e.scratch = append(strconv.AppendInt(append(e.scratch, '"'), int64(o.lastCommit), 10), '"')
 	}
-	e.scratch = append(strconv.AppendInt(append(e.scratch, `,"`...), int64(o.lsn), 10), `"]`...)
+	if o.lsn == 0 {
+		e.scratch = append(e.scratch, ",null]"...)
+	} else {
+		e.scratch = append(strconv.AppendInt(append(e.scratch, `,"`...), int64(o.lsn), 10), `"]`...)
+	}
 	w.TextBytes(e.scratch)
 	w.Int64(o.time)
 	w.Int64(o.time * 1000)
@@ -170,7 +174,11 @@ func (e *emitter) source(w *writer, o *origin, schema, table string) {
 	} else {
 		w.Null()
 	}
-	w.Int64(int64(o.lsn))
+	if o.lsn != 0 {
+		w.Int64(int64(o.lsn))
+	} else {
+		w.Null()
+	}
 	if o.xmin != 0 {
 		w.Int64(o.xmin)
 	} else {

@@ -8,8 +8,7 @@ import (
 // The reasons why keys of Debezium's connector have no other value than their
 // default here.
 const (
-	noSignals   = "signals and incremental snapshots are not supported: remove the key"
-	noNotify    = "notifications are not supported: remove the key"
+	noFile      = "signals are read from a table: remove the key"
 	noJava      = "Java classes cannot run here: remove the key"
 	noReadOnly  = "capturing from a standby without writing is not supported: connect to the primary"
 	noCustom    = "of the snapshot modes only initial, initial_only, always, no_data (never) and when_needed are supported"
@@ -46,6 +45,10 @@ func ignored(names ...string) []sdk.Key {
 		out[i] = sdk.Key{Name: n, Type: sdk.String, Importance: configdef.Low, Doc: "Accepted and has no effect: nothing here needs it."}
 	}
 	return out
+}
+
+func listOf(name, def, doc string, choices ...string) sdk.Key {
+	return sdk.Key{Name: name, Type: sdk.List, Default: def, Doc: doc, Rules: []configdef.Rule{configdef.OneOf(choices...)}}
 }
 
 func required(k sdk.Key) sdk.Key {
@@ -190,12 +193,11 @@ func topicKeys() []sdk.Key {
 		num("heartbeat.interval.ms", sdk.Int, 0, "How often a heartbeat is sent. 0 is never."),
 		str("heartbeat.action.query", "", "SQL to run at each heartbeat."),
 		truth("extended.headers.enabled", false, "Whether records of rows have headers that name the connector, its task and its run. Debezium's default is true."),
-		refused("signal.data.collection", nil, noSignals),
-		refused("signal.enabled.channels", "source", noSignals),
-		refused("signal.kafka.topic", nil, noSignals),
-		refused("signal.file", "file-signals.txt", noSignals),
-		refused("notification.enabled.channels", nil, noNotify),
-		refused("notification.sink.topic.name", nil, noNotify),
+		str("signal.data.collection", "", "Table whose inserted rows are signals: schema.table."),
+		listOf("signal.enabled.channels", "source", "Where signals come from.", "source"),
+		refused("signal.file", "file-signals.txt", noFile),
+		listOf("notification.enabled.channels", "", "Where the course of snapshots is told: sink, log.", "sink", "log"),
+		str("notification.sink.topic.name", "", "Topic of notifications. The channel sink needs it."),
 	}
 }
 
@@ -205,6 +207,10 @@ func snapshotKeys() []sdk.Key {
 			Doc: "When tables are read as a whole: initial, initial_only, always, no_data (never), when_needed."},
 		list("snapshot.include.collection.list", "Tables to read, of those captured. All when empty."),
 		{Name: "snapshot.select.statement.overrides", Type: sdk.List, Default: "", Doc: "Tables that are read by a statement of their own: the key with .schema.table behind it."},
+		num("incremental.snapshot.chunk.size", sdk.Int, 1024, "Rows that an incremental snapshot reads at a time, at most."),
+		truth("incremental.snapshot.allow.schema.changes", false, "Has no effect: tables may change their form while they are read."),
+		choice("incremental.snapshot.watermarking.strategy", "insert_insert", "Has no effect: nothing is written to the signal table.", "insert_insert", "insert_delete"),
+		truth("millrace.snapshot.added.tables", true, "Whether tables that are added to the lists of a running connector are read. Debezium streams their changes alone."),
 		choice("snapshot.locking.mode", "none", "Whether tables are locked against changes of their form while they are read.", "none", "shared"),
 		num("snapshot.lock.timeout.ms", sdk.Long, 10000, "How long a lock is waited for."),
 		choice("snapshot.isolation.mode", "serializable", "Isolation of the reading transaction; with a new slot always repeatable_read.",
@@ -237,8 +243,7 @@ func ignoredKeys() []sdk.Key {
 		"signal.poll.interval.ms", "signal.emit.failure.max.retries", "custom.metric.tags", "statistics.metrics.enabled",
 		"advanced.metrics.enable", "custom.sanitize.pattern", "openlineage.integration.enabled", "openlineage.integration.config.file.path",
 		"openlineage.integration.job.description", "openlineage.integration.job.tags", "openlineage.integration.job.owners",
-		"snapshot.fetch.size", "incremental.snapshot.chunk.size", "incremental.snapshot.allow.schema.changes",
-		"incremental.snapshot.watermarking.strategy", "max.batch.size", "max.queue.size", "max.queue.size.in.bytes",
+		"snapshot.fetch.size", "max.batch.size", "max.queue.size", "max.queue.size.in.bytes",
 		"poll.interval.ms", "poll.dispatch.interval.ms", "query.fetch.size", "queue.provider.type", "executor.shutdown.timeout.ms",
 		"log.position.check.enable", "legacy.snapshot.max.threads",
 		"schema.history.internal.kafka.bootstrap.servers", "schema.history.internal.kafka.topic")

@@ -41,6 +41,15 @@ func newLogicalMessages(c *config) *logicalMessages {
 	return m
 }
 
+// ownPrefix is that of the messages which the connector writes itself to have
+// the server go on. Nobody else hears of them.
+const ownPrefix = "millrace"
+
+// tells reports whether messages with a prefix are events.
+func (c *config) tells(prefix string) bool {
+	return prefix != ownPrefix && c.messages.takes(prefix)
+}
+
 // message appends a logical decoding message.
 func (e *emitter) message(m *message, o *origin) error {
 	if e.messages == nil {
@@ -111,7 +120,7 @@ func (t *task) lone(at lsn) error {
 		return nil
 	}
 	d.lastCommit = at
-	if t.cfg.messages.takes(d.msg.prefix) {
+	if t.cfg.tells(d.msg.prefix) {
 		o := origin{time: d.origin.time, snapshot: "false", lastCommit: at, lsn: at, xmin: d.xmin}
 		if err := t.em.message(&d.msg, &o); err != nil {
 			return sdk.Fatal(err)

@@ -123,7 +123,7 @@ func (t *task) boundary(ctx context.Context, at lsn) error {
 	case msgStreamCommit:
 		s := p.open[m.xid]
 		delete(p.open, m.xid)
-		return t.committed(s, at)
+		return t.committed(ctx, s, at)
 	default:
 		return t.preparation(ctx, at)
 	}
@@ -188,7 +188,7 @@ func (t *task) preparation(ctx context.Context, at lsn) error {
 		if s == nil && m.commitLSN >= t.dec.handledTo {
 			return sdk.Fatal(fmt.Errorf("transaction %q has committed at %s, and what it did was confirmed by somebody else while it was prepared: let the tables be read again (snapshot.mode=when_needed with the slot dropped)", m.gid, m.commitLSN))
 		}
-		return t.committed(s, at)
+		return t.committed(ctx, s, at)
 	}
 	return nil
 }
@@ -200,7 +200,7 @@ func (t *task) held() {
 
 // committed begins to emit a transaction whose messages are all there. s is nil
 // for one that did nothing.
-func (t *task) committed(s *spool, at lsn) error {
+func (t *task) committed(ctx context.Context, s *spool, at lsn) error {
 	d := &t.dec
 	end := message{kind: msgCommit, commitLSN: d.msg.commitLSN, endLSN: d.msg.endLSN, time: d.msg.time, xid: d.msg.xid}
 	if s == nil {
@@ -208,7 +208,7 @@ func (t *task) committed(s *spool, at lsn) error {
 		if err := t.beginTx(at); err != nil {
 			return err
 		}
-		return t.commitTx()
+		return t.commitTx(ctx)
 	}
 	r, err := s.replay(end)
 	if err != nil {
@@ -233,7 +233,7 @@ func (t *task) replayed(ctx context.Context) error {
 		d.pieces.drop(r.spool)
 		t.pos.hold = d.pieces.hold()
 		d.msg.kind, d.msg.endLSN, d.msg.time = msgCommit, r.end.endLSN, r.end.time
-		return t.commitTx()
+		return t.commitTx(ctx)
 	}
 	if err := d.msg.decode(payload, r.spool.streamed); err != nil {
 		return sdk.Fatal(err)

@@ -1,7 +1,9 @@
 package postgres
 
 import (
+	"encoding/json"
 	"strconv"
+	"strings"
 
 	"github.com/millrace/millrace/plugins/sdk"
 )
@@ -34,6 +36,12 @@ type position struct {
 	// mend is how far in the log updates may lack values that no row had,
 	// because their rows were changed while a snapshot was cut off.
 	mend lsn
+	// only are the tables of a blocking snapshot, as JSON, "" for all: visible
+	// is about them alone.
+	only string
+	// An incremental snapshot: the tables left to read and the signal that asked
+	// for them, as Debezium stores them, and where in the first one it is.
+	collections, correlation, chunk string
 }
 
 // confirmable is how far the server may forget.
@@ -55,6 +63,9 @@ func readPosition(o sdk.Offset) position {
 		visible: o.String("mr_snapshot"), until: lsn(o.Int64("mr_snapshot_until")),
 		hold: lsn(o.Int64("mr_hold")),
 		base: o.String("mr_snapshot_base"), read: o.String("mr_snapshot_read"), mend: lsn(o.Int64("mr_mend_until")),
+		only:        o.String("mr_snapshot_tables"),
+		collections: o.String("incremental_snapshot_collections"), correlation: o.String("incremental_snapshot_correlation_id"),
+		chunk: o.String("mr_incremental"),
 	}
 	if o.Bool("snapshot") || p.snapshot == "true" {
 		p.snapshot = "INITIAL"
@@ -91,8 +102,15 @@ func (p *position) appendJSON(dst []byte) []byte {
 		dst = append(strconv.AppendInt(dst, n, 10), ',')
 	}
 	text := func(name, v string) {
-		dst = append(append(append(dst, '"'), name...), `":"`...)
-		dst = append(append(dst, v...), `",`...)
+		if v == "" {
+			return
+		}
+		dst = append(append(append(dst, '"'), name...), `":`...)
+		if strings.ContainsAny(v, "\"\\") {
+			dst = append(appendJSONText(dst, v), ',')
+			return
+		}
+		dst = append(append(append(dst, '"'), v...), `",`...)
 	}
 	if p.snapshot != "" {
 		text("snapshot", p.snapshot)
@@ -101,7 +119,7 @@ func (p *position) appendJSON(dst []byte) []byte {
 		dst = append(dst, `,"last_snapshot_record":`...)
 		dst = append(strconv.AppendBool(dst, p.completed), ',')
 	} else {
-		text("messageType", p.message)
+		dst = append(append(append(dst, `"messageType":"`...), p.message...), `",`...)
 		if p.events > 0 {
 			field("lsn_events_processed", p.events)
 		}
@@ -119,12 +137,12 @@ func (p *position) appendJSON(dst []byte) []byte {
 	if p.hold != 0 {
 		field("mr_hold", int64(p.hold))
 	}
-	if p.base != "" {
-		text("mr_snapshot_base", p.base)
-	}
-	if p.read != "" {
-		dst = append(strconv.AppendQuote(append(dst, `"mr_snapshot_read":`...), p.read), ',')
-	}
+	text("mr_snapshot_base", p.base)
+	text("mr_snapshot_read", p.read)
+	text("mr_snapshot_tables", p.only)
+	text("incremental_snapshot_collections", p.collections)
+	text("incremental_snapshot_correlation_id", p.correlation)
+	text("mr_incremental", p.chunk)
 	if p.mend != 0 {
 		field("mr_mend_until", int64(p.mend))
 	}
@@ -136,4 +154,13 @@ func (p *position) appendJSON(dst []byte) []byte {
 	field("ts_usec", p.time)
 	dst[len(dst)-1] = '}'
 	return dst
+}
+
+// appendJSONText appends a text that needs quoting.
+func appendJSONText(dst []byte, text string) []byte {
+	b, err := json.Marshal(text)
+	if err != nil {
+		panic(err) // a text can be written
+	}
+	return append(dst, b...)
 }

@@ -134,6 +134,12 @@ func publicationSQL(ctx context.Context, c *config, cat *catalog, exists, viaRoo
 		for _, t := range captured {
 			tables = append(tables, quoteName(t.schema, t.name))
 		}
+		if c.signalTable != "" {
+			schema, name, _ := strings.Cut(c.signalTable, ".")
+			if signals := quoteName(schema, name); !slices.Contains(tables, signals) {
+				tables = append(tables, signals)
+			}
+		}
 		slices.Sort(tables)
 	}
 	if exists {

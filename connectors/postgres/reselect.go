@@ -14,7 +14,7 @@ import (
 // change still to come, whose updates must be mended as well.
 func (t *task) mend(ctx context.Context, tab *table, before, after []value) error {
 	found, err := t.reselect(ctx, tab, before, after)
-	if err != nil || found || t.pos.mend == 0 {
+	if err != nil || found || t.pos.mend == 0 && !t.inc.active() {
 		return err
 	}
 	now, err := readMoment(ctx, t.conn)

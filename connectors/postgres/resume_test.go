@@ -35,11 +35,7 @@ func pollUntil(t *testing.T, w *worker, done func() bool, each func(e event)) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, p := range b.Positions {
-			if w.pending, err = sdk.DecodeMap(p.Offset); err != nil {
-				t.Fatal(err)
-			}
-		}
+		w.note(&b)
 		for i := range b.Records {
 			each(asEvent(t, &b.Records[i]))
 		}
@@ -95,11 +91,7 @@ func TestNothingIsLostOrDoubled(t *testing.T) {
 					t.Fatalf("seed %d: an event without key: %s %s", seed, e.topic, e.value)
 				}
 			}
-			for _, p := range b.Positions {
-				if w.pending, err = sdk.DecodeMap(p.Offset); err != nil {
-					t.Fatal(err)
-				}
-			}
+			w.note(&b)
 			w.store()
 			continue
 		}
@@ -108,7 +100,7 @@ func TestNothingIsLostOrDoubled(t *testing.T) {
 			w.stop()
 		} else if len(b.Records)+len(b.Positions) > 0 {
 			w.stop() // a snapshot that is cut off is read again
-			w.stored, ids = nil, nil
+			w.stored, w.lists, ids = nil, nil, nil
 		}
 	}
 	for i, id := range ids {

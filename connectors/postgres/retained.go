@@ -8,8 +8,8 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// lookEvery is how often the task looks at what its slot keeps.
-const lookEvery = 30 * time.Second
+// retainedEvery is how often the task looks at what its slot keeps.
+const retainedEvery = 30 * time.Second
 
 // retained is what a slot makes the server keep.
 type retained struct {
@@ -32,7 +32,7 @@ func readRetained(ctx context.Context, conn *pgconn.PgConn, slot string) (retain
 // watch looks from time to time at what the slot keeps, and says so when that
 // has become too much, and when it no longer is.
 func (t *task) watch(ctx context.Context) error {
-	if time.Since(t.looked) < lookEvery {
+	if time.Since(t.looked) < retainedEvery {
 		return nil
 	}
 	t.looked = time.Now()

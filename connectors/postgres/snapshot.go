@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,6 +20,8 @@ import (
 type snapshotter struct {
 	cfg       *config
 	log       *slog.Logger
+	notes     notifier
+	names     string           // of all tables
 	conns     []*pgconn.PgConn // all in the snapshot; the first one holds it
 	unchanged string           // condition on rows
 	at        origin
@@ -58,7 +61,8 @@ type lentRoom struct {
 // snapshotStats says how far a snapshot is.
 type snapshotStats struct {
 	rows   int64
-	blocks uint64 // of those that were to be read
+	blocks uint64 // to read
+	done   uint64 // of them
 	began  time.Time
 }
 
@@ -181,6 +185,11 @@ func (s *snapshotter) take(e *emitter, p *piece) error {
 			return err
 		}
 	}
+	if !u.plan.begun && (p.first != nil || p.last != nil) {
+		if err := s.notes.initial("IN_PROGRESS", "data_collections", s.names, "current_collection_in_progress", u.plan.name()); err != nil {
+			return err
+		}
+	}
 	if p.first != nil {
 		if err := s.row(e, p.job, p.first, s.mark(u.plan)); err != nil {
 			return err
@@ -189,6 +198,7 @@ func (s *snapshotter) take(e *emitter, p *piece) error {
 	if p.room != nil {
 		e.batch.Records = append(e.batch.Records, p.room.batch.Records...)
 		s.stats.rows += int64(len(p.room.batch.Records))
+		u.plan.rows += int64(len(p.room.batch.Records))
 		s.lent = append(s.lent, lentRoom{p.room, p.from})
 	}
 	s.read.handed(u, p.job.index, p.upTo)
@@ -199,7 +209,7 @@ func (s *snapshotter) take(e *emitter, p *piece) error {
 		u.plan.left--
 	default:
 		u.plan.left--
-		s.finished(p.job)
+		return s.finished(p.job)
 	}
 	return nil
 }
@@ -235,13 +245,17 @@ func (s *snapshotter) release(e *emitter, end bool) error {
 	if err := s.row(e, h.job, h.row, mark); err != nil {
 		return err
 	}
-	s.finished(h.job)
-	return nil
+	return s.finished(h.job)
 }
 
-func (s *snapshotter) finished(j *readJob) {
+func (s *snapshotter) finished(j *readJob) error {
 	s.read.finished(j.unit, j.index)
-	s.stats.blocks += uint64(j.blocks())
+	s.stats.done += uint64(j.blocks())
+	if plan := j.unit.plan; plan.left == 0 {
+		return s.notes.initial("TABLE_SCAN_COMPLETED", "data_collections", s.names, "scanned_collection", plan.name(),
+			"total_rows_scanned", strconv.FormatInt(plan.rows, 10), "status", "SUCCEEDED")
+	}
+	return nil
 }
 
 // row appends the record of a row.
@@ -261,5 +275,6 @@ func (s *snapshotter) row(e *emitter, j *readJob, row []byte, mark string) (err 
 		return changedForm(fmt.Errorf("read table %s: %w", plan.name(), err), s.cfg)
 	}
 	s.stats.rows++
+	plan.rows++
 	return nil
 }

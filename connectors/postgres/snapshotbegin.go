@@ -17,8 +17,10 @@ import (
 // are remembered and left out of the stream. A snapshot that was cut off goes
 // on where it was: see docs/design/postgres.md.
 func (t *task) beginSnapshot(ctx context.Context, slot slotState) error {
-	if err := wait(ctx, t.cfg.snapshotDelay); err != nil {
-		return err
+	if t.pos.snapshot != "BLOCKING" {
+		if err := wait(ctx, t.cfg.snapshotDelay); err != nil {
+			return err
+		}
 	}
 	conn, err := t.cfg.connect(ctx, false)
 	if err != nil {
@@ -31,7 +33,15 @@ func (t *task) beginSnapshot(ctx context.Context, slot slotState) error {
 	}
 	snap.start()
 	t.snap, t.phase, t.known = snap, phaseSnapshot, true
-	return nil
+	if snap.begun {
+		return nil
+	}
+	if t.pos.only == "" {
+		if err := t.keepLists(); err != nil {
+			return err
+		}
+	}
+	return t.notes.initial("STARTED")
 }
 
 // goesOn reports whether a snapshot was cut off that can go on: the slot still
@@ -49,8 +59,14 @@ func (t *task) goesOn(slot slotState) bool {
 func (t *task) openSnapshot(ctx context.Context, conn *pgconn.PgConn, slot slotState) (*snapshotter, error) {
 	pos := position{snapshot: "INITIAL", time: time.Now().UnixMicro()}
 	goesOn, ordinary := t.goesOn(slot), false
+	blocking := t.pos.only != "" && t.pos.snapshot == "BLOCKING" && !goesOn
 	var err error
 	switch {
+	case blocking:
+		pos, ordinary = t.pos, true
+		if err = t.settle(ctx); err == nil {
+			err = t.readingTransaction(ctx, conn, "")
+		}
 	case goesOn || t.cfg.snapshot == "initial_only":
 		err = t.readingTransaction(ctx, conn, "")
 	case slot.exists:
@@ -179,7 +195,7 @@ func (t *task) readingTransaction(ctx context.Context, conn *pgconn.PgConn, expo
 // the snapshot and becomes one of them.
 func (t *task) planSnapshot(ctx context.Context, conn *pgconn.PgConn, pos *position, now dbMoment, goesOn bool) (*snapshotter, error) {
 	read := newProgress()
-	p := &planner{t: t, conn: conn, max: now.seen.max, read: read}
+	p := &planner{t: t, conn: conn, max: now.seen.max, read: read, pos: pos}
 	s := &snapshotter{cfg: t.cfg, log: t.log, conns: []*pgconn.PgConn{conn}, read: read, tabs: map[*tablePlan]*table{},
 		types: *t.compiler(), limit: t.em.limit, at: origin{lsn: pos.lsn, xid: pos.xid}}
 	s.types.nullable = maps.Clone(s.types.nullable)
@@ -199,11 +215,11 @@ func (t *task) planSnapshot(ctx context.Context, conn *pgconn.PgConn, pos *posit
 		}
 		p.read, s.read, s.begun = read, read, len(read.done)+len(read.open) > 0
 	}
-	_, jobs, err := p.plan(ctx)
+	plans, jobs, err := p.plan(ctx)
 	if err != nil {
 		return nil, err
 	}
-	s.jobs = jobs
+	s.jobs, s.notes, s.names = jobs, t.notes, planNames(plans)
 	for _, j := range jobs {
 		s.stats.blocks += uint64(j.blocks())
 	}
@@ -266,6 +282,9 @@ func (t *task) readSnapshot(ctx context.Context) error {
 	t.snapshots++
 	t.pos.completed = true
 	t.pos.base, t.pos.read = "", ""
+	if err := t.notes.initial("COMPLETED"); err != nil {
+		return err
+	}
 	t.em.finish(&t.pos)
 	t.dirty = false
 	t.phase = phaseStart

@@ -30,11 +30,21 @@ type tablePlan struct {
 	units   []*readUnit
 
 	// Of the goroutine that polls:
-	left  int  // ranges that are not finished
-	begun bool // a row was handed over
+	left  int   // ranges that are not finished
+	begun bool  // a row was handed over
+	rows  int64 // that were, in this process
 }
 
 func (p *tablePlan) name() string { return p.known.schema + "." + p.known.name }
+
+// planNames lists the tables.
+func planNames(plans []*tablePlan) string {
+	names := make([]string, len(plans))
+	for i, p := range plans {
+		names[i] = p.name()
+	}
+	return strings.Join(names, ",")
+}
 
 // compile makes the table of a goroutine: one writes rows of it.
 func (p *tablePlan) compile(c *compiler) (*table, error) {
@@ -113,6 +123,23 @@ type planner struct {
 	base *visibility
 	max  uint64 // the end of the transaction's own snapshot
 	read *readProgress
+
+	pos        *position
+	statements map[string]string // of a blocking snapshot
+}
+
+// known leaves out tables that were added to the lists after a snapshot that
+// goes on began: their changes since are not all in the stream. They are read
+// while it goes on.
+func (p *planner) known(tables []*catalogTable) ([]*catalogTable, error) {
+	if p.base == nil || p.t.lists == nil || *p.t.lists == p.t.cfg.filters {
+		return tables, nil
+	}
+	old, err := p.t.lists.filter()
+	if err != nil {
+		return nil, sdk.Fatal(fmt.Errorf("stored offset: the lists of tables: %w", err))
+	}
+	return slices.DeleteFunc(tables, func(c *catalogTable) bool { return !old.captures(c.schema, c.name) }), nil
 }
 
 // plan lists the tables, their units and the jobs that are left.
@@ -120,6 +147,12 @@ func (p *planner) plan(ctx context.Context) ([]*tablePlan, []*readJob, error) {
 	t := p.t
 	tables, err := t.cat.tables(ctx, t.cfg, t.viaRoot)
 	if err != nil {
+		return nil, nil, err
+	}
+	if tables, p.statements, err = p.pos.restrict(tables); err != nil {
+		return nil, nil, err
+	}
+	if tables, err = p.known(tables); err != nil {
 		return nil, nil, err
 	}
 	if len(tables) == 0 {
@@ -130,7 +163,7 @@ func (p *planner) plan(ctx context.Context) ([]*tablePlan, []*readJob, error) {
 	}
 	var plans []*tablePlan
 	for _, known := range tables {
-		if len(t.cfg.snapshotTables) > 0 && !matchesAny(t.cfg.snapshotTables, known.schema+"."+known.name) {
+		if p.pos.only == "" && len(t.cfg.snapshotTables) > 0 && !matchesAny(t.cfg.snapshotTables, known.schema+"."+known.name) {
 			continue
 		}
 		tp, err := p.table(ctx, known)
@@ -213,7 +246,11 @@ WHERE c.oid IN (SELECT relid::oid FROM pg_partition_tree($1::oid::regclass) WHER
 ORDER BY n.nspname, c.relname`
 
 func (p *planner) units(ctx context.Context, tp *tablePlan) error {
-	if sql, ok := p.t.cfg.overrides[tp.name()]; ok {
+	sql := p.statements[tp.name()]
+	if sql == "" {
+		sql = p.t.cfg.overrides[tp.name()]
+	}
+	if sql != "" {
 		tp.units = []*readUnit{{plan: tp, oid: tp.known.oid, from: "(" + sql + ") AS t", whole: true, size: 1, ranges: 1}}
 		return nil
 	}

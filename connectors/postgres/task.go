@@ -52,6 +52,7 @@ type task struct {
 	known     bool // pos is a position to continue from
 	snapshots int  // that were completed, for snapshot.mode=always
 	pos       position
+	resumed   bool // streaming began in this life
 	dirty     bool // pos has moved since it was last handed over
 	handed    time.Time
 	looked    time.Time // at what the slot keeps
@@ -65,6 +66,10 @@ type task struct {
 	dec  decoder
 
 	figures *figures
+	inc     *incremental // while streaming
+	notes   notifier
+	lists   *lists // that were in force, nil when that is not known
+	told    bool   // of the lists that are
 
 	stored atomic.Uint64 // the end of the last transaction that is safely stored
 	mu     sync.Mutex    // guards stream, which Committed uses
@@ -118,10 +123,13 @@ func (t *task) PollBatch(ctx context.Context, b *data.Batch) error {
 		t.retries = 0
 		return nil
 	}
-	if err == nil || ctx.Err() != nil {
+	if err == nil || ctx.Err() != nil && !t.dec.torn {
 		return err
 	}
 	t.disconnect()
+	if ctx.Err() != nil {
+		return err
+	}
 	return t.bounded(classify(err, t.cfg.restartWait))
 }
 
@@ -213,7 +221,8 @@ func (t *task) decide(ctx context.Context) error {
 		}
 	}
 	switch gap := t.gap(slot); {
-	case t.cfg.snapshot == "always" && t.snapshots == 0,
+	case t.pos.snapshot == "BLOCKING" && !t.pos.completed && gap == nil,
+		t.cfg.snapshot == "always" && t.snapshots == 0,
 		t.cfg.snapshot == "when_needed" && gap != nil,
 		t.cfg.snapshot != "no_data" && !t.finishedSnapshot():
 		return t.beginSnapshot(ctx, slot)
@@ -234,7 +243,7 @@ func (t *task) finishedSnapshot() bool {
 func (t *task) gap(slot slotState) error {
 	const repair = "Choose: snapshot.mode=when_needed reads the tables again; removing the stored offset starts from nothing; "
 	switch {
-	case !t.finishedSnapshot():
+	case !t.finishedSnapshot() && t.pos.snapshot != "BLOCKING":
 		return nil
 	case !slot.exists:
 		return fmt.Errorf("slot %s is gone, and with it the changes after %s. %ssnapshot.mode=no_data with the offset removed goes on without what was lost", t.cfg.slot, t.pos.commit, repair)
@@ -279,11 +288,20 @@ func (t *task) beginStream(ctx context.Context, slot slotState) error {
 	if err := t.dec.begin(&t.pos); err != nil {
 		return sdk.Fatal(err)
 	}
+	if err := t.recoverIncremental(); err != nil {
+		return err
+	}
 	s, err := t.openStream(ctx)
 	if err != nil {
 		return err
 	}
 	t.setStream(s)
+	if t.snapshots == 0 && !t.resumed {
+		if err := t.notes.initial("SKIPPED"); err != nil {
+			return err
+		}
+	}
+	t.resumed = true
 	t.phase = phaseStreaming
 	t.log.Info("streaming", "slot", t.cfg.slot, "lsn", t.pos.commit.String())
 	return nil
@@ -308,7 +326,7 @@ func (t *task) openStream(ctx context.Context) (*walStream, error) {
 // may forget.
 func (t *task) Committed(_ context.Context, positions []sdk.Position) error {
 	for _, p := range positions {
-		if server, _ := p.Partition["server"].(string); server != t.cfg.prefix || p.Offset == nil {
+		if server, _ := p.Partition["server"].(string); server != t.cfg.prefix || len(p.Partition) != 1 || p.Offset == nil {
 			continue
 		}
 		t.stored.Store(max(t.stored.Load(), uint64(readPosition(p.Offset).confirmable())))
