@@ -80,6 +80,7 @@ type Source struct {
 	ended     error // why no more will come
 	changed   chan struct{}
 	finalSent bool
+	progress  WorkProgress
 }
 
 // OpenSource starts a task and waits until its connector has opened it. ctx
@@ -192,6 +193,10 @@ func (s *Source) handle(life context.Context, m *FromSource) error {
 		s.update(func() { s.stopped = true })
 	case *FromSource_Closed:
 		s.update(func() { s.closed = true })
+	case *FromSource_Progress:
+		s.mu.Lock()
+		s.progress = workProgress(m.Progress)
+		s.mu.Unlock()
 	default:
 		return protocolErrorf("a message of an unknown kind")
 	}

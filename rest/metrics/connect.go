@@ -41,6 +41,10 @@ var (
 	commitFailures  = desc("connect_offset_commit_failures_total", "Failed writes of offsets.", "connector", "task")
 	restarts        = desc("connect_task_restarts_total", "Times that a failed task was started again.", "connector", "task")
 	taskMemory      = desc("connect_task_resident_memory_bytes", "Resident memory of the task's process.", "connector", "task")
+	workRecords     = desc("connect_task_work_records", "Records that a task has handed over of a piece of work that has an end.", "connector", "task", "work")
+	workDone        = desc("connect_task_work_done_ratio", "How much of that work is done, from 0 to 1.", "connector", "task", "work")
+	workRate        = desc("connect_task_work_records_per_second", "Records a second of that work.", "connector", "task", "work")
+	workLeft        = desc("connect_task_work_left_seconds", "Time that the rest of that work is expected to take.", "connector", "task", "work")
 	taskCPU         = desc("connect_task_cpu_seconds_total", "CPU time of the task's process.", "connector", "task")
 )
 
@@ -49,7 +53,7 @@ func (c connectCollector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		connectorCount, taskCount, connectorState, sourcePolled, sinkSent, errorFailures, errorSkipped, deadLetters, commits,
 		commitFailures, restarts, taskMemory, taskCPU, assignedObjects, assignedTasks, epoch, rounds, rebalancing, longestRound, averageRound,
-		sinceRound, groupMember, groupLeader,
+		sinceRound, groupMember, groupLeader, workRecords, workDone, workRate, workLeft,
 	} {
 		ch <- d
 	}
@@ -77,6 +81,7 @@ func (c connectCollector) Collect(ch chan<- prometheus.Metric) {
 		counter(ch, commits, float64(t.Counts.Commits), name, id)
 		counter(ch, commitFailures, float64(t.Counts.CommitFailures), name, id)
 		counter(ch, restarts, float64(t.Restarts), name, id)
+		collectWork(ch, t.Progress, name, id)
 		if t.MemoryBytes > 0 {
 			gauge(ch, taskMemory, float64(t.MemoryBytes), name, id)
 			counter(ch, taskCPU, t.CPU.Seconds(), name, id)
@@ -109,3 +114,18 @@ func one(is bool) float64 {
 }
 
 func millis(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
+
+// collectWork renders the progress of a task, if it has any.
+func collectWork(ch chan<- prometheus.Metric, p connect.Progress, name, id string) {
+	if p.Work == "" {
+		return
+	}
+	gauge(ch, workRecords, float64(p.Records), name, id, p.Work)
+	gauge(ch, workRate, p.PerSecond, name, id, p.Work)
+	if p.Done >= 0 {
+		gauge(ch, workDone, p.Done, name, id, p.Work)
+	}
+	if p.Left >= 0 {
+		gauge(ch, workLeft, p.Left.Seconds(), name, id, p.Work)
+	}
+}
