@@ -43,3 +43,17 @@ func TestConnectKilled(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// fewKills are those of a capture when nobody asks for more: each kill of a
+// server takes its time.
+const fewKills = 6
+
+func TestPostgresKilled(t *testing.T) {
+	c := config(t)
+	if c.Kills == 20 {
+		c.Kills = fewKills
+	}
+	if err := chaos.Postgres(t.Context(), c); err != nil {
+		t.Fatal(err)
+	}
+}

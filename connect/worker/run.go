@@ -29,7 +29,18 @@ type running struct {
 
 	mu      sync.Mutex // guards below
 	state   connector.State
-	process *taskProcess // nil while there is none
+	process *taskProcess  // nil while there is none
+	work    host.Progress // of a source; Work is "" for none
+}
+
+// enter notes a state and returns the progress that goes with it.
+func (r *running) enter(s connector.State) *connector.Progress {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.state = s; s != connector.Running {
+		return nil
+	}
+	return progressOf(r.work)
 }
 
 // taskProcess is the process of a task's present life.
@@ -59,6 +70,7 @@ type TaskStats struct {
 	CPU         time.Duration // of its present process
 	Uptime      time.Duration // of its present process
 	Figures     []Figure      // what its connector counts, in the order of names
+	Progress    host.Progress // Work is "" while there is none
 }
 
 // Figure is something that a connector counts of its own work.
@@ -85,7 +97,7 @@ func (w *Worker) Stats() Stats {
 	w.mu.Unlock()
 	for _, r := range all {
 		r.mu.Lock()
-		t := TaskStats{ID: r.id, Sink: r.sink, State: r.state, Counts: r.stats.Counts(), Restarts: r.restarts.Load()}
+		t := TaskStats{ID: r.id, Sink: r.sink, State: r.state, Counts: r.stats.Counts(), Restarts: r.restarts.Load(), Progress: r.work}
 		process := r.process
 		r.mu.Unlock()
 		if process != nil {
@@ -107,7 +119,7 @@ func (w *Worker) Stats() Stats {
 
 // RunTask runs a task until ctx ends, and again when it fails.
 func (w *Worker) RunTask(ctx context.Context, id connector.TaskID, settings, cfg connector.Config,
-	pause *connector.Switch, report func(connector.State, string),
+	pause *connector.Switch, report func(connector.State, string, *connector.Progress),
 ) {
 	r := &running{id: id, sink: w.Kind(settings) == connector.Sink, state: connector.Unassigned}
 	w.mu.Lock()
@@ -118,12 +130,7 @@ func (w *Worker) RunTask(ctx context.Context, id connector.TaskID, settings, cfg
 		delete(w.tasks, id)
 		w.mu.Unlock()
 	}()
-	tell := func(s connector.State, trace string) {
-		r.mu.Lock()
-		r.state = s
-		r.mu.Unlock()
-		report(s, trace)
-	}
+	tell := func(s connector.State, trace string) { report(s, trace, r.enter(s)) }
 	t := &taskRun{
 		Worker: w, running: r, settings: settings, config: cfg, raw: cfg, pause: pause,
 		log: w.cfg.Logger.With("connector", id.Connector, "task", id.Task), tell: tell,
@@ -273,6 +280,7 @@ func (t *taskRun) sourceOnce(ctx context.Context, target host.Target, converters
 	t.setProcess(&taskProcess{src.Stats, target.Plugin.Version, t.memoryLimit()})
 	defer t.setProcess(nil)
 	t.up()
+	defer t.follow(src.Progress)()
 	runErr := task.RunSource(ctx, task.SourceConfig{
 		ID: t.id, Source: src, Producer: producer, Chain: chain, Convert: converters, Offsets: sourceOffsets{t.cfg.Offsets, t.id.Connector},
 		Topics: &topicCreator{rules: rules, admin: kadm.NewClient(producer)}, Touched: t.touched, Pause: t.pause, Report: t.report,

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -28,6 +29,7 @@ type chunkReader struct {
 	order     string // those columns
 	backwards string // and from the end
 	condition string // SQL, "" for none
+	estimate  int64  // of the table's rows, 0 when there is none
 	rowBytes  int    // on average, of the last chunk; 0 when not known
 	began     time.Time
 }
@@ -68,6 +70,11 @@ func (t *task) openChunks(ctx context.Context, n incrementalTable, state *increm
 		}
 	}
 	c.columns = strings.Join(cols, ", ")
+	if c.condition == "" {
+		if c.estimate, err = t.estimate(ctx, known); err != nil {
+			return nil, "", err
+		}
+	}
 	if state.Max != nil {
 		return c, "", nil
 	}
@@ -75,6 +82,16 @@ func (t *task) openChunks(ctx context.Context, n incrementalTable, state *increm
 		return nil, "EMPTY", nil
 	}
 	return c, "", err
+}
+
+// estimate is how many rows a table has, as of when it was last looked at; 0
+// when it never was.
+func (t *task) estimate(ctx context.Context, known *catalogTable) (int64, error) {
+	n, err := queryText(ctx, t.conn, "SELECT greatest(reltuples, 0)::bigint FROM pg_class WHERE oid = $1::oid", strconv.FormatUint(uint64(known.oid), 10))
+	if err != nil || n == "" {
+		return 0, err
+	}
+	return parseInt([]byte(n), 64)
 }
 
 // orderBy finds the columns, which a chunk has to have.

@@ -194,6 +194,11 @@ func (i *incremental) read(ctx context.Context) error {
 	if c.last == nil || slices.Equal(c.last, i.state.Max) {
 		return i.finishTable("SUCCEEDED")
 	}
+	done := -1.0
+	if i.chunk.estimate > 0 {
+		done = float64(i.state.Rows) / float64(i.chunk.estimate)
+	}
+	t.atWork("incremental snapshot of "+i.state.Tables[0].ID, i.state.Rows, done)
 	if err := t.notes.inProgress(&i.state); err != nil {
 		return err
 	}
@@ -238,6 +243,7 @@ func (i *incremental) finishTable(status string) error {
 // rewind forgets how far the first table was read.
 func (i *incremental) rewind() {
 	i.chunk, i.stage, i.tries, i.due = nil, stageIdle, 0, time.Time{}
+	i.t.rested()
 	i.state.Last, i.state.Max, i.state.Rows = nil, nil, 0
 }
 
@@ -291,6 +297,7 @@ func (i *incremental) pause(paused bool) error {
 		return nil
 	}
 	i.state.Paused, i.stage, i.chunk = paused, stageIdle, nil
+	i.t.rested()
 	i.save()
 	if paused {
 		return i.t.notes.incremental("PAUSED", &i.state, i.state.Tables)

@@ -60,10 +60,31 @@ type lentRoom struct {
 
 // snapshotStats says how far a snapshot is.
 type snapshotStats struct {
-	rows   int64
-	blocks uint64 // to read
-	done   uint64 // of them
+	rows   int64  // handed over in this process
+	blocks uint64 // of all tables
+	passed uint64 // of them
 	began  time.Time
+}
+
+// done is the share of blocks that were read.
+func (s *snapshotStats) done() float64 {
+	if s.blocks == 0 {
+		return -1
+	}
+	return float64(s.passed) / float64(s.blocks)
+}
+
+// count adds up the blocks of tables, and those that were read before.
+func (s *snapshotStats) count(plans []*tablePlan, left []*readJob) {
+	for _, p := range plans {
+		for _, u := range p.units {
+			s.blocks += uint64(u.blocks)
+		}
+	}
+	s.passed = s.blocks
+	for _, j := range left {
+		s.passed -= uint64(j.blocks() - min(j.passed, j.blocks()))
+	}
 }
 
 // errSnapshotDone says that all rows were taken.
@@ -202,6 +223,10 @@ func (s *snapshotter) take(e *emitter, p *piece) error {
 		s.lent = append(s.lent, lentRoom{p.room, p.from})
 	}
 	s.read.handed(u, p.job.index, p.upTo)
+	if at := p.upTo.block - min(p.upTo.block, uint32(p.job.index)*u.size); at > p.job.passed {
+		s.stats.passed += uint64(at - p.job.passed)
+		p.job.passed = at
+	}
 	switch {
 	case !p.ends:
 	case p.last != nil:
@@ -250,7 +275,7 @@ func (s *snapshotter) release(e *emitter, end bool) error {
 
 func (s *snapshotter) finished(j *readJob) error {
 	s.read.finished(j.unit, j.index)
-	s.stats.done += uint64(j.blocks())
+	s.stats.passed += uint64(j.blocks() - min(j.passed, j.blocks()))
 	if plan := j.unit.plan; plan.left == 0 {
 		return s.notes.initial("TABLE_SCAN_COMPLETED", "data_collections", s.names, "scanned_collection", plan.name(),
 			"total_rows_scanned", strconv.FormatInt(plan.rows, 10), "status", "SUCCEEDED")

@@ -219,10 +219,8 @@ func (t *task) planSnapshot(ctx context.Context, conn *pgconn.PgConn, pos *posit
 	if err != nil {
 		return nil, err
 	}
+	s.stats.count(plans, jobs)
 	s.jobs, s.notes, s.names = jobs, t.notes, planNames(plans)
-	for _, j := range jobs {
-		s.stats.blocks += uint64(j.blocks())
-	}
 	return s, t.connectReaders(ctx, s)
 }
 
@@ -269,6 +267,7 @@ func (k *catalogTable) relation() *relation {
 func (t *task) readSnapshot(ctx context.Context) error {
 	err := t.snap.fill(ctx, &t.em)
 	t.pos.read = t.snap.read.text()
+	t.atWork("snapshot", t.snap.stats.rows, t.snap.stats.done())
 	if !errors.Is(err, errSnapshotDone) {
 		if len(t.em.batch.Records) > 0 {
 			t.em.finish(&t.pos)
@@ -279,6 +278,7 @@ func (t *task) readSnapshot(ctx context.Context) error {
 	took := time.Since(t.snap.stats.began)
 	t.log.Info("tables are read", "rows", t.snap.stats.rows, "took", took)
 	t.snap = nil
+	t.rested()
 	t.snapshots++
 	t.pos.completed = true
 	t.pos.base, t.pos.read = "", ""

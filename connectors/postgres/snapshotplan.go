@@ -78,6 +78,8 @@ type readJob struct {
 	unit  *readUnit
 	index int
 	after tid // rows up to here were handed over
+
+	passed uint32 // blocks, of the goroutine that polls
 }
 
 // blocks is how many blocks the job is about.
@@ -323,6 +325,7 @@ func (p *planner) jobs(plans []*tablePlan) []*readJob {
 						continue
 					}
 					j.after = was.at[i]
+					j.passed = j.after.block - min(j.after.block, uint32(i)*u.size)
 				}
 				tp.left++
 				jobs = append(jobs, j)

@@ -71,6 +71,9 @@ type task struct {
 	lists   *lists // that were in force, nil when that is not known
 	told    bool   // of the lists that are
 
+	meter workMeter
+	work  atomic.Pointer[sdk.Progress] // nil for none
+
 	stored atomic.Uint64 // the end of the last transaction that is safely stored
 	mu     sync.Mutex    // guards stream, which Committed uses
 	stream *walStream
@@ -115,7 +118,7 @@ func (t *task) PollBatch(ctx context.Context, b *data.Batch) error {
 	err := t.pending
 	t.pending = nil
 	if err == nil {
-		err = t.work(ctx)
+		err = t.proceed(ctx)
 	}
 	t.figures.tell(&t.em.counts)
 	if len(b.Records)+len(b.Positions) > 0 {
@@ -146,8 +149,8 @@ func (t *task) bounded(err error) error {
 	return sdk.Fatal(fmt.Errorf("failed %d times in a row, errors.max.retries is %d: %v", t.retries, t.cfg.maxRetries, err))
 }
 
-// work does the next piece of work of the phase.
-func (t *task) work(ctx context.Context) error {
+// proceed does the next piece of work of the phase.
+func (t *task) proceed(ctx context.Context) error {
 	switch t.phase {
 	case phaseStart:
 		return t.decide(ctx)
@@ -171,6 +174,7 @@ func (t *task) disconnect() {
 		closeConn(t.conn)
 		t.conn = nil
 	}
+	t.rested()
 	if t.phase != phaseDone {
 		t.phase = phaseStart
 	}

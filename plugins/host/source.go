@@ -122,6 +122,13 @@ func (s *Source) Stats() Stats {
 	return st
 }
 
+// Progress returns how far the task is in a piece of work that has an end; Work
+// is "" when there is none.
+func (s *Source) Progress() Progress { return s.source.Progress() }
+
+// Progress is what a task tells of its work.
+type Progress = proto.WorkProgress
+
 // Output returns the lines that the process printed last, oldest first.
 func (s *Source) Output() []string { return s.process.out.lines() }
 

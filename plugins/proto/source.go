@@ -81,6 +81,7 @@ type Source struct {
 	changed   chan struct{}
 	finalSent bool
 	figures   figureSet
+	progress  WorkProgress
 }
 
 // OpenSource starts a task and waits until its connector has opened it. ctx
@@ -197,6 +198,10 @@ func (s *Source) handle(life context.Context, m *FromSource) error {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		return s.figures.take(m.Figures)
+	case *FromSource_Progress:
+		s.mu.Lock()
+		s.progress = workProgress(m.Progress)
+		s.mu.Unlock()
 	default:
 		return protocolErrorf("a message of an unknown kind")
 	}

@@ -212,6 +212,7 @@ func (t *sourceTask) work(task Task) error {
 	committer, _ := task.(Committer)
 	t.update(func() { t.ledger.keepRecords, t.ledger.keepPositions = acker != nil, committer != nil })
 	t.tell(&proto.FromSource{Message: &proto.FromSource_Opened{Opened: &proto.Empty{}}})
+	defer t.progress(task)()
 	acking := make(chan error, 1)
 	go func() { acking <- t.acks(acker, committer) }()
 	err := t.poll(task)

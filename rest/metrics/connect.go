@@ -44,6 +44,10 @@ var (
 	taskMemoryLimit = desc("connect_task_memory_limit_bytes", "Resident memory at which the task's process is killed.", "connector", "task")
 	taskEvents      = desc("connect_task_events_total", "What the task's connector counts; README.md beside its code names the events.", "connector", "task", "event")
 	taskFigure      = desc("connect_task_figure", "What the task's connector measures; README.md beside its code names the figures.", "connector", "task", "figure")
+	workRecords     = desc("connect_task_work_records", "Records that a task has handed over of a piece of work that has an end.", "connector", "task", "work")
+	workDone        = desc("connect_task_work_done_ratio", "How much of that work is done, from 0 to 1.", "connector", "task", "work")
+	workRate        = desc("connect_task_work_records_per_second", "Records a second of that work.", "connector", "task", "work")
+	workLeft        = desc("connect_task_work_left_seconds", "Time that the rest of that work is expected to take.", "connector", "task", "work")
 	taskCPU         = desc("connect_task_cpu_seconds_total", "CPU time of the task's process.", "connector", "task")
 )
 
@@ -52,7 +56,7 @@ func (c connectCollector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		connectorCount, taskCount, connectorState, sourcePolled, sinkSent, errorFailures, errorSkipped, deadLetters, commits,
 		commitFailures, restarts, taskMemory, taskMemoryLimit, taskCPU, taskEvents, taskFigure, assignedObjects, assignedTasks, epoch, rounds, rebalancing, longestRound, averageRound,
-		sinceRound, groupMember, groupLeader,
+		sinceRound, groupMember, groupLeader, workRecords, workDone, workRate, workLeft,
 	} {
 		ch <- d
 	}
@@ -87,6 +91,7 @@ func (c connectCollector) Collect(ch chan<- prometheus.Metric) {
 				counter(ch, taskEvents, float64(f.Value), name, id, f.Name)
 			}
 		}
+		collectWork(ch, t.Progress, name, id)
 		if t.MemoryBytes > 0 {
 			gauge(ch, taskMemory, float64(t.MemoryBytes), name, id)
 			counter(ch, taskCPU, t.CPU.Seconds(), name, id)
@@ -122,3 +127,18 @@ func one(is bool) float64 {
 }
 
 func millis(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
+
+// collectWork renders the progress of a task, if it has any.
+func collectWork(ch chan<- prometheus.Metric, p connect.Progress, name, id string) {
+	if p.Work == "" {
+		return
+	}
+	gauge(ch, workRecords, float64(p.Records), name, id, p.Work)
+	gauge(ch, workRate, p.PerSecond, name, id, p.Work)
+	if p.Done >= 0 {
+		gauge(ch, workDone, p.Done, name, id, p.Work)
+	}
+	if p.Left >= 0 {
+		gauge(ch, workLeft, p.Left.Seconds(), name, id, p.Work)
+	}
+}
