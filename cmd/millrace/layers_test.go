@@ -27,7 +27,7 @@ var layers = map[string]string{
 	"rest/console":     "",
 
 	"connect":                "connect/* plugins/*",
-	"connect/connecttest":    "broker/brokertest connect connect/client connect/connector",
+	"connect/connecttest":    "broker/brokertest connect connect/client connect/connector plugins/catalog plugins/host plugins/proto plugins/sdk",
 	"connect/connector":      "",
 	"connect/client":         "plugins/configdef",
 	"connect/herder":         "connect/connector connect/store connect/rebalance connect/signature connect/worker plugins/configdef",
