@@ -20,6 +20,7 @@ var layers = map[string]string{
 	"rest":             "rest/*",
 	"rest/reply":       "",
 	"rest/basicauth":   "rest/reply",
+	"rest/header":      "",
 	"rest/connectapi":  "rest/reply connect connect/connector connect/signature",
 	"rest/registryapi": "rest/reply schema-registry",
 	"rest/adminapi":    "rest/reply broker",
