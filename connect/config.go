@@ -15,6 +15,7 @@ import (
 	"github.com/millrace/millrace/connect/worker"
 	"github.com/millrace/millrace/plugins/catalog"
 	"github.com/millrace/millrace/plugins/configdef"
+	"github.com/millrace/millrace/plugins/host"
 )
 
 // Config is what a worker process is made of.
@@ -36,6 +37,9 @@ type Config struct {
 	// directories of others.
 	BuiltIn    []catalog.Plugin
 	PluginPath []string
+	// InProcess are plugins among BuiltIn that run in this process; see
+	// host.Config.
+	InProcess map[string]host.Inside
 	// CacheFile keeps the descriptions of plugins between runs, "" for none.
 	CacheFile string
 	// MemberFile keeps the worker's id in its group between runs, so that one

@@ -86,6 +86,9 @@ type Stats struct {
 	Group *GroupStats
 }
 
+// TaskStats are the figures of one task.
+type TaskStats = worker.TaskStats
+
 // GroupStats are the figures of a worker's place in its group.
 type GroupStats = herder.GroupStats
 
@@ -110,7 +113,7 @@ func (c *Connect) Stats() Stats {
 // answers requests.
 func (c *Connect) Run(ctx context.Context, ready func()) (err error) {
 	stopGrace := c.settings.Millis("task.shutdown.graceful.timeout.ms")
-	procs, err := host.New(host.Config{Logger: c.cfg.Logger, StopGrace: stopGrace})
+	procs, err := host.New(host.Config{Logger: c.cfg.Logger, StopGrace: stopGrace, InProcess: c.cfg.InProcess})
 	if err != nil {
 		return err
 	}

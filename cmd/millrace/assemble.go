@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
@@ -16,6 +17,7 @@ import (
 	"github.com/millrace/millrace/rest"
 	"github.com/millrace/millrace/rest/basicauth"
 	"github.com/millrace/millrace/rest/connectapi"
+	"github.com/millrace/millrace/rest/header"
 	"github.com/millrace/millrace/rest/metrics"
 )
 
@@ -59,7 +61,8 @@ func (n *node) assemble() error {
 		errs = append(errs, err)
 		if err == nil {
 			sources.Connect = worker.Stats
-			cfg.API = workerAPI(worker, n.log)
+			cfg.API, err = workerAPI(worker, n.settings.section("connect"), n.log)
+			errs = append(errs, err)
 		}
 	}
 	if err := errors.Join(errs...); err != nil {
@@ -105,13 +108,19 @@ func secured(listeners []net.Listener, props map[string]string, cfg *tls.Config)
 	return listeners
 }
 
-// workerAPI is a worker's REST API for those who may use it.
-func workerAPI(w *connect.Connect, log *slog.Logger) http.Handler {
+// workerAPI is a worker's REST API for those who may use it, with the headers
+// that its settings ask for.
+func workerAPI(w *connect.Connect, props map[string]string, log *slog.Logger) (http.Handler, error) {
+	rules, err := header.ParseRules(props["response.http.headers.config"])
+	if err != nil {
+		return nil, fmt.Errorf("response.http.headers.config: %w", err)
+	}
 	var api http.Handler = connectapi.Routes(w, w.Transport(), log)
 	if allows := w.Allows(); allows != nil {
 		api = basicauth.Handler(api, allows)
 	}
-	return api
+	cors := header.CORS{Origins: list(props["access.control.allow.origin"]), Methods: list(props["access.control.allow.methods"])}
+	return header.Handler(cors.Handler(api), rules), nil
 }
 
 // restUnits serve one API on several listeners.

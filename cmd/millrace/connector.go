@@ -37,7 +37,7 @@ func newConnector() *cobra.Command {
 	}
 	c.add(cmd)
 	cmd.AddCommand(
-		newConnectorList(&c), newConnectorCreate(&c), newConnectorConfig(&c), newConnectorStatus(&c), newConnectorRestart(&c),
+		newConnectorList(&c), newConnectorCreate(&c), newConnectorConfig(&c), newConnectorStatus(&c), newConnectorHistory(&c), newConnectorRestart(&c),
 		newConnectorAction(&c, "pause", "Pause a connector and its tasks; they keep their place", http.MethodPut, "/pause"),
 		newConnectorAction(&c, "resume", "Resume a paused or stopped connector", http.MethodPut, "/resume"),
 		newConnectorAction(&c, "stop", "Stop a connector and end its tasks, keeping its config and offsets", http.MethodPut, "/stop"),
@@ -82,17 +82,27 @@ func listTable(t *table, all map[string]connector.Expanded) {
 
 func newConnectorCreate(c *connectClient) *cobra.Command {
 	var file string
+	var dry bool
+	var out output
 	cmd := &cobra.Command{
 		Use:   "create -f FILE",
 		Short: "Create a connector, or replace its config",
 		Long: `Create a connector from a JSON file, or replace its config if it exists. The file holds what
-people POST to Kafka Connect, {"name": ..., "config": {...}}, or only a config with a name in it.`,
-		Example: "  millrace connector create -f orders-cdc.json\n  cat orders-cdc.json | millrace connector create -f -",
+people POST to Kafka Connect, {"name": ..., "config": {...}}, or only a config with a name in it.
+With --dry-run nothing is changed: it tells which keys, tasks and topics would be.`,
+		Example: "  millrace connector create -f orders-cdc.json\n  cat orders-cdc.json | millrace connector create -f -\n  millrace connector create -f orders-cdc.json --dry-run",
 		Args:    exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			name, cfg, err := readConnectorFile(file, cmd.InOrStdin())
 			if err != nil {
 				return err
+			}
+			if dry {
+				p, err := c.preview(cmd.Context(), name, cfg)
+				if err != nil {
+					return err
+				}
+				return out.print(cmd.OutOrStdout(), p, func(t *table) { previewTable(t, p) })
 			}
 			var info connector.Info
 			path := "/connectors/" + url.PathEscape(name) + "/config"
@@ -104,6 +114,8 @@ people POST to Kafka Connect, {"name": ..., "config": {...}}, or only a config w
 		},
 	}
 	cmd.Flags().StringVarP(&file, "file", "f", "", "JSON file; - is standard input")
+	cmd.Flags().BoolVar(&dry, "dry-run", false, "tell what would change, and change nothing")
+	out.addFlag(cmd)
 	cobra.CheckErr(cmd.MarkFlagRequired("file"))
 	return cmd
 }
@@ -180,10 +192,15 @@ func newConnectorStatus(c *connectClient) *cobra.Command {
 }
 
 func statusTable(t *table, st connector.StateInfo) {
-	t.row("WHAT", "STATE", "WORKER")
-	t.row("connector "+st.Name, st.Connector.State, st.Connector.WorkerID)
+	t.row("WHAT", "STATE", "WORKER", "MEMORY", "CPU", "UP")
+	t.row("connector "+st.Name, st.Connector.State, st.Connector.WorkerID, "-", "-", "-")
 	for _, ts := range st.Tasks {
-		t.row(fmt.Sprintf("task %d", ts.ID), ts.State, ts.WorkerID)
+		memory, cpu, up := "-", "-", "-"
+		if p := ts.Process; p != nil {
+			memory, cpu = fmt.Sprintf("%d MiB", p.MemoryBytes>>20), fmt.Sprintf("%.1f s", p.CPUSeconds)
+			up = (time.Duration(p.UptimeSeconds) * time.Second).String()
+		}
+		t.row(fmt.Sprintf("task %d", ts.ID), ts.State, ts.WorkerID, memory, cpu, up)
 	}
 	if st.Connector.Trace != "" {
 		t.line("\nconnector: " + st.Connector.Trace)

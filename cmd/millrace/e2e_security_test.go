@@ -92,6 +92,36 @@ func awaitRecords(t *testing.T, c *kgo.Client, n int) {
 	}
 }
 
+// A worker sends the headers that its settings ask for, and lets pages of other
+// origins in where they say so.
+func TestHeadersOfTheRESTAPI(t *testing.T) {
+	b := startServer(t, "--roles", "broker")
+	w := startWorkerOf(t, b.addrs.Kafka, "  access.control.allow.origin: http://ui.example\n  access.control.allow.methods: GET,PUT\n"+
+		"  response.http.headers.config: 'add X-Frame-Options: DENY, \"set Cache-Control: no-cache, no-store\"'\n")
+	for _, method := range []string{http.MethodGet, http.MethodOptions} {
+		req, err := http.NewRequestWithContext(t.Context(), method, "http://"+w.addrs.Connect+"/connectors", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Origin", "http://ui.example")
+		req.Header.Set("Access-Control-Request-Method", "PUT")
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := resp.Body.Close(); err != nil {
+			t.Fatal(err)
+		}
+		h := resp.Header
+		if resp.StatusCode/100 != 2 || h.Get("Access-Control-Allow-Origin") != "http://ui.example" || h.Get("X-Frame-Options") != "DENY" || h.Get("Cache-Control") != "no-cache, no-store" {
+			t.Errorf("%s: HTTP %d, %v", method, resp.StatusCode, h)
+		}
+		if got := h.Get("Access-Control-Allow-Methods"); method == http.MethodOptions && got != "GET,PUT" {
+			t.Errorf("methods allowed are %q", got)
+		}
+	}
+}
+
 // httpsClient trusts the certificate of the test stores and shows it.
 func httpsClient(t *testing.T, stores string, shows bool) *http.Client {
 	t.Helper()

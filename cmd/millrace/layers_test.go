@@ -20,6 +20,7 @@ var layers = map[string]string{
 	"rest":             "rest/*",
 	"rest/reply":       "",
 	"rest/basicauth":   "rest/reply",
+	"rest/header":      "",
 	"rest/connectapi":  "rest/reply connect connect/connector connect/signature",
 	"rest/front":       "",
 	"rest/registryapi": "rest/front rest/reply schema-registry",
@@ -28,7 +29,7 @@ var layers = map[string]string{
 	"rest/console":     "",
 
 	"connect":                "connect/* plugins/*",
-	"connect/connecttest":    "broker/brokertest connect connect/client connect/connector",
+	"connect/connecttest":    "broker/brokertest connect connect/client connect/connector plugins/catalog plugins/host plugins/proto plugins/sdk",
 	"connect/connector":      "",
 	"connect/client":         "plugins/configdef",
 	"connect/herder":         "connect/connector connect/store connect/rebalance connect/signature connect/worker plugins/configdef",

@@ -99,9 +99,13 @@ func runStandalone(ctx context.Context, so standaloneOptions, files []string, st
 	if err != nil {
 		return fmt.Errorf("%s:\n%w", files[0], err)
 	}
+	api, err := workerAPI(w, props, log)
+	if err != nil {
+		return fmt.Errorf("%s:\n%w", files[0], err)
+	}
 	n := &node{log: log}
 	n.units = append([]unit{{"connect worker", w.Run}}, restUnits(secured(listeners, props, w.TLS()), rest.Config{
-		API: workerAPI(w, log), Metrics: metrics.Handler(metrics.Sources{Connect: w.Stats}, log), Logger: log,
+		API: api, Metrics: metrics.Handler(metrics.Sources{Connect: w.Stats}, log), Logger: log,
 		Health: rest.Health{Ready: n.ready.Load, Fault: func() error { return nil }},
 	})...)
 	return runUnits(ctx, log, n.units, func() error {

@@ -1,23 +1,25 @@
-// Package connecttest runs connectors as their users do, within a test: plugin
-// executables as processes of a real worker, on a real broker, both in the
-// process of the test.
+// Package connecttest runs connectors as their users do, within a test: on a
+// real worker and a real broker, both in the process of the test. Plugins are
+// executables that the worker starts, or connectors in the test's own process,
+// where a debugger reaches them.
 //
 //	func TestOnANode(t *testing.T) {
-//		n := connecttest.Start(t, connecttest.Build(t, "."))
+//		n := connecttest.Start(t, connecttest.Build(t, ".")) // or StartInProcess(t, plugin)
 //		n.Create("c", map[string]string{"connector.class": "CounterSource", "topic": "t"})
 //		for _, r := range n.Read("t", 3) {
 //			...
 //		}
 //	}
 //
-// The suites of plugins/sdktest run a connector without a node, in the process
-// of the test, where a debugger reaches it.
+// The suites of plugins/sdktest run a connector without a node.
 package connecttest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -26,11 +28,18 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/test/bufconn"
 
 	"github.com/millrace/millrace/broker/brokertest"
 	"github.com/millrace/millrace/connect"
 	"github.com/millrace/millrace/connect/client"
 	"github.com/millrace/millrace/connect/connector"
+	"github.com/millrace/millrace/plugins/catalog"
+	"github.com/millrace/millrace/plugins/host"
+	"github.com/millrace/millrace/plugins/proto"
+	"github.com/millrace/millrace/plugins/sdk"
 )
 
 // Patience is how long a node is waited for, whatever it is to do.
@@ -43,6 +52,7 @@ type Node struct {
 	broker *brokertest.Cluster
 	worker *connect.Connect
 	dir    string // of plugins
+	inside []sdk.Connector
 	stop   context.CancelFunc
 	done   chan error
 }
@@ -79,13 +89,66 @@ func Start(t testing.TB, executables ...string) *Node {
 	return n
 }
 
+// StartInProcess starts a node whose worker runs connectors in the process of
+// the test. They are not separated from it: one that panics ends the test, and
+// one that does not stop holds it up.
+func StartInProcess(t testing.TB, connectors ...sdk.Connector) *Node {
+	t.Helper()
+	n := &Node{t: t, broker: brokertest.Start(t), dir: t.TempDir(), inside: connectors}
+	n.start()
+	t.Cleanup(n.end)
+	return n
+}
+
+// builtIn describes the connectors that run in this process, and how they are
+// reached there.
+func (n *Node) builtIn(log *slog.Logger) ([]catalog.Plugin, map[string]host.Inside) {
+	n.t.Helper()
+	if len(n.inside) == 0 {
+		return nil, nil
+	}
+	list, err := sdk.Describe(n.inside...)
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	reach := map[string]host.Inside{}
+	for _, c := range n.inside {
+		reach[c.Name] = func() (*grpc.ClientConn, func() error, error) { return serve(c, log) }
+	}
+	return host.BuiltIn(list, "in-process"), reach
+}
+
+// serve serves a connector in this process, over the streams that a worker
+// uses.
+func serve(c sdk.Connector, log *slog.Logger) (*grpc.ClientConn, func() error, error) {
+	s := grpc.NewServer(proto.ServerOptions()...)
+	if err := sdk.Register(s, log.With("plugin", c.Name), c); err != nil {
+		return nil, nil, err
+	}
+	pipe := bufconn.Listen(1 << 20)
+	dial := func(ctx context.Context, _ string) (net.Conn, error) { return pipe.DialContext(ctx) }
+	conn, err := grpc.NewClient("passthrough:///"+c.Name, append(proto.DialOptions(),
+		grpc.WithContextDialer(dial), grpc.WithTransportCredentials(insecure.NewCredentials()))...)
+	if err != nil {
+		return nil, nil, err
+	}
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(pipe) }()
+	return conn, func() error {
+		err := conn.Close()
+		s.Stop()
+		return errors.Join(err, <-served)
+	}, nil
+}
+
 func (n *Node) start() {
 	n.t.Helper()
 	log := slog.New(slog.NewTextHandler(n.t.Output(), &slog.HandlerOptions{Level: slog.LevelInfo}))
+	builtIn, reach := n.builtIn(log)
 	var err error
 	n.worker, err = connect.New(connect.Config{
 		Properties: map[string]string{"group.id": "test", "offset.flush.interval.ms": "500"},
-		Brokers:    client.Target{Seeds: []string{n.broker.Addr()}}, Address: "127.0.0.1:8083", PluginPath: []string{n.dir}, Version: "0", Logger: log,
+		Brokers:    client.Target{Seeds: []string{n.broker.Addr()}}, Address: "127.0.0.1:8083", PluginPath: []string{n.dir}, BuiltIn: builtIn, InProcess: reach, Version: "0", Logger: log,
 	})
 	if err != nil {
 		n.t.Fatal(err)

@@ -80,7 +80,8 @@ func IsTransient(err error) bool {
 // Differs from Kafka: an error that is still transient when the retries end is
 // subject to errors.tolerance like any other, where Kafka Connect drops the
 // record silently.
-func (p Policy) retry(ctx context.Context, op func() error) error {
+// stats counts the retries.
+func (p Policy) retry(ctx context.Context, stats *Stats, op func() error) error {
 	err := op()
 	if err == nil || p.RetryTimeout == 0 || !IsTransient(err) {
 		return err
@@ -101,6 +102,7 @@ func (p Policy) retry(ctx context.Context, op func() error) error {
 			return context.Cause(ctx)
 		case <-timer.C:
 		}
+		stats.retried()
 		if err = op(); err == nil || !IsTransient(err) {
 			return err
 		}

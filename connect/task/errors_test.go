@@ -31,7 +31,7 @@ func TestRetry(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				start, tries := time.Now(), 0
-				err := tt.policy.retry(t.Context(), func() error {
+				err := tt.policy.retry(t.Context(), &Stats{}, func() error {
 					if tries++; tries <= tt.failures {
 						return tt.err
 					}
@@ -54,7 +54,7 @@ func TestRetryEndsWithItsContext(t *testing.T) {
 		done := make(chan error, 1)
 		go func() {
 			p := Policy{RetryTimeout: -1, RetryDelayMax: time.Hour}
-			done <- p.retry(ctx, func() error { return passing(errors.New("down")) })
+			done <- p.retry(ctx, &Stats{}, func() error { return passing(errors.New("down")) })
 		}()
 		synctest.Wait()
 		stop()

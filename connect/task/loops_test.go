@@ -143,9 +143,25 @@ type memoryOffsets struct {
 	mu      sync.Mutex // guards below
 	offsets map[string]string
 	broken  bool
+	hold    chan struct{} // of the next write, which lasts until it is closed
+	held    chan struct{} // closed when that has begun
+	cut     chan struct{} // closed if its context ends before
 }
 
-func (o *memoryOffsets) PutOffsets(_ context.Context, offsets map[string][]byte) error {
+func (o *memoryOffsets) PutOffsets(ctx context.Context, offsets map[string][]byte) error {
+	o.mu.Lock()
+	hold := o.hold
+	o.hold = nil
+	o.mu.Unlock()
+	if hold != nil {
+		close(o.held)
+		select {
+		case <-hold:
+		case <-ctx.Done():
+			close(o.cut)
+			return context.Cause(ctx)
+		}
+	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.broken {
@@ -653,5 +669,39 @@ func TestSinkTransforms(t *testing.T) {
 	})
 	if stats.Counts().Records != 0 || dropping.text() != "" {
 		t.Errorf("sink got %q", dropping.text())
+	}
+}
+
+// A write of offsets that is under way when the task is stopped is not cut off:
+// the last one goes out behind it, and would be lost with it.
+func TestStopLetsAWriteOfOffsetsEnd(t *testing.T) {
+	c := brokertest.Start(t)
+	src, offsets, _, loop := runSource(t, c, Policy{})
+	hold := make(chan struct{})
+	offsets.mu.Lock()
+	offsets.hold, offsets.held, offsets.cut = hold, make(chan struct{}), make(chan struct{})
+	offsets.mu.Unlock()
+	for n := range 2 {
+		src.batches <- &data.Batch{
+			Records:   []data.Record{{Topic: "out", Partition: data.NoPartition, Value: text(t, "v"), Position: 0}},
+			Positions: []data.Position{at(`{"f":"x"}`, n)},
+		}
+		if n == 0 {
+			<-offsets.held
+		}
+	}
+	waitFor(t, "the second batch", func() bool { return len(src.batches) == 0 })
+	loop.cancel()
+	select {
+	case <-offsets.cut:
+		t.Error("the write was cut off")
+	case <-time.After(300 * time.Millisecond): // it must not be, in a good while
+	}
+	close(hold)
+	if err := loop.end(); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := offsets.offsets[`{"f":"x"}`], string(at(`{"f":"x"}`, 1).Offset); got != want {
+		t.Errorf("stored is %q, want %q", got, want)
 	}
 }

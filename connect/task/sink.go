@@ -128,7 +128,8 @@ type sinkLoop struct {
 	batch    []data.Record
 	consumed []*kgo.Record // what batch, or waiting, was made from
 	touched  map[string]bool
-	failed   error // what a callback ran into
+	behind   map[TopicPartition]int64 // records that are in the log and were not fetched yet
+	failed   error                    // what a callback ran into
 	commitAt time.Time
 	wakeAt   time.Time
 }
@@ -140,7 +141,7 @@ func RunSink(ctx context.Context, cfg SinkConfig) error {
 	l := &sinkLoop{
 		SinkConfig: cfg,
 		current:    map[TopicPartition]int64{}, owned: map[TopicPartition]int64{},
-		held: map[TopicPartition]bool{}, touched: map[string]bool{},
+		held: map[TopicPartition]bool{}, touched: map[string]bool{}, behind: map[TopicPartition]int64{},
 		commitAt: time.Now().Add(cfg.CommitInterval),
 	}
 	cctx := context.WithoutCancel(ctx) // of the callbacks: they still run when the task stops
@@ -235,11 +236,23 @@ func (l *sinkLoop) step(ctx context.Context, fetches kgo.Fetches) error {
 	if err := l.serve(ctx, l.Sink.Requests()); err != nil {
 		return err
 	}
+	l.noteActive()
 	if now := time.Now(); !now.Before(l.commitAt) {
 		l.commitAt = now.Add(l.CommitInterval)
 		l.commit(ctx, l.current)
 	}
 	return nil
+}
+
+// noteActive keeps how many records were handed over and are not committed.
+func (l *sinkLoop) noteActive() {
+	var n int64
+	for tp, current := range l.current {
+		if from := l.owned[tp]; from >= 0 && current > from {
+			n += current - from
+		}
+	}
+	l.Stats.active.Store(n)
 }
 
 // deliver puts what was fetched, or what waits to be put again.
@@ -282,6 +295,8 @@ func (l *sinkLoop) refetch(fetches kgo.Fetches) {
 // tolerated count as delivered.
 func (l *sinkLoop) convert(ctx context.Context, fetches kgo.Fetches) ([]data.Record, error) {
 	l.batch, l.consumed = l.batch[:0], l.consumed[:0]
+	l.Stats.read(fetches.NumRecords())
+	l.noteLag(fetches)
 	for it := fetches.RecordIter(); !it.Done(); {
 		r := it.Next()
 		if tp := (TopicPartition{r.Topic, r.Partition}); l.owned[tp] < 0 {
@@ -291,7 +306,7 @@ func (l *sinkLoop) convert(ctx context.Context, fetches kgo.Fetches) ([]data.Rec
 		l.consumed = append(l.consumed, r)
 		var out data.Record
 		keep := false
-		err := l.Policy.retry(ctx, func() error { return l.Convert.FromLog(ctx, r, &out) })
+		err := l.Policy.retry(ctx, l.Stats, func() error { return l.Convert.FromLog(ctx, r, &out) })
 		if err == nil {
 			keep, err = transformed(l.Chain, &out, Coordinates{Topic: r.Topic, Partition: r.Partition, Offset: r.Offset})
 		}
@@ -320,6 +335,7 @@ func (l *sinkLoop) tolerate(ctx context.Context, err error) error {
 		return err
 	}
 	if l.Policy.Log {
+		l.Stats.wasLogged()
 		attrs := []any{"stage", failure.Stage, "err", failure.Err}
 		if l.Policy.LogRecords {
 			attrs = append(attrs, "record", failure.Record.String())
@@ -343,14 +359,28 @@ func (l *sinkLoop) setAside(ctx context.Context, failure *RecordError) error {
 	}
 	for _, r := range l.consumed {
 		if w := failure.Record; r.Offset == w.Offset && r.Partition == w.Partition && r.Topic == w.Topic {
-			if err := l.DeadLetters(ctx, r, failure); err != nil {
+			if err := l.Stats.deadLettered(l.DeadLetters(ctx, r, failure)); err != nil {
 				return fmt.Errorf("dead letter queue: %w", err)
 			}
-			l.Stats.deadLettered()
 			return nil
 		}
 	}
 	return fmt.Errorf("dead letter queue: the task named %s, which was not put into it last", failure.Record)
+}
+
+// noteLag keeps how far the partition furthest behind is behind. Those that
+// nothing was fetched of keep what was noted last.
+func (l *sinkLoop) noteLag(fetches kgo.Fetches) {
+	fetches.EachPartition(func(p kgo.FetchTopicPartition) {
+		if n := len(p.Records); n > 0 {
+			l.behind[TopicPartition{p.Topic, p.Partition}] = max(p.HighWatermark-p.Records[n-1].Offset-1, 0)
+		}
+	})
+	var most int64
+	for _, lag := range l.behind {
+		most = max(most, lag)
+	}
+	l.Stats.lag.Store(most)
 }
 
 func (l *sinkLoop) touch(topic string) {
@@ -389,7 +419,9 @@ func (l *sinkLoop) put(ctx context.Context, records []data.Record) error {
 // putAll puts records, skipping those at fault if that is tolerated. It
 // returns the records that are to be put again after a pause.
 func (l *sinkLoop) putAll(ctx context.Context, records []data.Record) (retry []data.Record, after time.Duration, err error) {
+	began := time.Now()
 	err = l.Sink.Put(ctx, records)
+	l.Stats.called(time.Since(began))
 	var failure *PutError
 	if err == nil {
 		l.accept(records)
@@ -449,7 +481,7 @@ func (l *sinkLoop) isolate(ctx context.Context, rest []data.Record, failure *Put
 }
 
 func (l *sinkLoop) accept(records []data.Record) {
-	l.Stats.Polled(len(records))
+	l.Stats.handedOver(len(records))
 	for i := range records {
 		r := &records[i]
 		l.advance(r.OriginalTopic, r.OriginalPartition, r.OriginalOffset)

@@ -43,6 +43,7 @@ func (l *sinkLoop) onAssigned(ctx context.Context, assigned map[string][]int32) 
 		l.fail(fmt.Errorf("open partitions: %w", err))
 		return
 	}
+	l.Stats.partitions.Store(int64(len(l.owned)))
 	if l.paused || len(l.waiting) > 0 {
 		l.client.PauseFetchPartitions(assigned)
 	}
@@ -77,7 +78,9 @@ func (l *sinkLoop) onRevoked(ctx context.Context, revoked map[string][]int32, lo
 		delete(l.current, tp)
 		delete(l.owned, tp)
 		delete(l.held, tp)
+		delete(l.behind, tp)
 	}
+	l.Stats.partitions.Store(int64(len(l.owned)))
 	l.client.ResumeFetchPartitions(revoked) // pauses are of this assignment only
 	l.waiting = slices.DeleteFunc(l.waiting, func(r data.Record) bool {
 		return slices.Contains(parts, TopicPartition{r.OriginalTopic, r.OriginalPartition})
@@ -118,15 +121,19 @@ func (l *sinkLoop) commit(ctx context.Context, current map[TopicPartition]int64)
 		}
 		commit[tp.Topic][tp.Partition] = kgo.EpochOffset{Epoch: -1, Offset: o}
 	}
-	if len(commit) > 0 {
-		l.store(ctx, commit)
+	l.Stats.sequence.Add(1)
+	if len(commit) == 0 {
+		l.Stats.commitSkips.Add(1)
+		return
 	}
+	l.store(ctx, commit)
 }
 
 // commitTimeout bounds one commit.
 const commitTimeout = 10 * time.Second
 
 func (l *sinkLoop) store(ctx context.Context, offsets map[string]map[int32]kgo.EpochOffset) {
+	began := time.Now()
 	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), commitTimeout)
 	defer stop()
 	var failure error
@@ -150,7 +157,7 @@ func (l *sinkLoop) store(ctx context.Context, offsets map[string]map[int32]kgo.E
 		l.Logger.Warn("offsets not committed, trying again with the next", "err", failure)
 		return
 	}
-	l.Stats.committed()
+	l.Stats.committed(began)
 }
 
 // lastCommitted returns where each partition is to be read again from.

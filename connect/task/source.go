@@ -185,6 +185,7 @@ func (l *sourceLoop) watch(ctx context.Context, fail context.CancelCauseFunc) {
 // records it sends.
 func (l *sourceLoop) pump(ctx, sctx context.Context) error {
 	for {
+		began := time.Now()
 		b, seq, release, err := l.Source.Next(ctx)
 		if err != nil {
 			if ctx.Err() != nil {
@@ -192,7 +193,7 @@ func (l *sourceLoop) pump(ctx, sctx context.Context) error {
 			}
 			return err
 		}
-		l.Stats.Polled(len(b.Records))
+		l.Stats.polled(len(b.Records), time.Since(began))
 		_, err = l.send(ctx, sctx, b, seq)
 		release()
 		if err != nil {
@@ -205,7 +206,10 @@ func (l *sourceLoop) pump(ctx, sctx context.Context) error {
 // referred to afterwards.
 func (l *sourceLoop) send(ctx, sctx context.Context, b *data.Batch, seq uint64) (*flight, error) {
 	f := l.progress.begin(seq, clonePositions(b))
-	promise := func(_ *kgo.Record, err error) { l.progress.done(f, err) }
+	promise := func(_ *kgo.Record, err error) {
+		l.Stats.written(err == nil)
+		l.progress.done(f, err)
+	}
 	out := make([]kgo.Record, len(b.Records))
 	arena := make([]byte, 0, arenaSize(b))
 	for i := range b.Records {
@@ -215,6 +219,7 @@ func (l *sourceLoop) send(ctx, sctx context.Context, b *data.Batch, seq uint64) 
 			return f, err
 		}
 		if !ok {
+			l.Stats.written(false)
 			continue
 		}
 		l.progress.expect(f)
@@ -276,7 +281,7 @@ func (l *sourceLoop) convert(ctx context.Context, r *data.Record, out *kgo.Recor
 		l.Touched(r.Topic)
 	}
 	start := len(arena)
-	err = l.Policy.retry(ctx, func() error {
+	err = l.Policy.retry(ctx, l.Stats, func() error {
 		arena, err = l.Convert.toLog(ctx, r, out, arena[:start])
 		return err
 	})
@@ -298,6 +303,7 @@ func (l *sourceLoop) tolerate(ctx context.Context, err error) error {
 		return err
 	}
 	if l.Policy.Log {
+		l.Stats.wasLogged()
 		l.logFailure(failure)
 	}
 	if !l.Policy.Tolerate {
@@ -316,22 +322,31 @@ func (l *sourceLoop) logFailure(e *RecordError) {
 }
 
 // commitLoop stores offsets as the acknowledged prefix grows. When ctx ends it
-// stores the last ones and returns. task is the context of the task.
+// stores the last ones and returns. task is the context of the task. A write
+// that is under way when ctx ends still gets its time: cut off, it would take
+// the last one with it, which goes out behind it.
 func (l *sourceLoop) commitLoop(ctx, task context.Context) error {
+	wctx, giveUp := l.outlive(ctx)
+	defer giveUp()
+	defer context.AfterFunc(task, func() {
+		if connector.Fenced(task) {
+			giveUp()
+		}
+	})()
 	for {
 		select {
 		case <-ctx.Done():
 			if connector.Fenced(task) {
 				return nil
 			}
-			return l.commit(context.WithoutCancel(ctx))
+			return l.commit(wctx)
 		case <-l.progress.changed:
 		}
 		if connector.Fenced(task) {
 			<-ctx.Done()
 			return nil
 		}
-		if err := l.commit(ctx); err != nil {
+		if err := l.commit(wctx); err != nil {
 			return err
 		}
 		timer := time.NewTimer(l.CommitInterval)
@@ -355,13 +370,14 @@ func (l *sourceLoop) commit(ctx context.Context) error {
 	if len(offsets) == 0 {
 		return nil
 	}
+	began := time.Now()
 	if err := l.Offsets.PutOffsets(ctx, offsets); err != nil {
 		l.progress.giveBack(offsets)
 		l.Stats.commitFailed()
 		l.Logger.Warn("source offsets not stored, trying again with the next", "err", err)
 		return nil
 	}
-	l.Stats.committed()
+	l.Stats.committed(began)
 	return l.Source.Stored(seq)
 }
 

@@ -107,6 +107,7 @@ type transactionLoop struct {
 // received is what one call of Source.Next returned.
 type received struct {
 	batch   *data.Batch
+	took    time.Duration // waiting for it
 	seq     uint64
 	release func()
 	err     error
@@ -147,7 +148,9 @@ func runTransactions(ctx context.Context, cfg SourceConfig) error {
 func (l *transactionLoop) receive(ctx context.Context, out chan<- received) {
 	for {
 		var r received
+		began := time.Now()
 		r.batch, r.seq, r.release, r.err = l.Source.Next(ctx)
+		r.took = time.Since(began)
 		select {
 		case out <- r:
 		case <-ctx.Done():
@@ -236,7 +239,7 @@ func (l *transactionLoop) take(ctx, sctx context.Context, r received) error {
 		}
 	}
 	l.boundary.took(time.Now(), r.batch.More)
-	l.Stats.Polled(len(r.batch.Records))
+	l.Stats.polled(len(r.batch.Records), r.took)
 	f, err := l.send(ctx, sctx, r.batch, r.seq)
 	if err != nil {
 		if ctx.Err() != nil {
@@ -295,6 +298,7 @@ func (l *transactionLoop) finish(ctx, sctx context.Context) error {
 // commit writes the source offsets and ends the transaction. Only then does the
 // source hear of it.
 func (l *transactionLoop) commit(ctx context.Context) error {
+	began := time.Now()
 	records, err := l.tx.Offsets(l.offsets)
 	if err != nil {
 		return fmt.Errorf("source offsets: %w", err)
@@ -319,7 +323,7 @@ func (l *transactionLoop) commit(ctx context.Context) error {
 	l.boundary.ended()
 	l.progress.take()
 	clear(l.offsets)
-	l.Stats.committed()
+	l.Stats.committed(began)
 	if err := l.Source.Acked(l.seq); err != nil {
 		return err
 	}

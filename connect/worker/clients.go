@@ -205,6 +205,20 @@ func batchSize(s string) ([]kgo.Opt, error) {
 	return []kgo.Opt{kgo.ProducerBatchMaxBytes(int32(n))}, nil
 }
 
+// leastBuffer is the least memory that a producer has, in bytes: one batch of
+// the client's own size.
+const leastBuffer = 1 << 20
+
+// bufferMemory bounds what a producer holds. Less than one batch would stop it,
+// where a Java producer with batches of its own size goes on.
+func bufferMemory(s string) ([]kgo.Opt, error) {
+	n, err := strconv.ParseInt(s, 10, 64)
+	if err != nil || n < 0 {
+		return nil, fmt.Errorf("not a whole number of bytes")
+	}
+	return []kgo.Opt{kgo.MaxBufferedBytes(int(min(max(n, leastBuffer), maxInt32)))}, nil
+}
+
 // everyClient are the properties that all kinds of clients have.
 func everyClient(own clientKeys) clientKeys {
 	all := clientKeys{
@@ -219,7 +233,7 @@ func everyClient(own clientKeys) clientKeys {
 var producerKeys = everyClient(clientKeys{
 	"linger.ms":     millis(0, kgo.ProducerLinger),
 	"batch.size":    batchSize,
-	"buffer.memory": number(1<<20, maxInt32, kgo.MaxBufferedBytes),
+	"buffer.memory": bufferMemory,
 	"acks": choice(map[string][]kgo.Opt{
 		"all": {kgo.RequiredAcks(kgo.AllISRAcks())},
 		"-1":  {kgo.RequiredAcks(kgo.AllISRAcks())},

@@ -50,7 +50,7 @@ func (r *running) setWork(p host.Progress) connector.State {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.work = p
-	return r.state
+	return r.states.now()
 }
 
 // progressOf is a progress as statuses have it, nil for none.

@@ -4,9 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"sort"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -20,108 +17,11 @@ import (
 	"github.com/millrace/millrace/plugins/host"
 )
 
-// running is a task of this worker, through all its restarts.
-type running struct {
-	id       connector.TaskID
-	sink     bool
-	stats    task.Stats
-	restarts atomic.Int64
-
-	mu      sync.Mutex // guards below
-	state   connector.State
-	process *taskProcess  // nil while there is none
-	work    host.Progress // of a source; Work is "" for none
-}
-
-// enter notes a state and returns the progress that goes with it.
-func (r *running) enter(s connector.State) *connector.Progress {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.state = s; s != connector.Running {
-		return nil
-	}
-	return progressOf(r.work)
-}
-
-// taskProcess is the process of a task's present life.
-type taskProcess struct {
-	stats   func() host.Stats
-	version string // of the plugin
-	limit   int64  // of its memory, in bytes, 0 for none
-}
-
-func (r *running) setProcess(p *taskProcess) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.process = p
-}
-
-// TaskStats are the figures of one task.
-type TaskStats struct {
-	ID          connector.TaskID
-	Sink        bool
-	State       connector.State
-	Counts      task.Counts
-	Restarts    int64
-	Version     string        // of the plugin that runs, "" while none does
-	PID         int           // of its process, 0 while it has none
-	MemoryBytes int64         // resident memory of its process
-	MemoryLimit int64         // at which the process is killed, 0 for none
-	CPU         time.Duration // of its present process
-	Uptime      time.Duration // of its present process
-	Figures     []Figure      // what its connector counts, in the order of names
-	Progress    host.Progress // Work is "" while there is none
-}
-
-// Figure is something that a connector counts of its own work.
-type Figure struct {
-	Name  string
-	Gauge bool // it may fall as well; else it counts from the start of the task
-	Value int64
-}
-
-// Stats are a worker's figures at one moment. Tasks are in order.
-type Stats struct {
-	Connectors int
-	Tasks      []TaskStats
-}
-
-// Stats returns the worker's figures.
-func (w *Worker) Stats() Stats {
-	w.mu.Lock()
-	s := Stats{Connectors: len(w.connectors)}
-	var all []*running
-	for _, r := range w.tasks {
-		all = append(all, r)
-	}
-	w.mu.Unlock()
-	for _, r := range all {
-		r.mu.Lock()
-		t := TaskStats{ID: r.id, Sink: r.sink, State: r.state, Counts: r.stats.Counts(), Restarts: r.restarts.Load(), Progress: r.work}
-		process := r.process
-		r.mu.Unlock()
-		if process != nil {
-			p := process.stats()
-			t.PID, t.MemoryBytes, t.CPU, t.Uptime = p.PID, p.RSS, p.CPU, p.Uptime
-			t.Version, t.MemoryLimit = process.version, process.limit
-			for _, f := range p.Figures {
-				t.Figures = append(t.Figures, Figure(f))
-			}
-		}
-		s.Tasks = append(s.Tasks, t)
-	}
-	sort.Slice(s.Tasks, func(i, j int) bool {
-		a, b := s.Tasks[i].ID, s.Tasks[j].ID
-		return a.Connector < b.Connector || a.Connector == b.Connector && a.Task < b.Task
-	})
-	return s
-}
-
 // RunTask runs a task until ctx ends, and again when it fails.
 func (w *Worker) RunTask(ctx context.Context, id connector.TaskID, settings, cfg connector.Config,
 	pause *connector.Switch, report func(connector.State, string, *connector.Progress),
 ) {
-	r := &running{id: id, sink: w.Kind(settings) == connector.Sink, state: connector.Unassigned}
+	r := &running{id: id, sink: w.Kind(settings) == connector.Sink}
 	w.mu.Lock()
 	w.tasks[id] = r
 	w.mu.Unlock()
@@ -130,7 +30,10 @@ func (w *Worker) RunTask(ctx context.Context, id connector.TaskID, settings, cfg
 		delete(w.tasks, id)
 		w.mu.Unlock()
 	}()
-	tell := func(s connector.State, trace string) { report(s, trace, r.enter(s)) }
+	tell := func(s connector.State, trace string) {
+		r.states.enter(time.Now(), s)
+		report(s, trace, r.progress(s))
+	}
 	t := &taskRun{
 		Worker: w, running: r, settings: settings, config: cfg, raw: cfg, pause: pause,
 		log: w.cfg.Logger.With("connector", id.Connector, "task", id.Task), tell: tell,
@@ -151,7 +54,12 @@ func (t *taskRun) life(ctx context.Context) error {
 	if now.config, err = t.cfg.Providers.Resolve(t.config); err != nil {
 		return err
 	}
-	if err := withOutput(now.once(ctx)); err != nil {
+	var ended func(error)
+	now.started, ended = t.taskStarts.begin()
+	err = withOutput(now.once(ctx))
+	ended(err)
+	t.stats.Reset()
+	if err != nil {
 		return t.hide(t.config, t.hide(t.settings, err))
 	}
 	return nil
@@ -166,10 +74,12 @@ type taskRun struct {
 	pause            *connector.Switch
 	log              *slog.Logger
 	tell             func(connector.State, string)
+	started          func() // the life has come as far as to run
 }
 
 // up reports the state that the task is in now that it works.
 func (t *taskRun) up() {
+	t.started()
 	if paused, _ := t.pause.Get(); !paused {
 		t.tell(connector.Running, "")
 	}

@@ -84,15 +84,17 @@ type Worker struct {
 	cfg  Config
 	regs registries
 
+	connectorStarts, taskStarts starts
+
 	mu         sync.Mutex // guards below
-	connectors map[string]bool
+	connectors map[string]*object
 	tasks      map[connector.TaskID]*running
 	described  map[string]configdef.Def // keys of plugins known from manifests, by origin
 }
 
 // New returns a worker that runs nothing yet.
 func New(cfg Config) *Worker {
-	return &Worker{cfg: cfg, connectors: map[string]bool{}, tasks: map[connector.TaskID]*running{}, described: map[string]configdef.Def{}}
+	return &Worker{cfg: cfg, connectors: map[string]*object{}, tasks: map[connector.TaskID]*running{}, described: map[string]configdef.Def{}}
 }
 
 // resolve finds the plugin of a config.
@@ -175,18 +177,32 @@ const planTimeout = time.Minute
 func (w *Worker) RunConnector(ctx context.Context, name string, cfg connector.Config,
 	plan func(context.Context, []connector.Config) error, report func(connector.State, string),
 ) {
+	o := &object{name: name, class: cfg["connector.class"], kind: w.Kind(cfg)}
 	w.mu.Lock()
-	w.connectors[name] = true
+	w.connectors[name] = o
 	w.mu.Unlock()
+	tell := func(s connector.State, trace string) {
+		o.states.enter(time.Now(), s)
+		report(s, trace)
+	}
 	defer func() {
 		w.mu.Lock()
 		delete(w.connectors, name)
 		w.mu.Unlock()
 	}()
 	log := w.cfg.Logger.With("connector", name)
-	supervise(ctx, restartPolicyOf(cfg), log, report, func() {}, func(ctx context.Context) error {
+	supervise(ctx, restartPolicyOf(cfg), log, tell, func() {}, func(ctx context.Context) error {
 		w.refresh(ctx)
-		return w.connect(ctx, cfg, plan, func() { report(connector.Running, "") })
+		if t, err := w.resolve(cfg); err == nil { // else the life says why it ended
+			o.version.Store(&t.Plugin.Version)
+		}
+		up, ended := w.connectorStarts.begin()
+		err := w.connect(ctx, cfg, plan, func() {
+			up()
+			tell(connector.Running, "")
+		})
+		ended(err)
+		return err
 	})
 }
 

@@ -48,6 +48,10 @@ type Config struct {
 	// sockets must be. The default is the system's.
 	TempDir string
 
+	// InProcess are plugins, by their names, that run in the worker's own
+	// process, for tests in which a debugger is to reach them.
+	InProcess map[string]Inside
+
 	// The two ways in which processes end with the worker; tests turn either
 	// off to see the other work.
 	noDeathPipe, noDeathSignal bool
@@ -119,7 +123,9 @@ func (h *Host) Close() error {
 	}
 	h.running.Wait()
 	for _, p := range left {
-		p.client.Kill() // its connection
+		if p.client != nil {
+			p.client.Kill() // its connection
+		}
 	}
 	h.spawner.close()
 	return errors.Join(h.deathWrite.Close(), h.deathRead.Close(), h.dir.close())

@@ -100,6 +100,9 @@ type Stats struct {
 func (p *process) stats() Stats {
 	p.mu.Lock()
 	defer p.mu.Unlock() // keeps it from being reaped meanwhile
+	if p.inside != nil {
+		return Stats{Uptime: time.Since(p.started)} // the rest is the worker's
+	}
 	s := Stats{PID: p.cmd.Process.Pid, Uptime: time.Since(p.started)}
 	if p.reaped {
 		s.Uptime, s.CPU = p.ended.Sub(p.started), p.state.UserTime()+p.state.SystemTime()

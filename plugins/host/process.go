@@ -39,6 +39,7 @@ type process struct {
 	cmd     *exec.Cmd
 	client  *plugin.Client
 	conn    grpc.ClientConnInterface
+	inside  func() error // ends it if it is in this process, instead of cmd and client
 	started time.Time
 	out     *output
 	// socketDir is where go-plugin has the process put its socket.
@@ -63,6 +64,9 @@ type process struct {
 // start starts a plugin and connects to it, within the start timeout. The
 // process lives until stop, whatever becomes of ctx.
 func (h *Host) start(ctx context.Context, l launch) (*process, error) {
+	if connect := h.cfg.InProcess[l.name]; connect != nil {
+		return h.startInside(l, connect)
+	}
 	p := &process{
 		host: h, launch: l, exited: make(chan struct{}), gone: make(chan struct{}),
 		out: newOutput(l.log, time.Now()),
@@ -301,6 +305,10 @@ func (p *process) kill(reason string) {
 		p.killed = reason
 	}
 	p.mu.Unlock()
+	if p.inside != nil {
+		p.endInside()
+		return
+	}
 	p.killGroup()
 }
 
@@ -320,6 +328,10 @@ func (p *process) killGroup() {
 // stop ends the process: it is asked to, and killed if it does not within the
 // grace or when ctx ends. It returns when the process is gone.
 func (p *process) stop(ctx context.Context) {
+	if p.inside != nil {
+		p.endInside()
+		return
+	}
 	ctx, cancel := context.WithTimeoutCause(ctx, p.host.cfg.StopGrace,
 		fmt.Errorf("it did not end within %v", p.host.cfg.StopGrace))
 	defer cancel()
@@ -350,7 +362,7 @@ const lostWait = 2 * time.Second
 // explain replaces the error of a broken stream by that of the process, if it
 // has ended.
 func (p *process) explain(err error) error {
-	if err == nil || !lost(err) {
+	if err == nil || !lost(err) || p.inside != nil {
 		return err
 	}
 	if errors.Is(err, proto.ErrProtocol) || errors.Is(err, proto.ErrPayload) {

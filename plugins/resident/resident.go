@@ -13,14 +13,21 @@ import (
 	"time"
 )
 
-// Settle is how long after its start a process is left alone.
-const Settle = 2 * time.Second
+// settle are the times after a process's start at which it is trimmed. The later
+// ones are for a start that took longer, on a busy machine or against a slow
+// system.
+var settle = []time.Duration{2 * time.Second, 8 * time.Second, 30 * time.Second}
 
 var once sync.Once
 
-// TrimSoon trims the process once, after Settle. Further calls do nothing.
+// TrimSoon trims the process when it has started, and a few times after. Further
+// calls do nothing.
 func TrimSoon() {
-	once.Do(func() { time.AfterFunc(Settle, Trim) })
+	once.Do(func() {
+		for _, d := range settle {
+			time.AfterFunc(d, Trim)
+		}
+	})
 }
 
 // Trim collects garbage, returns free heap to the system, and lets go of the

@@ -2,6 +2,9 @@ package sdk_test
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/millrace/millrace/plugins/data"
@@ -65,4 +68,35 @@ func ExampleServe() {
 		sdk.Connector{Name: "clock", Version: "1.0.0", Classes: []string{"com.example.ClockSource"}, Source: Clock{}},
 		sdk.Connector{Name: "log", Version: "1.0.0", Classes: []string{"com.example.LogSink"}, Sink: Log{}},
 	)
+}
+
+// An error says what may be done about it: the worker acts on the class, and the
+// user reads the text.
+func ExampleRecordError() {
+	parse := func(i int, line string) error {
+		if _, err := strconv.Atoi(line); err != nil {
+			return sdk.RecordError(i, fmt.Errorf("line %d: %w", i+1, err))
+		}
+		return nil
+	}
+	for i, line := range []string{"1", "two"} {
+		fmt.Println(parse(i, line))
+	}
+	fmt.Println(sdk.Retry(errors.New("the server is starting"), 5*time.Second))
+	// Output:
+	// <nil>
+	// line 2: strconv.Atoi: parsing "two": invalid syntax
+	// the server is starting
+}
+
+// A stored offset has what the connector gave its last record; none reads as
+// zero.
+func ExampleOffset() {
+	stored := sdk.Offset{"line": int64(41), "file": "a.log"}
+	fmt.Println(stored.Int64("line")+1, stored.String("file"))
+	var none sdk.Offset
+	fmt.Println(none.Int64("line") + 1)
+	// Output:
+	// 42 a.log
+	// 1
 }
