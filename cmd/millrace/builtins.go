@@ -10,6 +10,7 @@ import (
 	"github.com/millrace/millrace/connectors/logtail"
 	"github.com/millrace/millrace/connectors/postgres"
 	"github.com/millrace/millrace/connectors/s3"
+	"github.com/millrace/millrace/connectors/spooldir"
 	"github.com/millrace/millrace/plugins/catalog"
 	"github.com/millrace/millrace/plugins/sdk"
 )
@@ -24,6 +25,7 @@ func builtins() []sdk.Connector {
 		logtail.Connectors(),
 		postgres.Connectors(),
 		s3.Connectors(),
+		spooldir.Connectors(),
 	)
 }
 
