@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/millrace/millrace/connectors/datagen"
+	"github.com/millrace/millrace/connectors/filesink"
 	"github.com/millrace/millrace/connectors/filestream"
 	"github.com/millrace/millrace/connectors/httpsink"
 	"github.com/millrace/millrace/connectors/jdbc"
@@ -19,6 +20,7 @@ import (
 func builtins() []sdk.Connector {
 	return slices.Concat(
 		datagen.Connectors(),
+		filesink.Connectors(),
 		filestream.Connectors(),
 		httpsink.Connectors(),
 		jdbc.Connectors(),
