@@ -43,3 +43,15 @@ func TestConnectKilled(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// TestFilesKilled kills a quarter as often: each time more has to start again.
+func TestFilesKilled(t *testing.T) {
+	cfg := config(t)
+	cfg.Kills = max(1, cfg.Kills/4)
+	if *kills >= 200 {
+		cfg.Kills = *kills
+	}
+	if err := chaos.Files(t.Context(), cfg); err != nil {
+		t.Fatal(err)
+	}
+}
