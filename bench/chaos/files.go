@@ -76,7 +76,8 @@ func (c *connectCluster) createFiles(ctx context.Context, logs, out string) erro
 	})
 	return errors.Join(err, c.workers[0].node.CreateConnector(ctx, "archive", map[string]string{
 		"connector.class": "DirectorySink", "directory": out, "topics": "lines", "format": "string", "value.converter": text, "rotate.interval.ms": "300",
-		"consumer.override.isolation.level": "read_committed", "consumer.override.auto.offset.reset": "earliest", "errors.restart.delay.max.ms": "200",
+		"consumer.override.isolation.level": "read_committed", "consumer.override.auto.offset.reset": "earliest",
+		"consumer.override.session.timeout.ms": "2000", "consumer.override.heartbeat.interval.ms": "300", "errors.restart.delay.max.ms": "200",
 	}))
 }
 

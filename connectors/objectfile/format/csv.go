@@ -58,7 +58,7 @@ func (f *csvFile) separate(i int) {
 
 // quoted writes text, in quotes where it needs them.
 func (f *csvFile) quoted(text []byte) {
-	if len(text) > 0 && bytes.IndexAny(text, ",\"\r\n") < 0 && text[0] != ' ' && text[len(text)-1] != ' ' {
+	if len(text) > 0 && !bytes.ContainsAny(text, ",\"\r\n") && text[0] != ' ' && text[len(text)-1] != ' ' {
 		f.line = append(f.line, text...)
 		return
 	}
