@@ -37,6 +37,9 @@ bench: build ## measure, print tables, write bench/results/*.json
 bench-connect: build ## measure the Connect runtime: throughput, first record, memory, starts, rebalances
 	$(GO) run ./bench/connect
 
+bench-files: ## measure the log tail and the directory sink, print the table
+	$(GO) run ./bench/files
+
 bench-log: build ## measure the log beside Apache Kafka (make peers brings it), print the table
 	$(GO) run ./bench/log
 

@@ -57,3 +57,16 @@ func TestPostgresKilled(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// TestFilesKilled kills a tenth as often, unless for long: each time more has to
+// start again.
+func TestFilesKilled(t *testing.T) {
+	cfg := config(t)
+	cfg.Kills = max(1, cfg.Kills/10)
+	if *kills >= 200 {
+		cfg.Kills = *kills
+	}
+	if err := chaos.Files(t.Context(), cfg); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -12,11 +12,12 @@ import (
 
 func TestProgressIsAPartOfTheStatus(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := &running{state: connector.Running}
+		r := &running{}
+		r.states.enter(time.Now(), connector.Running)
 		var now atomic.Pointer[host.Progress]
 		now.Store(&host.Progress{})
 		var told []*connector.Progress
-		run := &taskRun{running: r, tell: func(s connector.State, _ string) { told = append(told, r.enter(s)) }}
+		run := &taskRun{running: r, tell: func(s connector.State, _ string) { told = append(told, r.progress(s)) }}
 		stop := run.follow(func() host.Progress { return *now.Load() })
 		time.Sleep(10 * time.Second)
 		synctest.Wait()

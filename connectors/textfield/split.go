@@ -16,9 +16,14 @@ type Splitter struct {
 	// TrimLeading drops blanks before a value and before its opening quote.
 	TrimLeading bool
 
-	values []Value
-	text   []byte
+	values  []Value
+	text    []byte
+	unended bool
 }
+
+// Unended reports whether Split failed because a quoted value does not end:
+// with what follows the record it may.
+func (s *Splitter) Unended() bool { return s.unended }
 
 // Value is one of a record's values.
 type Value struct {
@@ -29,7 +34,7 @@ type Value struct {
 // Split returns the values of a record. They are valid until the next call. ok
 // is false if a quoted value does not end, or something follows its end.
 func (s *Splitter) Split(b []byte) (values []Value, ok bool) {
-	s.values, s.text = s.values[:0], s.text[:0]
+	s.values, s.text, s.unended = s.values[:0], s.text[:0], false
 	for {
 		if s.TrimLeading {
 			b = bytes.TrimLeft(b, " ")
@@ -88,6 +93,7 @@ func (s *Splitter) quoted(b []byte) (text, rest []byte, ok bool) {
 			return s.text[at:len(s.text):len(s.text)], b[i+1:], true
 		}
 	}
+	s.unended = true
 	return nil, nil, false
 }
 

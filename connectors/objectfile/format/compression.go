@@ -7,11 +7,12 @@ import (
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/snappy"
 	"github.com/klauspost/compress/zstd"
+	"github.com/pierrec/lz4/v4"
 )
 
 // Compression is how a whole file is compressed.
 type Compression struct {
-	Type  string // none, gzip, snappy or zstd
+	Type  string // none, gzip, snappy, zstd or lz4
 	Level int    // of gzip: -1 to 9
 }
 
@@ -23,6 +24,8 @@ func (c Compression) extension() string {
 		return ".zst"
 	case "snappy":
 		return ".sz"
+	case "lz4":
+		return ".lz4"
 	}
 	return ""
 }
@@ -47,6 +50,9 @@ func (c Compression) wrap(w io.Writer) (out io.Writer, end func() error, err err
 	case "snappy":
 		s := snappy.NewBufferedWriter(w)
 		return s, s.Close, nil
+	case "lz4":
+		l := lz4.NewWriter(w)
+		return l, l.Close, nil
 	}
-	return nil, nil, fmt.Errorf("compression %q is not one of none, gzip, snappy, zstd", c.Type)
+	return nil, nil, fmt.Errorf("compression %q is not one of none, gzip, snappy, zstd, lz4", c.Type)
 }

@@ -20,7 +20,6 @@ type ParquetFile struct {
 	schema *data.Schema
 	root   *shredded
 	writer *data.RowWriter
-	leaves int
 	buf    []parquet.Row
 	ready  []parquet.Row
 	cells  [][]parquet.Value // of the row at hand, by column
