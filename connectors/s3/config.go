@@ -142,7 +142,7 @@ func (c *sinkConfig) rotate(p *parser) {
 func (c *sinkConfig) formats(p *parser) {
 	compression := format.Compression{Type: p.cfg.String("s3.compression.type"), Level: p.cfg.Int("s3.compression.level")}
 	main := formatName(p.cfg.String("format.class"))
-	if compression.Type != "none" && main != "Json" && main != "ByteArray" {
+	if compression.Type != "none" && codecKeys[main] != "" {
 		const why = "files of %s are compressed within, by %s: use s3.compression.type with JsonFormat or ByteArrayFormat"
 		p.bad("s3.compression.type", fmt.Errorf(why, main+"Format", codecKeys[main]))
 		p.bad("format.class", fmt.Errorf("s3.compression.type=%s does not go with %sFormat", compression.Type, main))
@@ -168,6 +168,8 @@ func newFormat(p *parser, name string, compression format.Compression) format.Fo
 		return format.Avro{Codec: cfg.String("avro.codec"), Options: avro, Level: -1}
 	case "Json":
 		return format.JSON{Compression: compression, Options: data.JSONOptions{NumericDecimals: strings.EqualFold(cfg.String("json.decimal.format"), "NUMERIC")}}
+	case "Csv":
+		return format.CSV{Header: cfg.Bool(csvHeaderKey), Separator: csvSeparator(cfg), Compression: compression, Options: data.JSONOptions{NumericDecimals: strings.EqualFold(cfg.String("json.decimal.format"), "NUMERIC")}}
 	case "Parquet":
 		return format.Parquet{Codec: cfg.String("parquet.codec"), Options: avro}
 	}

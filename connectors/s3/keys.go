@@ -96,7 +96,9 @@ func sinkKeys() sdk.ConfigDef {
 	oneOf := func(s ...string) []configdef.Rule { return []configdef.Rule{configdef.OneOf(s...)} }
 	return sdk.ConfigDef{
 		{Name: "format.class", Type: sdk.Class, Required: true, Check: checkFormat(true), Importance: configdef.High, Group: "Connector",
-			Doc: "Format of files: AvroFormat, JsonFormat, ByteArrayFormat or ParquetFormat of io.confluent.connect.s3.format."},
+			Doc: "Format of files: AvroFormat, JsonFormat, ByteArrayFormat or ParquetFormat of io.confluent.connect.s3.format, or CsvFormat."},
+		{Name: csvHeaderKey, Type: sdk.Boolean, Default: true, Importance: configdef.Low, Group: "Connector", Doc: "Whether CSV files begin with the names of their fields. Millrace's own."},
+		{Name: csvSeparatorKey, Type: sdk.String, Default: ",", Check: checkCSVSeparator, Importance: configdef.Low, Group: "Connector", Doc: "What parts the fields of CSV files: one character. Millrace's own."},
 		{Name: "flush.size", Type: sdk.Int, Required: true, Rules: atLeast(1), Importance: configdef.High, Group: "Connector",
 			Doc: "Records of a topic's partition, in all its open files, after which they are committed."},
 		{Name: "rotate.interval.ms", Type: sdk.Long, Default: -1, Importance: configdef.High, Group: "Connector",

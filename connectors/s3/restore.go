@@ -76,8 +76,11 @@ func (r *restore) open(ctx context.Context, t *sourceTask) error {
 			return t.store.fail("read", p.ref.key, err)
 		}
 		r.bodies = append(r.bodies, out.Body)
-		if *p.into, err = read.Open(kind, p.ref.key, t.cfg.separator, out.Body); err != nil {
+		if *p.into, err = read.Open(kind, p.ref.key, t.cfg.readOptions(), out.Body); err != nil {
 			return fmt.Errorf("object %s: %w", p.ref.key, err)
+		}
+		if c, ok := (*p.into).(io.Closer); ok {
+			r.bodies = append(r.bodies, c)
 		}
 	}
 	return nil
@@ -163,6 +166,7 @@ func (r *restore) next() (data.Record, error) {
 		}
 		*p.into = d
 	}
+	record.Key = unwrapped(record.Key)
 	switch {
 	case ends == files:
 		return record, io.EOF
@@ -174,6 +178,18 @@ func (r *restore) next() (data.Record, error) {
 		record.Headers, err = headersFrom(headers)
 	}
 	return record, err
+}
+
+// unwrapped is a key as it was before a Parquet file had it in a record.
+func unwrapped(key data.Datum) data.Datum {
+	if key.Schema == nil || key.Schema.Name() != "RecordKey" || len(key.Schema.Fields()) != 1 || key.Schema.Fields()[0].Name != "key" {
+		return key
+	}
+	key.Schema = key.Schema.Fields()[0].Schema // the row of a record of one field is that of the field
+	if data.IsNullRow(key.Schema, key.Row) {
+		return data.Datum{Schema: key.Schema, State: data.Null}
+	}
+	return key
 }
 
 // headersFrom reads what the sink writes of headers.
@@ -241,21 +257,13 @@ func (t *sourceTask) ended(err error) error {
 		}
 		t.current = nil
 	}
-	broken := (*read.DataError)(nil)
-	class := (*sdk.Error)(nil)
-	switch {
-	case errors.Is(err, errGone):
+	if errors.Is(err, errGone) {
 		t.log.Warn("object passed over", "err", err)
 		t.queue = t.queue[1:]
 		return nil
-	case errors.As(err, &broken) && t.cfg.ignore:
-		t.log.Warn("object not read to its end (behavior.on.error=ignore)", "err", err)
-	case errors.As(err, &broken):
-		return sdk.Fatal(fmt.Errorf("%w: repair or remove the object, or set behavior.on.error=ignore", err))
-	case errors.As(err, &class):
+	}
+	if err = t.cfg.judge(t.log, b.base, err); err != nil {
 		return err
-	case !errors.Is(err, io.EOF):
-		return sdk.Retry(fmt.Errorf("read %s in bucket %s: %w", b.base, t.cfg.store.bucket, err), 0)
 	}
 	*t.cursors[b.stream] = cursor{offset: b.offset, done: true}
 	t.queue = t.queue[1:]
