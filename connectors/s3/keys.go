@@ -125,6 +125,8 @@ func sinkKeys() sdk.ConfigDef {
 			Doc: "Directory of records without a value."},
 		{Name: "store.kafka.keys", Type: sdk.Boolean, Default: false, Importance: configdef.Low, Group: "Connector", Doc: "Whether keys are written to files of their own."},
 		{Name: "store.kafka.headers", Type: sdk.Boolean, Default: false, Importance: configdef.Low, Group: "Connector", Doc: "Whether headers are written to files of their own."},
+		{Name: metadataKey, Type: sdk.Boolean, Default: false, Importance: configdef.Low, Group: "Connector",
+			Doc: "Whether timestamps, headers with their exact values, and which keys and values are null are written to files of their own, from which the source restores records as they were. Needs store.kafka.keys. Millrace's own."},
 		{Name: "keys.format.class", Type: sdk.Class, Default: formatPrefix + "avro.AvroFormat", Check: checkFormat(true), Importance: configdef.Low, Group: "Connector", Doc: "Format of files of keys."},
 		{Name: "headers.format.class", Type: sdk.Class, Default: formatPrefix + "avro.AvroFormat", Check: checkFormat(false), Importance: configdef.Low, Group: "Connector", Doc: "Format of files of headers."},
 		{Name: "timestamp.extractor", Type: sdk.String, Default: "Wallclock", Check: checkExtractor, Group: "Partitioner", Doc: "Where a record's time comes from: Wallclock, Record or RecordField."},

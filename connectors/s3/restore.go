@@ -23,7 +23,7 @@ type restore struct {
 	end      context.CancelFunc
 	failed   error // to be returned by the next call
 
-	values, keys, headers read.Reader // nil where there is none
+	values, keys, headers, meta read.Reader // nil where there is none
 }
 
 // errGone is an object that was listed and is not there any more, or is
@@ -55,7 +55,7 @@ func (r *restore) open(ctx context.Context, t *sourceTask) error {
 	for _, p := range []struct {
 		ref  *objectRef
 		into *read.Reader
-	}{{r.value, &r.values}, {r.backup.keys, &r.keys}, {r.backup.headers, &r.headers}} {
+	}{{r.value, &r.values}, {r.backup.keys, &r.keys}, {r.backup.headers, &r.headers}, {r.backup.meta, &r.meta}} {
 		if p.ref == nil {
 			continue
 		}
@@ -134,10 +134,12 @@ func (r *restore) later(err error) error {
 
 // name is the object that positions name.
 func (r *restore) name() string {
-	if r.value != nil {
-		return r.value.key
+	for _, ref := range []*objectRef{r.value, r.backup.keys} {
+		if ref != nil {
+			return ref.key
+		}
 	}
-	return r.backup.keys.key
+	return r.backup.meta.key
 }
 
 // next reads one record: a value, or a key without one, and what belongs to it.
@@ -146,6 +148,10 @@ func (r *restore) next() (data.Record, error) {
 		return data.Record{}, r.failed
 	}
 	record := data.Record{Topic: r.topic, Partition: r.partition, Timestamp: data.NoTimestamp, Position: data.NoPosition}
+	if r.meta != nil {
+		err := r.exact(&record)
+		return record, err
+	}
 	var headers data.Datum
 	ends, files := 0, 0
 	for _, p := range []struct {
@@ -178,6 +184,45 @@ func (r *restore) next() (data.Record, error) {
 		record.Headers, err = headersFrom(headers)
 	}
 	return record, err
+}
+
+// exact reads one record by its metadata, which says what there is of it.
+func (r *restore) exact(record *data.Record) error {
+	d, err := r.meta.Next()
+	if errors.Is(err, io.EOF) {
+		return io.EOF
+	}
+	var m recordMetadata
+	if err == nil {
+		m, err = parseMetadata(d)
+	}
+	if err != nil {
+		return fmt.Errorf("object %s: %w", r.backup.meta.key, err)
+	}
+	record.Timestamp, record.Headers = m.timestamp, m.headers
+	for _, p := range []struct {
+		has    bool
+		reader read.Reader
+		what   string
+		into   *data.Datum
+	}{{m.hasKey, r.keys, "keys", &record.Key}, {m.hasValue, r.values, "values", &record.Value}} {
+		if !p.has {
+			continue
+		}
+		if p.reader == nil {
+			return &read.DataError{Err: fmt.Errorf("object %s says that there are %s, and their object is not there", r.backup.meta.key, p.what)}
+		}
+		d, err := p.reader.Next()
+		if errors.Is(err, io.EOF) {
+			return &read.DataError{Err: fmt.Errorf("the object of %s beside %s ends before it", p.what, r.backup.meta.key)}
+		}
+		if err != nil {
+			return fmt.Errorf("object %s, its %s: %w", r.base, p.what, err)
+		}
+		*p.into = d
+	}
+	record.Key = unwrapped(record.Key)
+	return nil
 }
 
 // unwrapped is a key as it was before a Parquet file had it in a record.

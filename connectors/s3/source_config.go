@@ -207,6 +207,7 @@ const (
 	valuePart
 	keyPart
 	headerPart
+	metaPart
 )
 
 // parse reads an object's name: which stream it is of, the offset of its first
@@ -240,8 +241,14 @@ func (c *sourceConfig) part(name string) (stem string, which part) {
 	for _, compressed := range []string{".gz", ".zst", ".sz"} {
 		plain = strings.TrimSuffix(plain, compressed)
 	}
+	if stem, columns := strings.CutSuffix(plain, ".parquet"); columns { // its codec stands before that
+		for _, codec := range []string{".snappy", ".gz", ".zstd", ".lz4raw", ".br"} {
+			stem = strings.TrimSuffix(stem, codec)
+		}
+		plain = stem + ".parquet"
+	}
 	if stem = strings.TrimSuffix(plain, path.Ext(plain)); stem != plain {
-		for infix, which := range map[string]part{".keys": keyPart, ".headers": headerPart} {
+		for infix, which := range map[string]part{".keys": keyPart, ".headers": headerPart, ".meta": metaPart} {
 			if s, ok := strings.CutSuffix(stem, infix); ok {
 				return s, which
 			}
