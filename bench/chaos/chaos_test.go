@@ -43,3 +43,15 @@ func TestConnectKilled(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// TestS3Killed strikes once in each way, since that takes longer than the
+// others do: make chaos does it as often as those.
+func TestS3Killed(t *testing.T) {
+	cfg := config(t)
+	if cfg.Kills <= 20 {
+		cfg.Kills = 9
+	}
+	if err := chaos.S3(t.Context(), cfg); err != nil {
+		t.Fatal(err)
+	}
+}
