@@ -10,8 +10,11 @@ import (
 	"github.com/millrace/millrace/bench/chaos"
 )
 
+// defaultKills is how often in every run of the tests.
+const defaultKills = 20
+
 var (
-	kills = flag.Int("kills", 20, "how often to kill; make chaos does it 200 times")
+	kills = flag.Int("kills", defaultKills, "how often to kill; make chaos does it 200 times")
 	seed  = flag.Uint64("seed", rand.Uint64(), "of the random choices")
 )
 
@@ -44,29 +47,31 @@ func TestConnectKilled(t *testing.T) {
 	}
 }
 
-// fewKills are those of a capture when nobody asks for more: each kill of a
-// server takes its time.
-const fewKills = 6
+// fewer is for what takes long to start again: so many kills when nobody asks
+// for another number.
+func fewer(t *testing.T, n int) chaos.Config {
+	cfg := config(t)
+	if cfg.Kills == defaultKills {
+		cfg.Kills = n
+	}
+	return cfg
+}
 
 func TestPostgresKilled(t *testing.T) {
-	c := config(t)
-	if c.Kills == 20 {
-		c.Kills = fewKills
-	}
-	if err := chaos.Postgres(t.Context(), c); err != nil {
+	if err := chaos.Postgres(t.Context(), fewer(t, 6)); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// TestFilesKilled kills a tenth as often, unless for long: each time more has to
-// start again.
 func TestFilesKilled(t *testing.T) {
-	cfg := config(t)
-	cfg.Kills = max(1, cfg.Kills/10)
-	if *kills >= 200 {
-		cfg.Kills = *kills
+	if err := chaos.Files(t.Context(), fewer(t, 2)); err != nil {
+		t.Fatal(err)
 	}
-	if err := chaos.Files(t.Context(), cfg); err != nil {
+}
+
+// TestS3Killed strikes once in each way.
+func TestS3Killed(t *testing.T) {
+	if err := chaos.S3(t.Context(), fewer(t, 9)); err != nil {
 		t.Fatal(err)
 	}
 }

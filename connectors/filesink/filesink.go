@@ -119,7 +119,7 @@ func newFormat(cfg sdk.Config) (format.Format, error) {
 	c := format.Compression{Type: name, Level: -1}
 	switch cfg.String("format") {
 	case "csv":
-		return format.CSV{Compression: c}, nil
+		return format.CSV{Compression: c, Options: data.JSONOptions{NumericDecimals: true}}, nil
 	case "string":
 		return format.Text{Compression: c}, nil
 	case "avro":

@@ -137,7 +137,7 @@ func TestFormats(t *testing.T) {
 		{"csv", "none", ".csv", func(b []byte) string { return string(b) }},
 		{"string", "none", ".txt", func(b []byte) string { return string(b) }},
 		{"avro", "zstd", ".avro", func(b []byte) string {
-			r, err := read.Open(read.Avro, "", "", bytes.NewReader(b))
+			r, err := read.Open(read.Avro, "", read.Options{}, bytes.NewReader(b))
 			out := fmt.Sprint(err)
 			for err == nil {
 				var d data.Datum

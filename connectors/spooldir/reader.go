@@ -57,7 +57,7 @@ func (c *settings) openReader(f *os.File) (reader, error) {
 	}
 	switch c.kind {
 	case avroFiles:
-		r, err := read.Open(read.Avro, "", "", in)
+		r, err := read.Open(read.Avro, "", read.Options{}, in)
 		if err != nil {
 			return nil, &fileError{err}
 		}

@@ -16,6 +16,8 @@ import (
 type CSV struct {
 	Compression Compression
 	NoHeader    bool
+	Separator   rune // a comma if it is 0
+	Options     data.JSONOptions
 }
 
 // Extension implements Format.
@@ -30,7 +32,11 @@ func (f CSV) Open(w io.Writer, schema *data.Schema) (Writer, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &csvFile{out: out, end: end, reader: data.NewRowReader(schema), fields: schema.Fields(), optional: schema.Optional()}
+	separator := string(f.Separator)
+	if f.Separator == 0 {
+		separator = ","
+	}
+	c := &csvFile{out: out, end: end, separator: separator, special: separator + "\"\r\n", options: f.Options, reader: data.NewRowReader(schema), fields: schema.Fields(), optional: schema.Optional()}
 	if f.NoHeader {
 		return c, nil
 	}
@@ -48,17 +54,20 @@ type csvFile struct {
 	fields   []data.Field
 	optional bool
 	line     []byte
+
+	separator, special string // special is what needs quotes
+	options            data.JSONOptions
 }
 
 func (f *csvFile) separate(i int) {
 	if i > 0 {
-		f.line = append(f.line, ',')
+		f.line = append(f.line, f.separator...)
 	}
 }
 
 // quoted writes text, in quotes where it needs them.
 func (f *csvFile) quoted(text []byte) {
-	if len(text) > 0 && !bytes.ContainsAny(text, ",\"\r\n") && text[0] != ' ' && text[len(text)-1] != ' ' {
+	if len(text) > 0 && !bytes.ContainsAny(text, f.special) && text[0] != ' ' && text[len(text)-1] != ' ' {
 		f.line = append(f.line, text...)
 		return
 	}
@@ -111,7 +120,7 @@ func (f *csvFile) Prepare(d data.Datum) error {
 		if err != nil {
 			return &DataError{err}
 		}
-		text, err := data.AppendJSON(nil, field.Schema, one.Row, data.JSONOptions{NumericDecimals: true})
+		text, err := data.AppendJSON(nil, field.Schema, one.Row, f.options)
 		if err != nil {
 			return &DataError{err}
 		}

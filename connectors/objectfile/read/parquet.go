@@ -1,171 +1,215 @@
 package read
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
+	"os"
 
 	"github.com/parquet-go/parquet-go"
 
 	"github.com/millrace/millrace/plugins/data"
 )
 
-// ParquetFile reads a Parquet file, of any writer. Structs keep the order of
-// their columns. It is used by one goroutine.
+// Parquet is the kind of files of columns. What reads one holds a copy of the
+// file, since its end says where everything is: in memory if it is small, else
+// in a temporary file. Its Reader is an io.Closer.
+const Parquet Kind = "Parquet"
+
+// maxHeld is the size of files in bytes up to which they are held in memory.
+const maxHeld = 4 << 20
+
+// ParquetFile reads a Parquet file, of any writer. It is used by one goroutine.
 type ParquetFile struct {
-	groups []parquet.RowGroup
-	rows   parquet.Rows // of the row group at hand, nil before and after
-	total  int64
-	at     int64
-	schema *data.Schema
-	root   *shredded
-	writer *data.RowWriter
-	buf    []parquet.Row
-	ready  []parquet.Row
-	cells  [][]parquet.Value // of the row at hand, by column
+	spool   *os.File // nil for a file in memory
+	schema  *data.Schema
+	root    *cell
+	writer  *data.RowWriter
+	groups  []parquet.RowGroup
+	rows    parquet.Rows // of the first group, nil before it is opened
+	buf     [rowBatch]parquet.Row
+	n, next int // rows in buf, and the one to return
+	columns [][]parquet.Value
 }
 
-// OpenParquet starts to read a file of so many bytes. Errors of r are taken for
-// the file's own: read from what is there as a whole, such as a file.
-func OpenParquet(r io.ReaderAt, size int64) (f *ParquetFile, err error) {
-	defer guard(&err)
-	file, err := parquet.OpenFile(r, size, parquet.SkipPageIndex(true), parquet.SkipBloomFilters(true))
+const rowBatch = 64
+
+func newColumnFile(in io.Reader) (Reader, error) {
+	f := &ParquetFile{}
+	at, size, err := f.hold(in)
+	if err == nil {
+		err = guarded(func() error { return f.open(at, size) })
+	}
 	if err != nil {
-		return nil, &DataError{err}
+		return nil, errors.Join(classed(err), f.Close())
 	}
-	c := compiler{}
-	f = &ParquetFile{groups: file.RowGroups(), total: file.NumRows()}
-	if f.root, f.schema, err = c.group(file.Schema(), 0, 0); err != nil {
-		return nil, &DataError{err}
-	}
-	if name := file.Schema().Name(); name != "" {
-		if f.schema, err = named(f.schema, name); err != nil {
-			return nil, &DataError{err}
-		}
-	}
-	f.writer, f.cells = data.NewRowWriter(f.schema), make([][]parquet.Value, c.leaves)
-	f.buf = make([]parquet.Row, 64)
 	return f, nil
 }
 
-// named gives a schema a name, if it can be one of Avro's.
-func named(s *data.Schema, name string) (*data.Schema, error) {
-	for i, c := range []byte(name) {
-		letter := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c == '_'
-		if !letter && (i == 0 || (c < '0' || c > '9') && c != '.') {
-			return s, nil
-		}
+// OpenParquet starts to read a file of so many bytes, which it reads as it
+// needs and leaves open. Errors of r are taken for the file's own.
+func OpenParquet(r io.ReaderAt, size int64) (*ParquetFile, error) {
+	f := &ParquetFile{}
+	if err := guarded(func() error { return f.open(r, size) }); err != nil {
+		return nil, classed(err)
 	}
-	b := data.NewStructBuilder().Name(name)
-	for _, f := range s.Fields() {
-		b.Field(f.Name, f.Schema)
-	}
-	return b.Build()
-}
-
-// guard turns a panic over a broken file, which the library does not rule out,
-// into an error of the file.
-func guard(err *error) {
-	if p := recover(); p != nil {
-		*err = badData("the Parquet file is broken: %v", p)
-	}
+	return f, nil
 }
 
 // Schema is of all records.
 func (f *ParquetFile) Schema() *data.Schema { return f.schema }
 
-// Skip passes over n records.
-func (f *ParquetFile) Skip(n int64) (err error) {
-	defer guard(&err)
-	if f.at != 0 {
-		return errors.New("records were read already")
+// Skip passes over the first n records. It comes before Next.
+func (f *ParquetFile) Skip(n int64) error {
+	return guarded(func() error {
+		for len(f.groups) > 0 && n >= f.groups[0].NumRows() {
+			n -= f.groups[0].NumRows()
+			f.groups = f.groups[1:]
+		}
+		if n == 0 {
+			return nil
+		}
+		if len(f.groups) == 0 {
+			return badData("it has %d records less than were read of it before", n)
+		}
+		f.rows = f.groups[0].Rows()
+		return classed(f.rows.SeekToRow(n))
+	})
+}
+
+// hold copies the file to where it can be read from any place.
+func (f *ParquetFile) hold(in io.Reader) (io.ReaderAt, int64, error) {
+	var head bytes.Buffer
+	n, err := io.CopyN(&head, in, maxHeld)
+	if errors.Is(err, io.EOF) {
+		return bytes.NewReader(head.Bytes()), n, nil
 	}
-	if n > f.total {
-		return badData("it has %d records, and %d were read of it before", f.total, n)
+	if err != nil {
+		return nil, 0, err
 	}
-	f.at = n
-	for len(f.groups) > 0 && n >= f.groups[0].NumRows() {
-		n -= f.groups[0].NumRows()
-		f.groups = f.groups[1:]
+	if f.spool, err = os.CreateTemp("", "millrace-parquet-*"); err != nil {
+		return nil, 0, &sourceError{fmt.Errorf("hold a Parquet file: %w", err)}
 	}
-	if n == 0 {
-		return nil
+	if err := os.Remove(f.spool.Name()); err != nil { // it stays while it is open
+		return nil, 0, &sourceError{err}
 	}
-	f.next()
-	if err := f.rows.SeekToRow(n); err != nil {
+	size, err := io.Copy(f.spool, io.MultiReader(&head, in))
+	return f.spool, size, err
+}
+
+// guarded turns a panic of the library, which foreign files may cause, into an
+// error.
+func guarded(do func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = badData("it cannot be read as Parquet: %v", p)
+		}
+	}()
+	return do()
+}
+
+func (f *ParquetFile) open(at io.ReaderAt, size int64) error {
+	file, err := parquet.OpenFile(at, size, parquet.SkipPageIndex(true), parquet.SkipBloomFilters(true))
+	if err != nil {
+		return badData("it is no Parquet file: %v", err)
+	}
+	if err := f.compile(file); err != nil {
 		return &DataError{err}
 	}
+	f.groups, f.writer = file.RowGroups(), data.NewRowWriter(f.schema)
 	return nil
 }
 
-// next goes to the next row group.
-func (f *ParquetFile) next() {
-	f.rows, f.groups = f.groups[0].Rows(), f.groups[1:]
-}
-
-// Close releases what the file holds.
-func (f *ParquetFile) Close() error {
-	if f.rows == nil {
-		return nil
+// compile finds the schema: the Avro one that writers of Avro records leave in
+// the file, else one made of the columns.
+func (f *ParquetFile) compile(file *parquet.File) (err error) {
+	c := &compiler{}
+	if text, ok := file.Lookup("parquet.avro.schema"); ok {
+		schema, err := data.ParseAvro(text, data.AvroOptions{Enhanced: true})
+		if err == nil {
+			f.root, err = c.compile(file.Root(), schema)
+		}
+		if err == nil {
+			f.schema, f.columns = schema, make([][]parquet.Value, c.leaves)
+			return nil
+		}
+		*c = compiler{}
 	}
-	err := f.rows.Close()
-	f.rows = nil
+	if f.schema, err = derive(file.Root()); err != nil {
+		return err
+	}
+	f.root, err = c.compile(file.Root(), f.schema)
+	f.columns = make([][]parquet.Value, c.leaves)
 	return err
 }
 
 // Next implements Reader.
 func (f *ParquetFile) Next() (d data.Datum, err error) {
-	defer guard(&err)
-	for len(f.ready) == 0 {
+	err = guarded(func() (err error) {
+		d, err = f.read()
+		return err
+	})
+	if errors.Is(err, io.EOF) {
+		return d, io.EOF
+	}
+	return d, classed(err)
+}
+
+func (f *ParquetFile) read() (data.Datum, error) {
+	for f.next == f.n {
 		if err := f.fill(); err != nil {
 			return data.Datum{}, err
 		}
 	}
-	row := f.ready[0]
-	f.ready = f.ready[1:]
-	for i := range f.cells {
-		f.cells[i] = f.cells[i][:0]
+	for i := range f.columns {
+		f.columns[i] = f.columns[i][:0]
 	}
-	for _, v := range row {
+	for _, v := range f.buf[f.next] {
 		c := v.Column()
-		if c < 0 || c >= len(f.cells) {
-			return data.Datum{}, badData("a value of column %d, of which there is none", c)
+		if c < 0 || c >= len(f.columns) {
+			return data.Datum{}, badData("a value is of column %d of %d", c, len(f.columns))
 		}
-		f.cells[c] = append(f.cells[c], v)
+		f.columns[c] = append(f.columns[c], v)
 	}
+	f.next++
 	f.writer.Reset(nil)
-	f.writer.BeginStruct()
-	for _, p := range f.root.parts {
-		if err := p.write(f.writer, f.cells); err != nil {
-			return data.Datum{}, &DataError{fmt.Errorf("row %d: %w", f.at, err)}
-		}
-	}
-	f.writer.End()
+	r := row{f.columns}
+	r.write(f.writer, f.root)
 	out, nullDefault, err := f.writer.Finish()
 	if err != nil {
-		return data.Datum{}, &DataError{fmt.Errorf("row %d: %w", f.at, err)}
+		return data.Datum{}, &DataError{err}
 	}
-	f.at++
-	return data.Datum{Schema: f.schema, State: data.Present, Row: out, NullDefault: nullDefault}, nil
+	return data.Datum{Schema: f.schema, State: data.Present, NullDefault: nullDefault, Row: out}, nil
 }
 
-// fill reads some rows.
+// fill reads rows of the next group that has some, io.EOF after the last.
 func (f *ParquetFile) fill() error {
 	if f.rows == nil {
 		if len(f.groups) == 0 {
 			return io.EOF
 		}
-		f.next()
+		f.rows = f.groups[0].Rows()
 	}
-	n, err := f.rows.ReadRows(f.buf)
-	f.ready = f.buf[:n]
-	if err != nil && !errors.Is(err, io.EOF) {
-		return &DataError{err}
+	n, err := f.rows.ReadRows(f.buf[:])
+	f.n, f.next = n, 0
+	if errors.Is(err, io.EOF) || err == nil && n == 0 {
+		err = f.rows.Close()
+		f.rows, f.groups = nil, f.groups[1:]
 	}
-	if n == 0 {
-		err := f.rows.Close()
+	return err
+}
+
+// Close lets go of the file.
+func (f *ParquetFile) Close() error {
+	var errs []error
+	if f.rows != nil {
+		errs = append(errs, f.rows.Close())
 		f.rows = nil
-		return err
 	}
-	return nil
+	if f.spool != nil {
+		errs = append(errs, f.spool.Close())
+		f.spool = nil
+	}
+	return errors.Join(errs...)
 }

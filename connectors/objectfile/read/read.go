@@ -81,14 +81,25 @@ const (
 	Avro  Kind = "Avro"
 	JSON  Kind = "Json"
 	Bytes Kind = "ByteArray"
+	// Text is lines of text, CSV rows of fields.
+	Text Kind = "String"
+	CSV  Kind = "Csv"
 )
 
+// Options say more about a file.
+type Options struct {
+	Separator string // of the records of plain bytes
+	CSV       CSVOptions
+}
+
 // Open starts to read a file. The end of its name says how it is compressed.
-// separator parts the records of plain bytes.
-func Open(kind Kind, name, separator string, r io.Reader) (Reader, error) {
+func Open(kind Kind, name string, o Options, r io.Reader) (Reader, error) {
 	in, err := decompress(name, source{r})
 	if err != nil {
 		return nil, classed(err)
+	}
+	if kind == Parquet {
+		return newColumnFile(in)
 	}
 	b := bufio.NewReaderSize(in, 64<<10)
 	switch kind {
@@ -96,8 +107,12 @@ func Open(kind Kind, name, separator string, r io.Reader) (Reader, error) {
 		return newContainer(b)
 	case JSON:
 		return &lines{in: b, separator: "\n", datum: jsonDatum}, nil
+	case Text:
+		return &lines{in: b, separator: "\n", datum: textDatum}, nil
+	case CSV:
+		return newRows(b, o.CSV)
 	}
-	return &lines{in: b, separator: separator, datum: func(b []byte) (data.Datum, error) { return data.NewDatum(data.BytesSchema, b) }}, nil
+	return &lines{in: b, separator: o.Separator, datum: func(b []byte) (data.Datum, error) { return data.NewDatum(data.BytesSchema, b) }}, nil
 }
 
 func decompress(name string, r io.Reader) (io.Reader, error) {
@@ -163,4 +178,9 @@ func jsonDatum(line []byte) (data.Datum, error) {
 		return data.Datum{}, err
 	}
 	return data.NewDatum(nil, v)
+}
+
+// textDatum is a line without the carriage return that may be before its end.
+func textDatum(line []byte) (data.Datum, error) {
+	return data.NewDatum(data.StringSchema, strings.ToValidUTF8(string(bytes.TrimSuffix(line, []byte("\r"))), "\uFFFD"))
 }

@@ -57,7 +57,7 @@ func all(r Reader) (out []string, err error) {
 func TestContainersOfOthers(t *testing.T) {
 	for _, codec := range []ocf.CodecName{ocf.Null, ocf.Deflate, ocf.Snappy, ocf.ZStandard} {
 		content := containerFile(t, codec, 1000)
-		r, err := Open(Avro, "x.avro", "", bytes.NewReader(content))
+		r, err := Open(Avro, "x.avro", Options{}, bytes.NewReader(content))
 		if err != nil {
 			t.Fatalf("%s: %v", codec, err)
 		}
@@ -66,7 +66,7 @@ func TestContainersOfOthers(t *testing.T) {
 			t.Errorf("%s: %d records, %v, such as %q", codec, len(got), err, got[3:5])
 		}
 		for _, cut := range []int{0, 3, 50, len(content) - 5} {
-			r, err := Open(Avro, "x.avro", "", bytes.NewReader(content[:cut]))
+			r, err := Open(Avro, "x.avro", Options{}, bytes.NewReader(content[:cut]))
 			if err == nil {
 				_, err = all(r)
 			}
@@ -90,7 +90,7 @@ func TestLines(t *testing.T) {
 		{"no separator", "a\nb", "", Bytes, "[YQpi]"},
 		{"nothing", "", "\n", Bytes, "[]"},
 	} {
-		r, err := Open(tt.kind, "x", tt.separator, bytes.NewReader([]byte(tt.content)))
+		r, err := Open(tt.kind, "x", Options{Separator: tt.separator}, bytes.NewReader([]byte(tt.content)))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -120,7 +120,7 @@ func TestConnectionsThatBreakAreNotBadData(t *testing.T) {
 		if kind == Avro {
 			in = io.MultiReader(bytes.NewReader(content[:len(content)/2]), broken{})
 		}
-		r, err := Open(kind, name, "\n", in)
+		r, err := Open(kind, name, Options{Separator: "\n"}, in)
 		if err == nil {
 			_, err = all(r)
 		}
@@ -135,7 +135,7 @@ func FuzzContainer(f *testing.F) {
 		f.Add(containerFile(f, codec, 3))
 	}
 	f.Fuzz(func(t *testing.T, content []byte) {
-		r, err := Open(Avro, "x.avro", "", bytes.NewReader(content))
+		r, err := Open(Avro, "x.avro", Options{}, bytes.NewReader(content))
 		for n := 0; err == nil && n < 100_000; n++ {
 			_, err = r.Next()
 		}
