@@ -60,6 +60,10 @@ func (b *bench) stream(ctx context.Context, l load, s subject) error {
 	if l.name == "wide rows" {
 		want = max(b.rows/10000, 1) * 1000
 	}
+	before, err := harness.CPU(s.pid)
+	if err != nil {
+		return err
+	}
 	if err := s.worker.Put(ctx, run, config); err != nil {
 		return err
 	}
@@ -72,6 +76,11 @@ func (b *bench) stream(ctx context.Context, l load, s subject) error {
 		return fmt.Errorf("%w: %s", err, s.worker.Status(ctx, run))
 	}
 	b.Row("streaming, "+l.name, l.settings+", JSON without schemas, counted in the topic", "events/s").Add(s.name, rate)
+	after, err := harness.CPU(s.pid)
+	if err != nil {
+		return err
+	}
+	b.Row("processor while streaming, "+l.name, "all processes of the worker and its tasks; Millrace's log is one of them, Kafka is not", "µs/event").Add(s.name, 1e6*(after-before)/float64(want))
 	b.Row("memory while streaming, "+l.name, "all processes of the worker and its tasks", "MiB").Add(s.name, memory)
 	return b.finish(ctx, s, run)
 }
