@@ -72,6 +72,7 @@ type codec struct {
 	name   string   // of the schema
 	labels []string // kindEnum
 	elem   *codec   // kindArray
+	boxes  bool     // kindArray: of boxes, which have commas themselves
 	// placeholder stands for a value that the server did not send.
 	placeholder string
 }
@@ -152,6 +153,14 @@ func (c *codec) mappable() bool {
 		return false
 	}
 	return base[c.kind] == data.TypeString || base[c.kind] == data.TypeBytes
+}
+
+// delimiter is what stands between the elements of an array.
+func (c *codec) delimiter() byte {
+	if c.boxes {
+		return ';'
+	}
+	return ','
 }
 
 // schema builds the schema of a field. def is its default as a value, nil for

@@ -194,6 +194,9 @@ func newConfig(cfg sdk.Config) (*config, []sdk.Problem) {
 		moneyDigits: int32(cfg.Int("money.fraction.digits")), unknown: cfg.Bool("include.unknown.datatypes"), unknownText: cfg.Bool("millrace.unknown.as.text"),
 	}
 	c.signals(p)
+	if cfg.Bool("slot.seek.to.known.offset.on.start") && !cfg.Given("offset.mismatch.strategy") {
+		c.mismatch = "trust_offset"
+	}
 	c.names(p)
 	c.lists(p)
 	c.connection(p)

@@ -119,6 +119,7 @@ func slotKeys() []sdk.Key {
 		truth("flush.lsn.source", true, "Old form of lsn.flush.mode; false is manual."),
 		choice("offset.mismatch.strategy", "trust_offset", "What is done when slot and stored offset differ.",
 			"no_validation", "trust_offset", "trust_slot", "trust_greater_lsn"),
+		truth("slot.seek.to.known.offset.on.start", false, "Old form of offset.mismatch.strategy; true is trust_offset."),
 		num("retriable.restart.connector.wait.ms", sdk.Long, 10000, "The wait before a lost connection is made anew."),
 		num("xmin.fetch.interval.ms", sdk.Long, 0, "How often the slot's catalog_xmin is read for source.xmin. 0 is never."),
 		refused("read.only", "false", noReadOnly),

@@ -87,7 +87,7 @@ func (m *modes) codecOf(oid uint32, typmod int32, types map[uint32]pgType) codec
 		c = codec{kind: kindOmitted}
 		if e, ok := types[t.elem]; ok && !notInArrays[e.name] && e.elem == 0 {
 			if elem := m.codecOf(t.elem, typmod, types); elem.kind != kindOmitted {
-				c = codec{kind: kindArray, elem: &elem}
+				c = codec{kind: kindArray, elem: &elem, boxes: e.builtIn && e.name == "box"}
 			}
 		}
 	case t.builtIn:
