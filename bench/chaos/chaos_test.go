@@ -46,7 +46,7 @@ func TestConnectKilled(t *testing.T) {
 
 // fewKills are those of a capture when nobody asks for more: each kill of a
 // server takes its time.
-const fewKills = 6
+const fewKills = 5
 
 func TestPostgresKilled(t *testing.T) {
 	c := config(t)

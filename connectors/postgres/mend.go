@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 )
 
 // mend fills in values that an update left unchanged and that no event before
@@ -33,16 +34,13 @@ func (t *task) mend(ctx context.Context, tab *table, before, after []value) ([]v
 	for n, i := range cols {
 		names[n] = quoteName(tab.columns[i].name)
 	}
-	rows, err := query(ctx, t.conn, "SELECT "+strings.Join(names, ", ")+" FROM "+quoteName(tab.relation.schema, tab.name)+
-		" WHERE "+strings.Join(where, " AND ")+" LIMIT 1", args...)
+	rows, err := t.rowNow(ctx, "SELECT "+strings.Join(names, ", ")+" FROM "+quoteName(tab.relation.schema, tab.name)+
+		" WHERE "+strings.Join(where, " AND ")+" LIMIT 1", args)
 	if err != nil {
 		return nil, fmt.Errorf("values of %s.%s that an update left unchanged: %w", tab.relation.schema, tab.name, err)
 	}
 	if len(rows) == 0 {
-		// It is gone, or has another key by a change that is still to come.
-		now, err := readMoment(ctx, t.conn)
-		t.pos.mend = max(t.pos.mend, now.at)
-		return after, err
+		return after, nil
 	}
 	after = slices.Clone(after)
 	for n, i := range cols {
@@ -51,4 +49,30 @@ func (t *task) mend(ctx context.Context, tab *table, before, after []value) ([]v
 		}
 	}
 	return after, nil
+}
+
+// notVisible is the pause before a transaction is looked for again that was
+// streamed and that others do not see yet.
+const notVisible = 2 * time.Millisecond
+
+// rowNow reads a row that the transaction at hand has changed. If there is none
+// although the transaction is visible, the row is gone, or has another key by a
+// change that is still to come: then what comes until now is to be mended, too.
+func (t *task) rowNow(ctx context.Context, sql string, args []string) ([][][]byte, error) {
+	rows, err := query(ctx, t.conn, sql, args...)
+	for err == nil && len(rows) == 0 {
+		var now dbMoment
+		if now, err = readMoment(ctx, t.conn); err != nil {
+			break
+		}
+		if !now.seen.sees(t.dec.origin.xid) {
+			err = wait(ctx, notVisible)
+			continue
+		}
+		if rows, err = query(ctx, t.conn, sql, args...); err == nil && len(rows) == 0 {
+			t.pos.mend = max(t.pos.mend, now.at)
+			break
+		}
+	}
+	return rows, err
 }
