@@ -58,7 +58,7 @@ func fewer(t *testing.T, n int) chaos.Config {
 }
 
 func TestPostgresKilled(t *testing.T) {
-	if err := chaos.Postgres(t.Context(), fewer(t, 6)); err != nil {
+	if err := chaos.Postgres(t.Context(), fewer(t, 5)); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -24,7 +24,7 @@ const (
 	// some while it is read as a whole, the rest while its changes stream.
 	killsPerTable = 10
 	// capturedRows are in a table when its capture begins.
-	capturedRows = 20_000
+	capturedRows = 12_000
 	// maxCaptureLife is the longest time between two kills: reading a table takes
 	// about as long.
 	maxCaptureLife = 500 * time.Millisecond

@@ -79,6 +79,10 @@ type config struct {
 	notifyTopic string
 
 	snapshot         string // initial, initial_only, always, no_data, when_needed
+	readAgain        bool   // tables are read at each start, without streaming
+	readOnGap        bool   // tables are read when the slot does not have the position
+	order            string
+	readOnly         bool
 	snapshotTables   []*regexp.Regexp
 	overrides        map[string]string
 	lockTables       bool
@@ -104,7 +108,7 @@ func snapshotMode(s string) string {
 		return "initial"
 	case "never", "schema_only":
 		return "no_data"
-	case "initial", "initial_only", "always", "no_data", "when_needed":
+	case "initial", "initial_only", "always", "no_data", "when_needed", "configuration_based":
 		return s
 	}
 	return ""
@@ -197,6 +201,7 @@ func newConfig(cfg sdk.Config) (*config, []sdk.Problem) {
 	if cfg.Bool("slot.seek.to.known.offset.on.start") && !cfg.Given("offset.mismatch.strategy") {
 		c.mismatch = "trust_offset"
 	}
+	c.configured(p)
 	c.names(p)
 	c.lists(p)
 	c.connection(p)
@@ -337,5 +342,27 @@ func (c *config) signals(p *parser) {
 	c.notifySink, c.notifyLog = slices.Contains(channels, "sink"), slices.Contains(channels, "log")
 	if c.notifyTopic = p.cfg.String("notification.sink.topic.name"); c.notifySink && c.notifyTopic == "" {
 		p.bad("notification.sink.topic.name", errors.New("the channel sink is enabled: name its topic"))
+	}
+}
+
+// configured reads what snapshot.mode=configuration_based means, in terms of
+// the other modes.
+func (c *config) configured(p *parser) {
+	c.order, c.readOnly = strings.ToLower(p.cfg.String("snapshot.tables.order.by.row.count")), p.cfg.Bool("read.only")
+	if c.snapshot != "configuration_based" {
+		return
+	}
+	const prefix = "snapshot.mode.configuration.based."
+	read, stream := p.cfg.Bool(prefix+"snapshot.data"), p.cfg.Bool(prefix+"start.stream")
+	c.readOnGap = p.cfg.Bool(prefix + "snapshot.on.data.error")
+	switch {
+	case read && stream:
+		c.snapshot = "always"
+	case read:
+		c.snapshot, c.readAgain = "initial_only", true
+	case stream:
+		c.snapshot = "no_data"
+	default:
+		p.bad("snapshot.mode", fmt.Errorf("with configuration_based, %ssnapshot.data or %sstart.stream has to be true: there is nothing to do", prefix, prefix))
 	}
 }

@@ -82,6 +82,9 @@ func (c *config) connect(ctx context.Context, replication bool) (*pgconn.PgConn,
 		return conn, nil
 	}
 	statements := append([]string{"SET statement_timeout = " + strconv.FormatInt(c.queryTimeout.Milliseconds(), 10)}, c.statements...)
+	if c.readOnly {
+		statements = append(statements, "SET default_transaction_read_only = on")
+	}
 	for _, sql := range statements {
 		if err := conn.Exec(ctx, sql).Close(); err != nil {
 			closeConn(conn)

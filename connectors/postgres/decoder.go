@@ -118,11 +118,12 @@ func (t *task) pump(ctx context.Context) error {
 			continue
 		}
 		size := int(binary.BigEndian.Uint32(d.rest[1:])) + 1
-		frame := d.rest[:size]
-		d.rest = d.rest[size:]
-		if err := t.frame(ctx, frame[0], frame[5:]); err != nil {
+		if err := t.frame(ctx, d.rest[0], d.rest[5:size]); err != nil {
 			d.torn = true
 			return err
+		}
+		if t.phase == phaseStreaming { // else a signal has ended it
+			d.rest = d.rest[size:]
 		}
 	}
 	return nil

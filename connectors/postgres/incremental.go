@@ -158,6 +158,9 @@ func (i *incremental) pass(ctx context.Context) error {
 // may be written to disk only later.
 func (i *incremental) nudge(ctx context.Context) error {
 	i.due = time.Now().Add(nudgeEvery)
+	if i.t.cfg.readOnly {
+		return nil
+	}
 	_, err := query(ctx, i.t.conn, "SELECT CASE WHEN NOT pg_is_in_recovery() THEN pg_logical_emit_message(true, '"+ownPrefix+"', '') END")
 	if err != nil {
 		return fmt.Errorf("write a logical message: %w", err)

@@ -301,3 +301,45 @@ func TestNotifications(t *testing.T) {
 	w.stop()
 	want("Initial Snapshot SKIPPED " + name + "}")
 }
+
+func TestSnapshotModesByConfiguration(t *testing.T) {
+	const prefix = "snapshot.mode.configuration.based."
+	w := newWorker(t, shared(t), map[string]string{"snapshot.mode": "configuration_based", prefix + "snapshot.data": "true",
+		"snapshot.tables.order.by.row.count": "descending"},
+		"CREATE TABLE few (id int PRIMARY KEY)", "INSERT INTO few VALUES (1)", "CREATE TABLE many (id int PRIMARY KEY)", "INSERT INTO many VALUES (1), (2)", "ANALYZE")
+	for range 2 { // at each start, once
+		compare(t, w.events(3), `shop.public.many {"id":1} r null {"id":1} first`, `shop.public.many {"id":2} r null {"id":2} last_in_data_collection`,
+			`shop.public.few {"id":1} r null {"id":1} last`)
+		pollUntil(t, w, func() bool { return w.task.phase == phaseDone }, func(e event) { t.Errorf("unexpected %v", e) })
+		w.stop()
+	}
+	w.props[prefix+"snapshot.data"], w.props[prefix+"start.stream"], w.props[prefix+"snapshot.on.data.error"] = "false", "true", "true"
+	w.stored, w.lists = nil, nil
+	w.run()
+	pollUntil(t, w, func() bool { return w.task.phase == phaseStreaming && w.stored != nil }, func(e event) { t.Errorf("unexpected %v", e) })
+	w.stop()
+	w.slotIsFree()
+	w.exec("SELECT pg_drop_replication_slot('" + w.props["slot.name"] + "')")
+	compare(t, w.events(3), `shop.public.many {"id":1} r null {"id":1} first`, `shop.public.many {"id":2} r null {"id":2} last_in_data_collection`,
+		`shop.public.few {"id":1} r null {"id":1} last`)
+}
+
+func TestReadOnlyWritesNothing(t *testing.T) {
+	w := newWorker(t, shared(t), map[string]string{"read.only": "true", "snapshot.mode": "no_data", "signal.data.collection": "public.signals",
+		"table.exclude.list": "public.signals"}, signalTable, "CREATE TABLE t (id int PRIMARY KEY)", "INSERT INTO t SELECT generate_series(1, 500)")
+	if err := failure(t, w); sqlState(err) != "25006" && !strings.Contains(err.Error(), "read-only") {
+		t.Fatalf("error of a publication that is missing is %v", err)
+	}
+	w.exec("CREATE PUBLICATION dbz_publication FOR ALL TABLES")
+	w.stop()
+	w.run()
+	pollUntil(t, w, func() bool { return w.task.phase == phaseStreaming && w.stored != nil }, func(e event) { t.Errorf("unexpected %v", e) })
+	w.signal("execute-snapshot", `{"data-collections":["public.t"]}`)
+	n := 0
+	pollUntil(t, w, func() bool {
+		if n < 500 {
+			w.exec("INSERT INTO signals VALUES (gen_random_uuid(), 'log', '{}')") // others write
+		}
+		return n == 500 && w.idle()
+	}, func(event) { n++ })
+}

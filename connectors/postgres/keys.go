@@ -8,11 +8,9 @@ import (
 // The reasons why keys of Debezium's connector have no other value than their
 // default here.
 const (
-	noFile      = "signals are read from a table: remove the key"
-	noJava      = "Java classes cannot run here: remove the key"
-	noReadOnly  = "capturing from a standby without writing is not supported: connect to the primary"
-	noCustom    = "of the snapshot modes only initial, initial_only, always, no_data (never) and when_needed are supported"
-	noConfigure = "the configuration based snapshot mode is not supported: choose one of the other modes"
+	noFile   = "signals are read from a table: remove the key"
+	noJava   = "Java classes cannot run here: remove the key"
+	noCustom = "of the snapshot modes all are supported but custom, which is a Java class"
 )
 
 func str(name string, def any, doc string) sdk.Key {
@@ -122,7 +120,7 @@ func slotKeys() []sdk.Key {
 		truth("slot.seek.to.known.offset.on.start", false, "Old form of offset.mismatch.strategy; true is trust_offset."),
 		num("retriable.restart.connector.wait.ms", sdk.Long, 10000, "The wait before a lost connection is made anew."),
 		num("xmin.fetch.interval.ms", sdk.Long, 0, "How often the slot's catalog_xmin is read for source.xmin. 0 is never."),
-		refused("read.only", "false", noReadOnly),
+		truth("read.only", false, "Whether nothing is written to the database: the publication has to be there, and incremental snapshots of an idle server wait until it sends its log."),
 		str("replica.identity.autoset.values", "", "Replica identities to set at start: table:DEFAULT,table:FULL,table:NOTHING,table:INDEX name, each table a regular expression of schema.table."),
 		list("message.prefix.include.list", "Prefixes of logical decoding messages to capture: regular expressions. All when empty."),
 		list("message.prefix.exclude.list", "Prefixes of logical decoding messages not to capture."),
@@ -205,7 +203,7 @@ func topicKeys() []sdk.Key {
 func snapshotKeys() []sdk.Key {
 	return []sdk.Key{
 		{Name: "snapshot.mode", Type: sdk.String, Default: "initial", Check: checkSnapshotMode,
-			Doc: "When tables are read as a whole: initial, initial_only, always, no_data (never), when_needed."},
+			Doc: "When tables are read as a whole: initial, initial_only, always, no_data (never), when_needed, configuration_based."},
 		list("snapshot.include.collection.list", "Tables to read, of those captured. All when empty."),
 		{Name: "snapshot.select.statement.overrides", Type: sdk.List, Default: "", Doc: "Tables that are read by a statement of their own: the key with .schema.table behind it."},
 		num("incremental.snapshot.chunk.size", sdk.Int, 1024, "Rows that an incremental snapshot reads at a time, at most."),
@@ -214,17 +212,20 @@ func snapshotKeys() []sdk.Key {
 		truth("millrace.snapshot.added.tables", true, "Whether tables that are added to the lists of a running connector are read. Debezium streams their changes alone."),
 		choice("snapshot.locking.mode", "none", "Whether tables are locked against changes of their form while they are read.", "none", "shared"),
 		num("snapshot.lock.timeout.ms", sdk.Long, 10000, "How long a lock is waited for."),
-		choice("snapshot.isolation.mode", "serializable", "Isolation of the reading transaction; with a new slot always repeatable_read.",
-			"serializable", "repeatable_read"),
+		choice("snapshot.isolation.mode", "serializable", "Isolation of the reading transaction; with a new slot always repeatable_read, and no less otherwise.",
+			"serializable", "repeatable_read", "read_committed", "read_uncommitted"),
 		num("snapshot.delay.ms", sdk.Long, 0, "The wait before the snapshot."),
 		num("streaming.delay.ms", sdk.Long, 0, "The wait between snapshot and streaming."),
 		refused("snapshot.mode.custom.name", nil, noJava),
 		refused("snapshot.locking.mode.custom.name", nil, noJava),
 		refused("snapshot.query.mode", "select_all", noJava),
-		refused("snapshot.tables.order.by.row.count", "disabled", "tables are read by name: remove the key"),
-		refused("snapshot.mode.configuration.based.snapshot.data", "false", noConfigure),
-		refused("snapshot.mode.configuration.based.snapshot.schema", "false", noConfigure),
-		refused("snapshot.mode.configuration.based.start.stream", "false", noConfigure),
+		choice("snapshot.tables.order.by.row.count", "disabled", "Whether tables are read in the order of how many rows they have, as far as the server knows, and not of their names.",
+			"disabled", "ascending", "descending"),
+		truth("snapshot.mode.configuration.based.snapshot.data", false, "With configuration_based: whether tables are read at each start."),
+		truth("snapshot.mode.configuration.based.start.stream", false, "With configuration_based: whether changes are read."),
+		truth("snapshot.mode.configuration.based.snapshot.on.data.error", false, "With configuration_based: whether tables are read when the slot no longer has the stored position."),
+		truth("snapshot.mode.configuration.based.snapshot.schema", false, "Has no effect: schemas are always known."),
+		truth("snapshot.mode.configuration.based.snapshot.on.schema.error", false, "Has no effect: schemas are always known."),
 	}
 }
 

@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -157,6 +158,9 @@ func (p *planner) plan(ctx context.Context) ([]*tablePlan, []*readJob, error) {
 	if tables, err = p.known(tables); err != nil {
 		return nil, nil, err
 	}
+	if err := p.sort(ctx, tables); err != nil {
+		return nil, nil, err
+	}
 	if len(tables) == 0 {
 		t.log.Warn("no table passes the filters: check schema.include.list and table.include.list")
 	}
@@ -175,6 +179,28 @@ func (p *planner) plan(ctx context.Context) ([]*tablePlan, []*readJob, error) {
 		plans = append(plans, tp)
 	}
 	return plans, p.jobs(plans), nil
+}
+
+// sort puts tables in the order of how many rows they have, if that is wanted.
+func (p *planner) sort(ctx context.Context, tables []*catalogTable) error {
+	if p.t.cfg.order != "ascending" && p.t.cfg.order != "descending" {
+		return nil
+	}
+	rows := map[uint32]int64{}
+	for _, k := range tables {
+		n, err := p.t.estimate(ctx, k)
+		if err != nil {
+			return err
+		}
+		rows[k.oid] = n
+	}
+	slices.SortStableFunc(tables, func(a, b *catalogTable) int {
+		if p.t.cfg.order == "descending" {
+			a, b = b, a
+		}
+		return cmp.Compare(rows[a.oid], rows[b.oid])
+	})
+	return nil
 }
 
 func (p *planner) table(ctx context.Context, known *catalogTable) (*tablePlan, error) {

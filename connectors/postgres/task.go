@@ -201,7 +201,7 @@ func (t *task) decide(ctx context.Context) error {
 		}
 	}
 	if t.cfg.snapshot == "initial_only" {
-		if t.finishedSnapshot() {
+		if t.finishedSnapshot() && (t.snapshots > 0 || !t.cfg.readAgain) {
 			t.phase = phaseDone
 			return nil
 		}
@@ -227,7 +227,7 @@ func (t *task) decide(ctx context.Context) error {
 	switch gap := t.gap(slot); {
 	case t.pos.snapshot == "BLOCKING" && !t.pos.completed && gap == nil,
 		t.cfg.snapshot == "always" && t.snapshots == 0,
-		t.cfg.snapshot == "when_needed" && gap != nil,
+		(t.cfg.snapshot == "when_needed" || t.cfg.readOnGap) && gap != nil,
 		t.cfg.snapshot != "no_data" && !t.finishedSnapshot():
 		return t.beginSnapshot(ctx, slot)
 	case gap != nil:

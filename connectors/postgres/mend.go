@@ -4,30 +4,17 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 )
 
 // mend fills in the values that an update left unchanged and that its readers
 // may never have had: all of them if millrace.toast says so; else those of rows
 // that were to be read when a snapshot was cut off, and were changed before it
 // went on. What such a row has now is what it had then, or what an update still
-// to come sets. One that is gone keeps its placeholders, or has another key by a
-// change still to come, whose updates must be mended as well.
+// to come sets. One that is gone keeps its placeholders.
 func (t *task) mend(ctx context.Context, tab *table, before, after []value) error {
-	found, err := t.reselect(ctx, tab, before, after)
-	if err != nil || found || t.pos.mend == 0 && !t.inc.active() {
-		return err
-	}
-	now, err := readMoment(ctx, t.conn)
-	t.pos.mend = max(t.pos.mend, now.at)
-	return err
-}
-
-// reselect reads the values that the server did not send from the table, by the
-// row's key. They are as of now, which may be later than the change. It reports
-// false if the row is gone.
-func (t *task) reselect(ctx context.Context, tab *table, before, after []value) (found bool, err error) {
 	if len(tab.key) == 0 || len(after) != len(tab.columns) {
-		return true, nil
+		return nil
 	}
 	var want []int
 	for i := range after {
@@ -37,7 +24,7 @@ func (t *task) reselect(ctx context.Context, tab *table, before, after []value) 
 		}
 	}
 	if len(want) == 0 {
-		return true, nil
+		return nil
 	}
 	columns := make([]string, len(want))
 	for n, i := range want {
@@ -46,20 +33,20 @@ func (t *task) reselect(ctx context.Context, tab *table, before, after []value) 
 	conditions, args := make([]string, len(tab.key)), make([]string, len(tab.key))
 	for n, i := range tab.key {
 		if after[i].kind != valueText {
-			return true, nil
+			return nil
 		}
 		conditions[n] = fmt.Sprintf("%s = $%d", quoteName(tab.columns[i].name), n+1)
 		args[n] = string(after[i].text)
 	}
 	sql := "SELECT " + strings.Join(columns, ", ") + " FROM " + quoteName(tab.relation.schema, tab.name) + " WHERE " + strings.Join(conditions, " AND ")
-	rows, err := query(ctx, t.conn, sql, args...)
+	rows, err := t.rowNow(ctx, sql, args)
 	switch {
 	case sqlState(err) == codeNoTable || sqlState(err) == codeNoColumn:
-		return false, nil // dropped since
+		return nil // dropped since
 	case err != nil:
-		return false, fmt.Errorf("read unchanged values of %s again: %w", tab.id, err)
+		return fmt.Errorf("read unchanged values of %s again: %w", tab.id, err)
 	case len(rows) != 1:
-		return false, nil
+		return nil
 	}
 	for n, i := range want {
 		if rows[0][n] == nil {
@@ -68,5 +55,31 @@ func (t *task) reselect(ctx context.Context, tab *table, before, after []value) 
 			after[i] = value{valueText, rows[0][n]}
 		}
 	}
-	return true, nil
+	return nil
+}
+
+// notVisible is the pause before a transaction is looked for again that was
+// streamed and that others do not see yet.
+const notVisible = 2 * time.Millisecond
+
+// rowNow reads a row that the transaction at hand has changed. If there is none
+// although the transaction is visible, the row is gone, or has another key by a
+// change that is still to come: then what comes until now is to be mended, too.
+func (t *task) rowNow(ctx context.Context, sql string, args []string) ([][][]byte, error) {
+	rows, err := query(ctx, t.conn, sql, args...)
+	for err == nil && len(rows) == 0 {
+		var now dbMoment
+		if now, err = readMoment(ctx, t.conn); err != nil {
+			break
+		}
+		if !now.seen.sees(t.dec.origin.xid) {
+			err = wait(ctx, notVisible)
+			continue
+		}
+		if rows, err = query(ctx, t.conn, sql, args...); err == nil && len(rows) == 0 {
+			t.pos.mend = max(t.pos.mend, now.at)
+			break
+		}
+	}
+	return rows, err
 }
