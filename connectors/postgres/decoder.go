@@ -276,6 +276,10 @@ func (t *task) beginTx(at lsn) error {
 
 func (t *task) commitTx(ctx context.Context) error {
 	d, m := &t.dec, &t.dec.msg
+	effects, err := t.effects(ctx, d.signals.take())
+	if err != nil {
+		return err
+	}
 	d.origin.lsn = m.endLSN
 	if !d.dropTx {
 		if err := t.em.endTransaction(&d.origin); err != nil {
@@ -291,8 +295,8 @@ func (t *task) commitTx(ctx context.Context) error {
 	t.passed()
 	t.dirty = true
 	t.em.mark(&t.pos)
-	for _, s := range d.signals.take() {
-		if err := t.apply(ctx, s); err != nil {
+	for _, e := range effects {
+		if err := e(); err != nil {
 			return err
 		}
 	}
