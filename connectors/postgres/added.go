@@ -124,6 +124,7 @@ func (t *task) addTables(ctx context.Context) error {
 		if err := t.inc.add(added, newUUID()); err != nil {
 			return err
 		}
+		t.dec.asked = true // what is to be read is stored with the lists
 	}
 	return t.keepLists()
 }

@@ -324,6 +324,10 @@ func (t *task) commitTx(ctx context.Context) error {
 		d.inTx, d.passing = false, false
 		return nil
 	}
+	effects, err := t.effects(ctx, d.signals.take())
+	if err != nil {
+		return err
+	}
 	d.origin.lsn = m.endLSN
 	if !d.dropTx {
 		if err := t.em.endTransaction(&d.origin); err != nil {
@@ -340,8 +344,8 @@ func (t *task) commitTx(ctx context.Context) error {
 	t.dirty = true
 	t.em.mark(&t.pos)
 	t.figures.committed(m.time, d.pieces.bytes)
-	for _, s := range d.signals.take() {
-		if err := t.apply(ctx, s); err != nil {
+	for _, e := range effects {
+		if err := e(); err != nil {
 			return err
 		}
 	}

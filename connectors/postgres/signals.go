@@ -34,10 +34,27 @@ const maxSignals = 1024
 
 var errSignal = errors.New("the signal has no effect")
 
-// apply does what a signal asks for. A signal that asks for nothing sensible
-// is logged: it must not stop the stream.
-func (t *task) apply(ctx context.Context, s signal) error {
-	err := t.obey(ctx, s)
+// effect is what a signal does, once the transaction that brought it is behind.
+type effect func() error
+
+// effects finds out what signals ask for. What needs the server is done before
+// the position moves past the signals: if it fails, they come again.
+func (t *task) effects(ctx context.Context, signals []signal) ([]effect, error) {
+	var out []effect
+	for _, s := range signals {
+		e, err := t.effect(ctx, s)
+		if err == nil {
+			out = append(out, func() error { return t.tolerate(s, e()) })
+		} else if err = t.tolerate(s, err); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// tolerate logs that a signal asks for nothing sensible: it must not stop the
+// stream.
+func (t *task) tolerate(s signal, err error) error {
 	if errors.Is(err, errSignal) {
 		t.log.Warn("signal is ignored", "id", s.id, "type", s.kind, "err", err)
 		return nil
@@ -45,11 +62,11 @@ func (t *task) apply(ctx context.Context, s signal) error {
 	return err
 }
 
-func (t *task) obey(ctx context.Context, s signal) error {
+func (t *task) effect(ctx context.Context, s signal) (effect, error) {
 	var d signalData
 	if len(s.data) > 0 {
 		if err := json.Unmarshal(s.data, &d); err != nil {
-			return fmt.Errorf("%w: its data: %v", errSignal, err)
+			return nil, fmt.Errorf("%w: its data: %v", errSignal, err)
 		}
 	}
 	kind := strings.ToLower(d.Type)
@@ -59,20 +76,22 @@ func (t *task) obey(ctx context.Context, s signal) error {
 	case "stop-snapshot":
 		matches, err := matcher(d.Collections)
 		if err != nil {
-			return fmt.Errorf("%w: %v", errSignal, err)
+			return nil, fmt.Errorf("%w: %v", errSignal, err)
 		}
-		return t.inc.stop(matches)
+		return func() error { return t.inc.stop(matches) }, nil
 	case "pause-snapshot":
-		return t.inc.pause(true)
+		return func() error { return t.inc.pause(true) }, nil
 	case "resume-snapshot":
-		return t.inc.pause(false)
+		return func() error { return t.inc.pause(false) }, nil
 	case "log":
-		t.log.Info("signal", "id", s.id, "message", strings.Replace(d.Message, "{}", string(t.pos.appendJSON(nil)), 1))
-		return nil
+		return func() error {
+			t.log.Info("signal", "id", s.id, "message", strings.Replace(d.Message, "{}", string(t.pos.appendJSON(nil)), 1))
+			return nil
+		}, nil
 	case "snapshot-window-open", "snapshot-window-close":
-		return nil // of a Debezium that was here before
+		return func() error { return nil }, nil // of a Debezium that was here before
 	}
-	return fmt.Errorf("%w: of its types there are execute-snapshot, stop-snapshot, pause-snapshot, resume-snapshot and log", errSignal)
+	return nil, fmt.Errorf("%w: of its types there are execute-snapshot, stop-snapshot, pause-snapshot, resume-snapshot and log", errSignal)
 }
 
 // matcher matches names of tables by patterns; without any it matches all.
@@ -92,17 +111,17 @@ func matcher(patterns []string) (func(string) bool, error) {
 }
 
 // execute reads tables again.
-func (t *task) execute(ctx context.Context, id, kind string, d *signalData) error {
+func (t *task) execute(ctx context.Context, id, kind string, d *signalData) (effect, error) {
 	if len(d.Collections) == 0 {
-		return fmt.Errorf("%w: data-collections names no table", errSignal)
+		return nil, fmt.Errorf("%w: data-collections names no table", errSignal)
 	}
 	matches, err := matcher(d.Collections)
 	if err != nil {
-		return fmt.Errorf("%w: %v", errSignal, err)
+		return nil, fmt.Errorf("%w: %v", errSignal, err)
 	}
 	all, err := t.cat.tables(ctx, t.cfg, t.viaRoot)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	var tables []incrementalTable
 	for _, c := range all {
@@ -112,7 +131,7 @@ func (t *task) execute(ctx context.Context, id, kind string, d *signalData) erro
 		}
 		n := incrementalTable{ID: name}
 		if n.Condition, err = d.condition(name); err != nil {
-			return err
+			return nil, err
 		}
 		if d.Surrogate != "" {
 			n.Surrogate = &d.Surrogate
@@ -121,13 +140,13 @@ func (t *task) execute(ctx context.Context, id, kind string, d *signalData) erro
 	}
 	switch {
 	case len(tables) == 0:
-		return fmt.Errorf("%w: data-collections %q match no captured table", errSignal, d.Collections)
+		return nil, fmt.Errorf("%w: data-collections %q match no captured table", errSignal, d.Collections)
 	case kind == "" || kind == "incremental":
-		return t.inc.add(tables, id)
+		return func() error { return t.inc.add(tables, id) }, nil
 	case kind == "blocking":
-		return t.block(tables)
+		return func() error { return t.block(tables) }, nil
 	}
-	return fmt.Errorf("%w: type %q is neither incremental nor blocking", errSignal, kind)
+	return nil, fmt.Errorf("%w: type %q is neither incremental nor blocking", errSignal, kind)
 }
 
 // condition is the additional condition for a table, nil for none.
