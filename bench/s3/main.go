@@ -1,6 +1,7 @@
 // Command s3 measures the S3 sink against a local S3 server: records of 1 KB as
-// Avro, beside a plain upload of the same bytes by the AWS SDK, and the memory
-// of a task with many open partitions. What it prints is a table.
+// Avro, beside a plain upload of the same bytes by the AWS SDK; the same through
+// a worker and the sink's own process; and the memory of that process while many
+// partitions have an open file each. What it prints is a table.
 package main
 
 import (
@@ -29,9 +30,22 @@ func main() {
 	megabytes := flag.Int("mb", 500, "megabytes of records to write for each figure")
 	runs := flag.Int("runs", 3, "runs, of which the best counts")
 	partitions := flag.Int("partitions", 64, "open partitions when memory is measured")
+	rate := flag.Int("rate", 100_000, "records a second then")
+	pace := flag.Duration("pace", 20*time.Second, "how long, then")
+	bin := flag.String("bin", "bin/millrace", "the binary to measure; without one the worker is left out")
 	flag.Parse()
 	slog.SetDefault(slog.New(slog.DiscardHandler))
-	if err := run(*megabytes<<20, *runs, *partitions); err != nil {
+	err := run(*megabytes<<20, *runs, *bin, func(r *rig) error {
+		u, err := r.paced(context.Background(), *partitions, *rate, *pace)
+		if err != nil {
+			return err
+		}
+		fmt.Printf("%-60s %8.0f records/s\n", fmt.Sprintf("stored of %d records/s, 100 bytes each, %d partitions", *rate, *partitions), u.rate)
+		fmt.Printf("%-60s %8.0f MB\n", "  resident memory of the sink's process, at most", u.plugin)
+		fmt.Printf("%-60s %8.0f MB\n", "  of the worker, at most", u.worker)
+		return nil
+	})
+	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
@@ -43,7 +57,7 @@ const (
 	parallel = 4        // requests at a time, as the sink's
 )
 
-func run(total, runs, partitions int) error {
+func run(total, runs int, bin string, paced func(*rig) error) error {
 	server, err := s3test.New()
 	if err != nil {
 		return err
@@ -56,12 +70,6 @@ func run(total, runs, partitions int) error {
 	if err != nil {
 		return err
 	}
-	// Memory first: a process does not give back what it had.
-	rss, err := memory(server, records, partitions)
-	if err != nil {
-		return err
-	}
-	fmt.Printf("%-60s %8.0f MB\n", fmt.Sprintf("resident memory, %d partitions with an open file each", partitions), rss)
 	var plain, avro, json float64
 	for i := range runs {
 		name := strconv.Itoa(i)
@@ -83,7 +91,21 @@ func run(total, runs, partitions int) error {
 	fmt.Printf("%-60s %8.0f MB/s\n", "the AWS SDK alone, the same bytes in parts", plain)
 	fmt.Printf("%-60s %8.0f MB/s   %.0f %%\n", "the sink, Avro, 1 KB records", avro, 100*avro/plain)
 	fmt.Printf("%-60s %8.0f MB/s of rows\n", "the sink, JSON, 1 KB records", json)
-	return nil
+	if bin == "" {
+		return nil
+	}
+	return withRig(context.Background(), bin, server, func(r *rig) error {
+		best := 0.0
+		for i := range runs {
+			rate, err := r.throughWorker(context.Background(), records, total, fmt.Sprint("whole", i))
+			if err != nil {
+				return err
+			}
+			best = max(best, rate)
+		}
+		fmt.Printf("%-60s %8.0f MB/s of rows   %.0f %%\n", "the sink, Avro, from the log through a worker", best, 100*best/plain)
+		return paced(r)
+	})
 }
 
 // batch makes records of 1 KB.
@@ -218,32 +240,4 @@ func upload(server *s3test.Server, name string, total int) (float64, error) {
 		sent += object
 	}
 	return float64(sent) / 1e6 / time.Since(start).Seconds(), nil
-}
-
-// memory returns the most memory that the process had resident, in MB, while
-// each partition's file grew to 8 MB.
-func memory(server *s3test.Server, b *data.Batch, partitions int) (float64, error) {
-	t, err := open(server, "memory", "avro.AvroFormat", 1<<30)
-	if err != nil {
-		return 0, err
-	}
-	defer t.Close()
-	for round := range int64(8) {
-		for p := range int32(partitions) {
-			if err := t.put(b, p, round*int64(len(b.Records))); err != nil {
-				return 0, err
-			}
-		}
-	}
-	status, err := os.ReadFile("/proc/self/status")
-	if err != nil {
-		return 0, err
-	}
-	for line := range strings.Lines(string(status)) {
-		if rest, ok := strings.CutPrefix(line, "VmHWM:"); ok {
-			kb, err := strconv.Atoi(strings.TrimSuffix(strings.TrimSpace(rest), " kB"))
-			return float64(kb) / 1e3, err
-		}
-	}
-	return 0, fmt.Errorf("the system does not tell how much memory a process has")
 }

@@ -163,6 +163,9 @@ func (t *task) retryable(err error) error { return sdk.Retry(err, t.cfg.retry) }
 
 // isTransient reports whether an error may pass.
 func isTransient(err error) bool {
+	if err == nil {
+		return false // without the allocation of what follows
+	}
 	e := (*sdk.Error)(nil)
 	return errors.As(err, &e) && e.SafeToRetry()
 }

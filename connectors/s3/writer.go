@@ -44,6 +44,7 @@ type writer struct {
 	failing   bool    // it has been logged that uploads fail
 	redo      *redo   // not nil while records are read again
 	schemas   schemaRotations
+	latest    string // what directory returned last
 }
 
 func newWriter(t *task, tp sdk.TopicPartition, offset int64) *writer {
@@ -186,7 +187,15 @@ func (w *writer) place(r *data.Record, now time.Time) (rotation.Input, error) {
 	if err != nil {
 		return rotation.Input{}, &format.DataError{Err: fmt.Errorf("find the directory of the record: %w", err)}
 	}
-	return rotation.Input{Directory: r.Topic + "\x00" + p.Directory, Millis: p.Millis, Timed: p.Timed, Schema: r.Value.Schema}, nil
+	return rotation.Input{Directory: w.directory(r.Topic, p.Directory), Millis: p.Millis, Timed: p.Timed, Schema: r.Value.Schema}, nil
+}
+
+// directory names a topic's directory. Records in a row are often of one.
+func (w *writer) directory(topic, dir string) string {
+	if l := len(topic); len(w.latest) != l+1+len(dir) || w.latest[:l] != topic || w.latest[l] != 0 || w.latest[l+1:] != dir {
+		w.latest = topic + "\x00" + dir
+	}
+	return w.latest
 }
 
 // inPlace puts a record without a value where those with one are, which can be
@@ -199,7 +208,7 @@ func (w *writer) inPlace(r *data.Record, now time.Time) (rotation.Input, bool) {
 	if err != nil {
 		return rotation.Input{}, false
 	}
-	return rotation.Input{Directory: r.Topic + "\x00" + p.Directory, Millis: p.Millis, Timed: p.Timed, Tombstone: true}, true
+	return rotation.Input{Directory: w.directory(r.Topic, p.Directory), Millis: p.Millis, Timed: p.Timed, Tombstone: true}, true
 }
 
 // keysDiffer reports whether the files of keys that are open cannot take a

@@ -50,6 +50,9 @@ func badData(format string, args ...any) error { return &DataError{fmt.Errorf(fo
 
 // IsData reports whether an error is the record's fault.
 func IsData(err error) bool {
+	if err == nil {
+		return false // without the allocation of what follows
+	}
 	e := (*DataError)(nil)
 	return errors.As(err, &e)
 }

@@ -92,8 +92,12 @@ func New(c Config) (*Partitioner, error) {
 	var err error
 	switch {
 	case c.Kind == Default:
+		last, text := int32(-1), ""
 		p.encode = func(r *data.Record, _ int64) (string, error) {
-			return "partition=" + strconv.Itoa(int(r.OriginalPartition)), nil
+			if r.OriginalPartition != last || text == "" { // records come by partition
+				last, text = r.OriginalPartition, "partition="+strconv.Itoa(int(r.OriginalPartition))
+			}
+			return text, nil
 		}
 	case c.Kind == Field:
 		p.encode, err = fieldEncoder(c)
