@@ -246,7 +246,7 @@ func (t *task) stillHolds(f *file, s sighting) bool {
 // copy, as the one that logrotate makes before it truncates.
 func (t *task) rewritten(f *file, shorter bool) {
 	t.count.rewritten.Add(1)
-	f.refused = f.node
+	f.refused = version{f.node, f.size, f.mtime}
 	t.log.Info("file was truncated or written anew and is read from its beginning", "path", f.path, "position", f.pos, "shorter", shorter)
 	t.closeFile(f)
 	t.detach(f)
@@ -345,7 +345,7 @@ func (t *task) recognise(c content, begin []byte, s sighting, packed compression
 		return nil, nil
 	}
 	for _, f := range t.heads.find(begin) {
-		if f.original != nil || f.node == s.node || f.refused == s.node {
+		if f.original != nil || f.node == s.node || packed != plain && f.refused == (version{s.node, s.size, s.mtime}) {
 			continue
 		}
 		// What a compressed file holds is compared when it has been read that far,
