@@ -110,8 +110,14 @@ func (t *task) excluded(path string) bool {
 	return slices.ContainsFunc(t.exclude, func(g glob) bool { return g.match(path) })
 }
 
+// maxFailed bounds the paths that are remembered for having been logged.
+const maxFailed = 10000
+
 // failPath logs what is wrong with a path, once.
 func (t *task) failPath(path string, err error) {
+	if len(t.failed) >= maxFailed {
+		clear(t.failed) // each may be logged once more
+	}
 	if !t.failed[path] {
 		t.failed[path] = true
 		t.count.errors.Add(1)
