@@ -21,6 +21,9 @@ type version struct {
 	size, mtime int64
 }
 
+// version is what f is on the disk.
+func (f *file) version() version { return version{f.node, f.size, f.mtime} }
+
 func inodeOf(fi os.FileInfo) inode {
 	if st, ok := fi.Sys().(*syscall.Stat_t); ok {
 		return inode{uint64(st.Dev), st.Ino}
@@ -94,7 +97,7 @@ type file struct {
 	lost     time.Time // when it was not found any more
 	original *file     // whose copy it seems to be: it is not read
 	suspect  time.Time // since when, or since it grew
-	copied   int64     // size at which it was seen to be a copy
+	copied   version   // as which it was seen to be a copy
 	refused  version   // what turned out to be no copy of this one
 	searched bool      // for where it was renamed to
 	retry    time.Time // not before that after an error

@@ -252,7 +252,7 @@ func (t *task) stillHolds(f *file, s sighting) bool {
 // copy, as the one that logrotate makes before it truncates.
 func (t *task) rewritten(f *file, shorter bool) {
 	t.count.rewritten.Add(1)
-	f.refused = version{f.node, f.size, f.mtime}
+	f.refused = f.version()
 	t.log.Info("file was truncated or written anew and is read from its beginning", "path", f.path, "position", f.pos, "shorter", shorter)
 	t.closeFile(f)
 	t.detach(f)
