@@ -254,6 +254,23 @@ func TestCopySeenEmpty(t *testing.T) {
 	w.quiet(150 * time.Millisecond)
 }
 
+// TestCopyWrittenAnew writes another content of the same size where a copy was:
+// in place, as an inode that is used again makes it look.
+func TestCopyWrittenAnew(t *testing.T) {
+	w := newWorker(t, map[string]string{"fingerprint.bytes": "64"})
+	text, lines := numbered(0, 30)
+	w.write("app.log", text)
+	w.expect(lines...)
+	w.write("copy.log", text)
+	w.quiet(150 * time.Millisecond)
+	other, otherLines := numbered(100, 130)
+	if err := os.WriteFile(w.path("copy.log"), []byte(other), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w.expect(otherLines...)
+	w.quiet(120 * time.Millisecond)
+}
+
 // TestFilesThatBeginAlike holds that short files which are alike are each read.
 func TestFilesThatBeginAlike(t *testing.T) {
 	w := newWorker(t, nil)

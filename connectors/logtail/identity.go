@@ -15,6 +15,15 @@ import (
 // inode is a file as the file system tells it from others at one time.
 type inode struct{ dev, ino uint64 }
 
+// version is a file with an inode at one time: another file may have it later.
+type version struct {
+	node        inode
+	size, mtime int64
+}
+
+// version is what f is on the disk.
+func (f *file) version() version { return version{f.node, f.size, f.mtime} }
+
 func inodeOf(fi os.FileInfo) inode {
 	if st, ok := fi.Sys().(*syscall.Stat_t); ok {
 		return inode{uint64(st.Dev), st.Ino}
@@ -88,8 +97,8 @@ type file struct {
 	lost     time.Time // when it was not found any more
 	original *file     // whose copy it seems to be: it is not read
 	suspect  time.Time // since when, or since it grew
-	copied   int64     // size at which it was seen to be a copy
-	refused  inode     // what turned out to be no copy of this one
+	copied   version   // as which it was seen to be a copy
+	refused  version   // what turned out to be no copy of this one
 	searched bool      // for where it was renamed to
 	retry    time.Time // not before that after an error
 	failures int

@@ -43,18 +43,18 @@ func (t *task) settle() {
 func (t *task) settleOne(f, old *file) {
 	waited := t.now().Sub(f.suspect) >= t.rotateWait
 	long := old.head.size >= int64(t.fingerprint)
-	if old.found && long && f.copied == f.size && f.size <= old.size {
+	if old.found && long && f.copied == f.version() && f.size <= old.size {
 		return
 	}
 	switch t.compare(f, old) {
 	case differs:
 		t.independent(f, old, long)
 	case shorter:
-		if waited && f.copied != f.size {
+		if waited && f.copied != f.version() {
 			t.independent(f, old, long)
 		}
 	case alike:
-		f.copied = f.size
+		f.copied = f.version()
 		switch {
 		case !old.found && (old.node == (inode{}) || waited):
 			t.replace(f, old)

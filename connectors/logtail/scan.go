@@ -110,8 +110,14 @@ func (t *task) excluded(path string) bool {
 	return slices.ContainsFunc(t.exclude, func(g glob) bool { return g.match(path) })
 }
 
+// maxFailed bounds the paths that are remembered for having been logged.
+const maxFailed = 10000
+
 // failPath logs what is wrong with a path, once.
 func (t *task) failPath(path string, err error) {
+	if len(t.failed) >= maxFailed {
+		clear(t.failed) // each may be logged once more
+	}
 	if !t.failed[path] {
 		t.failed[path] = true
 		t.count.errors.Add(1)
@@ -246,7 +252,7 @@ func (t *task) stillHolds(f *file, s sighting) bool {
 // copy, as the one that logrotate makes before it truncates.
 func (t *task) rewritten(f *file, shorter bool) {
 	t.count.rewritten.Add(1)
-	f.refused = f.node
+	f.refused = f.version()
 	t.log.Info("file was truncated or written anew and is read from its beginning", "path", f.path, "position", f.pos, "shorter", shorter)
 	t.closeFile(f)
 	t.detach(f)
@@ -345,7 +351,7 @@ func (t *task) recognise(c content, begin []byte, s sighting, packed compression
 		return nil, nil
 	}
 	for _, f := range t.heads.find(begin) {
-		if f.original != nil || f.node == s.node || f.refused == s.node {
+		if f.original != nil || f.node == s.node || packed != plain && f.refused == (version{s.node, s.size, s.mtime}) {
 			continue
 		}
 		// What a compressed file holds is compared when it has been read that far,

@@ -22,10 +22,12 @@ const batchBytes = 160 << 10
 // maxPositions bounds the offsets of a batch.
 const maxPositions = 1000
 
-// The pace of an idle task: how often it looks after files that grew lately and
-// those that were rotated, and how long a file counts as one that did.
+// The pace of a task that has nothing to send: how often it looks after files
+// that grew lately and those that were rotated, and after such as wait for
+// others; and how long a file counts as one that grew.
 const (
 	idlePoll = 250 * time.Millisecond
+	busyPoll = 5 * time.Millisecond
 	warmTime = 10 * time.Second
 )
 
@@ -163,10 +165,11 @@ func (t *task) scanDue() bool {
 
 // wait waits for something to happen, at most until it is time to look.
 func (t *task) wait(ctx context.Context) error {
-	if len(t.ready) > 0 {
-		return context.Cause(ctx)
+	pause := min(idlePoll, t.every)
+	if len(t.ready) > 0 { // files that wait for others, or are on the way to their position
+		pause = min(pause, busyPoll)
 	}
-	timer := time.NewTimer(min(idlePoll, t.every))
+	timer := time.NewTimer(pause)
 	defer timer.Stop()
 	var events <-chan fsnotify.Event
 	var errs <-chan error

@@ -110,6 +110,9 @@ func guarded(do func() error) (err error) {
 }
 
 func (f *ParquetFile) open(at io.ReaderAt, size int64) error {
+	if err := checkFooter(at, size); err != nil {
+		return err
+	}
 	file, err := parquet.OpenFile(at, size, parquet.SkipPageIndex(true), parquet.SkipBloomFilters(true))
 	if err != nil {
 		return badData("it is no Parquet file: %v", err)
