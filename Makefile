@@ -6,7 +6,7 @@ VERSION ?= 0.1.0-dev
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 .DEFAULT_GOAL := help
-.PHONY: help build run demo test test-deps race fuzz bench bench-log bench-connect peers interop chaos lint fmt generate clean
+.PHONY: help build run demo test test-deps race fuzz bench bench-log bench-connect bench-postgres peers interop chaos lint fmt generate clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -37,8 +37,14 @@ bench: build ## measure, print tables, write bench/results/*.json
 bench-connect: build ## measure the Connect runtime: throughput, first record, memory, starts, rebalances
 	$(GO) run ./bench/connect
 
+bench-files: ## measure the log tail and the directory sink, print the table
+	$(GO) run ./bench/files
+
 bench-log: build ## measure the log beside Apache Kafka (make peers brings it), print the table
 	$(GO) run ./bench/log
+
+bench-postgres: build ## measure change data capture beside Debezium (make peers brings it) and the server, print the table
+	$(GO) run ./bench/postgres
 
 peers: ## fetch Apache Kafka, Kafka Connect and Debezium to measure and test beside (needs Maven and its registry, Java 17)
 	bench/peers/fetch.sh

@@ -92,6 +92,9 @@ type TaskStats = worker.TaskStats
 // GroupStats are the figures of a worker's place in its group.
 type GroupStats = herder.GroupStats
 
+// Progress is how far a task is in a piece of work that has an end.
+type Progress = host.Progress
+
 // Stats returns the worker's figures; before it is ready they are zero.
 func (c *Connect) Stats() Stats {
 	p := c.parts.Load()

@@ -12,6 +12,8 @@ import (
 
 	"github.com/go-chi/chi/v5"
 	"github.com/go-chi/chi/v5/middleware"
+
+	"github.com/millrace/millrace/rest/front"
 )
 
 // Timeouts of a server. A request may take as long as Kafka Connect lets it,
@@ -30,10 +32,9 @@ type Config struct {
 	// API answers every path that Health and Metrics do not.
 	API    http.Handler
 	Health Health
-	// First, if it is not nil, answers what can be answered before routing and
-	// logging, and passes the rest on. It is left out when every request is
-	// logged.
-	First func(next http.Handler) http.Handler
+	// Known, if it is not nil, answers what can be answered before routing and
+	// logging. It is left out when every request is logged.
+	Known front.Answer
 	// Metrics serves /metrics if it is not nil.
 	Metrics http.Handler
 	Logger  *slog.Logger
@@ -42,6 +43,13 @@ type Config struct {
 // Serve answers requests until ctx ends, then lets those under way finish for
 // a while, and returns.
 func Serve(ctx context.Context, cfg Config) error {
+	listener := cfg.Listener
+	if cfg.Logger.Enabled(ctx, slog.LevelDebug) { // every request is to be in the log
+		cfg.Known = nil
+	}
+	if cfg.Known != nil {
+		listener = front.Listen(listener, cfg.Known, front.Timeouts{Header: headerTimeout, Idle: idleTimeout, Write: graceTimeout})
+	}
 	srv := &http.Server{
 		Handler:           handler(cfg),
 		ReadHeaderTimeout: headerTimeout,
@@ -52,7 +60,7 @@ func Serve(ctx context.Context, cfg Config) error {
 		ErrorLog:          slog.NewLogLogger(cfg.Logger.Handler(), slog.LevelWarn),
 	}
 	failed := make(chan error, 1)
-	go func() { failed <- srv.Serve(cfg.Listener) }()
+	go func() { failed <- srv.Serve(listener) }()
 	select {
 	case err := <-failed:
 		return err
@@ -71,11 +79,10 @@ func Serve(ctx context.Context, cfg Config) error {
 
 // handler is the routes, behind what answers without them.
 func handler(cfg Config) http.Handler {
-	h := routes(cfg)
-	if cfg.First == nil || cfg.Logger.Enabled(context.Background(), slog.LevelDebug) { // every request is to be in the log
-		return h
+	if cfg.Known == nil {
+		return routes(cfg)
 	}
-	return cfg.First(h)
+	return front.Handler(cfg.Known, routes(cfg))
 }
 
 func routes(cfg Config) http.Handler {

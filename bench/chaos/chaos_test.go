@@ -10,8 +10,11 @@ import (
 	"github.com/millrace/millrace/bench/chaos"
 )
 
+// defaultKills is how often in every run of the tests.
+const defaultKills = 20
+
 var (
-	kills = flag.Int("kills", 20, "how often to kill; make chaos does it 200 times")
+	kills = flag.Int("kills", defaultKills, "how often to kill; make chaos does it 200 times")
 	seed  = flag.Uint64("seed", rand.Uint64(), "of the random choices")
 )
 
@@ -40,6 +43,35 @@ func TestLogKilled(t *testing.T) {
 
 func TestConnectKilled(t *testing.T) {
 	if err := chaos.Connect(t.Context(), config(t)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// fewer is for what takes long to start again: so many kills when nobody asks
+// for another number.
+func fewer(t *testing.T, n int) chaos.Config {
+	cfg := config(t)
+	if cfg.Kills == defaultKills {
+		cfg.Kills = n
+	}
+	return cfg
+}
+
+func TestPostgresKilled(t *testing.T) {
+	if err := chaos.Postgres(t.Context(), fewer(t, 5)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestFilesKilled(t *testing.T) {
+	if err := chaos.Files(t.Context(), fewer(t, 2)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestS3Killed strikes once in each way.
+func TestS3Killed(t *testing.T) {
+	if err := chaos.S3(t.Context(), fewer(t, 9)); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -146,3 +146,33 @@ func Children(pid int) ([]int, error) {
 	}
 	return out, nil
 }
+
+// CPU returns the processor time, in seconds, that a process and its children
+// have used so far.
+func CPU(pid int) (float64, error) {
+	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0, err
+	}
+	// The name in parentheses may have blanks in it.
+	fields := strings.Fields(string(raw[bytes.LastIndexByte(raw, ')')+1:]))
+	const ticks = 100 // of a second, on every Linux
+	var total float64
+	for _, f := range fields[11:13] { // utime, stime
+		n, err := strconv.ParseFloat(f, 64)
+		if err != nil {
+			return 0, err
+		}
+		total += n / ticks
+	}
+	children, err := Children(pid)
+	if err != nil {
+		return 0, err
+	}
+	for _, child := range children {
+		if t, err := CPU(child); err == nil { // else it has ended
+			total += t
+		}
+	}
+	return total, nil
+}

@@ -3,13 +3,14 @@
 # do: produce with every codec, consume, groups that rebalance, transactions,
 # administration; then Kafka's own tools, its dump tool on Millrace's segments,
 # and franz-go's own test suite; a Millrace worker that takes over from Kafka
-# Connect on Apache Kafka, and workers of both in one group; and a plugin in
-# Python. Prints a line for each check.
+# Connect on Apache Kafka, and workers of both in one group; a plugin in Python;
+# and Debezium and Millrace capturing the same changes of PostgreSQL, compared
+# field by field. Prints a line for each check.
 #
 #   bench/interop/run.sh [CLIENT...]     all, or some of: java java2 confluent
 #                                        kafka-python aiokafka kafkajs sarama
 #                                        kafka-go tools franz-go takeover mixed
-#                                        pyplugin
+#                                        pyplugin postgres
 #
 # Needs the registries of Maven, PyPI, npm and Go modules, and java 17, mvn,
 # python3, node and npm. INTEROP_BOOTSTRAP=HOST:PORT runs the same against a
@@ -23,7 +24,7 @@ for tool in java mvn python3 node npm go; do
   command -v "$tool" >/dev/null || { echo "interop: $tool is not installed" >&2; exit 1; }
 done
 clients=("$@")
-[ $# -gt 0 ] || clients=(java java2 confluent kafka-python aiokafka kafkajs sarama kafka-go tools franz-go takeover mixed pyplugin)
+[ $# -gt 0 ] || clients=(java java2 confluent kafka-python aiokafka kafkajs sarama kafka-go tools franz-go takeover mixed pyplugin postgres)
 
 peers=$root/.run/peers/lib
 [ -f "$peers/.complete" ] || "$root/bench/peers/fetch.sh" >/dev/null
@@ -179,6 +180,9 @@ pyplugin() {
   (cd "$root" && go run ./bench/interop/pyplugin -plugin "$work/pyplugin/bin/counter")
 }
 
+# Debezium on Kafka Connect, whose events Millrace's are compared with.
+postgres() { (cd "$root" && go run ./bench/interop/postgres); }
+
 failed=()
 for client in "${clients[@]}"; do
   echo "== $client"
@@ -191,7 +195,7 @@ for client in "${clients[@]}"; do
     sarama | kafka-go) command=(goclients "$client") ;;
     tools) command=(tools) ;;
     franz-go) command=(franz) ;;
-    takeover | mixed | pyplugin) command=("$client") ;;
+    takeover | mixed | pyplugin | postgres) command=("$client") ;;
     *) echo "interop: no client $client; see the head of run.sh" >&2; exit 2 ;;
   esac
   began=$SECONDS

@@ -52,6 +52,12 @@ func (p *Process) Stop() error {
 	}
 }
 
+// Kill ends the process as a power cut would.
+func (p *Process) Kill() {
+	_ = p.cmd.Process.Kill() // it may have ended by itself
+	<-p.exited
+}
+
 // java starts a class of the peers' library and waits until answers says yes.
 func java(ctx context.Context, lib, class, addr, logConfig string, heap []string, args []string, answers func(context.Context) bool) (*Process, error) {
 	ctx, stop := context.WithTimeout(ctx, startTimeout)

@@ -3,11 +3,15 @@ package main
 import (
 	"slices"
 
+	"github.com/millrace/millrace/connectors/datagen"
+	"github.com/millrace/millrace/connectors/filesink"
 	"github.com/millrace/millrace/connectors/filestream"
+	"github.com/millrace/millrace/connectors/httpsink"
 	"github.com/millrace/millrace/connectors/jdbc"
 	"github.com/millrace/millrace/connectors/logtail"
 	"github.com/millrace/millrace/connectors/postgres"
 	"github.com/millrace/millrace/connectors/s3"
+	"github.com/millrace/millrace/connectors/spooldir"
 	"github.com/millrace/millrace/plugins/catalog"
 	"github.com/millrace/millrace/plugins/sdk"
 )
@@ -15,11 +19,15 @@ import (
 // builtins is the list of the connectors in this executable.
 func builtins() []sdk.Connector {
 	return slices.Concat(
+		datagen.Connectors(),
+		filesink.Connectors(),
 		filestream.Connectors(),
+		httpsink.Connectors(),
 		jdbc.Connectors(),
 		logtail.Connectors(),
 		postgres.Connectors(),
 		s3.Connectors(),
+		spooldir.Connectors(),
 	)
 }
 

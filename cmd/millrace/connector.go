@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -205,10 +206,28 @@ func statusTable(t *table, st connector.StateInfo) {
 		t.line("\nconnector: " + st.Connector.Trace)
 	}
 	for _, ts := range st.Tasks {
+		if ts.Progress != nil {
+			t.line(fmt.Sprintf("\ntask %d: %s", ts.ID, progressText(ts.Progress)))
+		}
 		if ts.Trace != "" {
 			t.line(fmt.Sprintf("\ntask %d: %s", ts.ID, ts.Trace))
 		}
 	}
+}
+
+// progressText is how far a task is: snapshot: 43.2 % done, 120000 records, 9100
+// a second, 1m20s left.
+func progressText(p *connector.Progress) string {
+	var b strings.Builder
+	b.WriteString(p.Work + ": ")
+	if p.Percent != nil {
+		fmt.Fprintf(&b, "%.1f %% done, ", *p.Percent)
+	}
+	fmt.Fprintf(&b, "%d records, %.0f a second", p.Records, p.PerSecond)
+	if p.SecondsLeft != nil {
+		fmt.Fprintf(&b, ", %s left", time.Duration(*p.SecondsLeft*float64(time.Second)))
+	}
+	return b.String()
 }
 
 func newConnectorRestart(c *connectClient) *cobra.Command {

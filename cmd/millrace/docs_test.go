@@ -96,8 +96,8 @@ In the environment a dot is _, an underscore __ and a hyphen ___, as in the cont
 		}
 		writeDef(&b, c.Def)
 	}
-	b.WriteString("\n## Connectors\n\nEach has a page beside its code: [filestream](../connectors/filestream/README.md),\n" +
-		"[jdbc](../connectors/jdbc/README.md), [logtail](../connectors/logtail/README.md),\n[postgres](../connectors/postgres/README.md), [s3](../connectors/s3/README.md).\n")
+	b.WriteString("\n## Connectors\n\nEach has a page beside its code: [datagen](../connectors/datagen/README.md),\n[filesink](../connectors/filesink/README.md),\n[filestream](../connectors/filestream/README.md),\n" +
+		"[httpsink](../connectors/httpsink/README.md),\n[jdbc](../connectors/jdbc/README.md), [logtail](../connectors/logtail/README.md),\n[postgres](../connectors/postgres/README.md), [s3](../connectors/s3/README.md),\n[spooldir](../connectors/spooldir/README.md).\n")
 	return b.String()
 }
 

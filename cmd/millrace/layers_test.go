@@ -22,7 +22,8 @@ var layers = map[string]string{
 	"rest/basicauth":   "rest/reply",
 	"rest/header":      "",
 	"rest/connectapi":  "rest/reply connect connect/connector connect/signature",
-	"rest/registryapi": "rest/reply schema-registry",
+	"rest/front":       "",
+	"rest/registryapi": "rest/front rest/reply schema-registry",
 	"rest/adminapi":    "rest/reply broker",
 	"rest/metrics":     "broker broker/latency connect schema-registry",
 	"rest/console":     "",
@@ -83,8 +84,11 @@ var layers = map[string]string{
 	"plugins/catalog":   "plugins/configdef",
 	"plugins/sdktest":   "plugins/sdk plugins/data plugins/configdef plugins/proto",
 
-	"connectors/*": "plugins/sdk plugins/data plugins/configdef",
-	"bench/*":      "bench/* broker/brokertest plugins/* connectors/*",
+	// What several connectors are made of is in packages of its own.
+	"connectors/textfield":    "plugins/data",
+	"connectors/objectfile/*": "plugins/data connectors/textfield",
+	"connectors/*":            "plugins/sdk plugins/data plugins/configdef connectors/textfield connectors/objectfile/*",
+	"bench/*":                 "bench/* broker/brokertest plugins/* connectors/*",
 }
 
 // goPackage is what go list tells of a package.

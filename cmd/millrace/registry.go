@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"net"
-	"net/http"
 	"os"
 	"slices"
 	"strconv"
@@ -67,7 +66,7 @@ func (n *node) addRegistry(clients []kgo.Opt) (*registry.Registry, error) {
 	n.units = append(n.units, unit{"schema registry", reg.Run}, unit{"schema registry REST server", func(ctx context.Context, ready func()) error {
 		ready()
 		return rest.Serve(ctx, rest.Config{
-			Listener: l, First: func(next http.Handler) http.Handler { return registryapi.Known(reg, next) }, API: registryapi.Routes(reg, cfg.Logger, registryapi.Build{Version: info.Version, Commit: info.Commit}), Logger: cfg.Logger,
+			Listener: l, Known: registryapi.Known(reg), API: registryapi.Routes(reg, cfg.Logger, registryapi.Build{Version: info.Version, Commit: info.Commit}), Logger: cfg.Logger,
 			Health: rest.Health{Ready: func() bool { return reg.Ready() == nil }, Fault: func() error { return nil }},
 		})
 	}})

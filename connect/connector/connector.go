@@ -109,6 +109,9 @@ type Status struct {
 	Trace      string // why it failed; empty otherwise
 	WorkerID   string // advertised host:port of the worker that wrote it
 	Generation int64  // group generation of that worker at the time
+	// Progress is how far a task is in a piece of work that has an end, nil
+	// for none.
+	Progress *Progress
 }
 
 // RestartRequest asks every worker to restart its instances of a connector

@@ -35,6 +35,19 @@ type TaskState struct {
 	WorkerID string   `json:"worker_id"`
 	Trace    string   `json:"trace,omitempty"`
 	Process  *Process `json:"process,omitempty"`
+	// Progress is there while the task does a piece of work that has an end.
+	// Kafka Connect has no such field.
+	Progress *Progress `json:"progress,omitempty"`
+}
+
+// Progress is how far a task is in a piece of work that has an end, such as the
+// reading of whole tables.
+type Progress struct {
+	Work        string   `json:"work"`
+	Records     int64    `json:"records"`           // handed over
+	Percent     *float64 `json:"percent,omitempty"` // left out when the end is not known
+	PerSecond   float64  `json:"records_per_second"`
+	SecondsLeft *float64 `json:"seconds_left,omitempty"`
 }
 
 // TaskInfo is one task and its configuration.

@@ -33,7 +33,7 @@ type Worker interface {
 	// RunTask runs a task until ctx ends, restarting it when it fails.
 	// settings are those of Settings.
 	RunTask(ctx context.Context, id connector.TaskID, settings, cfg connector.Config,
-		pause *connector.Switch, report Report)
+		pause *connector.Switch, report TaskReport)
 	// Settings picks from a connector's config what tasks run by besides their
 	// own: a task restarts when these change, and not for any other key.
 	Settings(cfg connector.Config) connector.Config
@@ -60,6 +60,9 @@ type Worker interface {
 
 // Report takes in a change of state. trace is empty but for Failed.
 type Report = func(state connector.State, trace string)
+
+// TaskReport is Report for a task, which may tell its progress as well.
+type TaskReport = func(state connector.State, trace string, progress *connector.Progress)
 
 // Config is what a Herder is made of.
 type Config struct {

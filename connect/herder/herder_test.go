@@ -83,15 +83,15 @@ func (w *fakeWorker) RunConnector(ctx context.Context, name string, cfg connecto
 	report(connector.Unassigned, "")
 }
 
-func (w *fakeWorker) RunTask(ctx context.Context, id connector.TaskID, _, _ connector.Config, _ *connector.Switch, report Report) {
+func (w *fakeWorker) RunTask(ctx context.Context, id connector.TaskID, _, _ connector.Config, _ *connector.Switch, report TaskReport) {
 	w.mark(id.String(), true)
 	defer w.mark(id.String(), false)
-	report(connector.Running, "")
+	report(connector.Running, "", nil)
 	<-ctx.Done()
 	if id.Connector == "hung" {
 		<-w.hang
 	}
-	report(connector.Unassigned, "")
+	report(connector.Unassigned, "", nil)
 }
 
 func (w *fakeWorker) Settings(cfg connector.Config) connector.Config {

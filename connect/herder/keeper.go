@@ -209,7 +209,7 @@ func (k *keeper) carryOutRequests(ctx context.Context) {
 	}
 	for n := range tasks {
 		if i := k.tasks[n]; i != nil {
-			k.reportTask(ctx, k.taskID(n))(connector.Restarting, "")
+			k.reportTask(ctx, k.taskID(n))(connector.Restarting, "", nil)
 			i.halt()
 			delete(k.tasks, n)
 		}
@@ -354,9 +354,10 @@ func (k *keeper) report(ctx context.Context) Report {
 }
 
 // reportTask returns the writer of one task's statuses.
-func (k *keeper) reportTask(ctx context.Context, id connector.TaskID) Report {
-	return func(state connector.State, trace string) {
+func (k *keeper) reportTask(ctx context.Context, id connector.TaskID) TaskReport {
+	return func(state connector.State, trace string, progress *connector.Progress) {
 		k.write(ctx, state, trace, func(ctx context.Context, st connector.Status, last bool) error {
+			st.Progress = progress
 			if last {
 				return k.h.statuses.PutTaskSafe(ctx, id, st)
 			}

@@ -291,7 +291,7 @@ func (h *Herder) taskState(id connector.TaskID) (connector.TaskState, error) {
 	if !ok {
 		return connector.TaskState{}, connector.Errorf(connector.NotFound, "No status found for task %s", id)
 	}
-	return connector.TaskState{ID: id.Task, State: st.State, WorkerID: st.WorkerID, Trace: st.Trace}, nil
+	return connector.TaskState{ID: id.Task, State: st.State, WorkerID: st.WorkerID, Trace: st.Trace, Progress: st.Progress}, nil
 }
 
 // Expand describes all connectors. With status asked for, those that have none

@@ -64,6 +64,8 @@ type statusValue struct {
 	Trace      *string         `json:"trace"`
 	WorkerID   string          `json:"worker_id"`
 	Generation int64           `json:"generation"`
+	// Progress is not Kafka Connect's, which passes over it.
+	Progress *connector.Progress `json:"progress,omitempty"`
 }
 
 func (s *Statuses) apply(r *kgo.Record) {
@@ -92,7 +94,7 @@ func parseStatus(value []byte) (connector.Status, error) {
 	if !v.State.Known() {
 		return connector.Status{}, fmt.Errorf("unknown state %q", v.State)
 	}
-	st := connector.Status{State: v.State, WorkerID: v.WorkerID, Generation: v.Generation}
+	st := connector.Status{State: v.State, WorkerID: v.WorkerID, Generation: v.Generation, Progress: v.Progress}
 	if v.Trace != nil {
 		st.Trace = *v.Trace
 	}
@@ -254,7 +256,7 @@ func mayReplace(old, st connector.Status) bool {
 }
 
 func (s *Statuses) put(ctx context.Context, key string, st connector.Status) error {
-	v := statusValue{State: st.State, WorkerID: st.WorkerID, Generation: st.Generation}
+	v := statusValue{State: st.State, WorkerID: st.WorkerID, Generation: st.Generation, Progress: st.Progress}
 	if st.Trace != "" {
 		v.Trace = &st.Trace
 	}

@@ -80,6 +80,7 @@ var classes = slices.Concat(
 	only(debezium+"partitions.PartitionRouting", partitionRoutingDef, newPartitionRouting),
 	only(debezium+"Filter", scriptFilterDef, newScriptFilter),
 	only(debezium+"ContentBasedRouter", contentRouterDef, newContentRouter),
+	only(debezium+"openlineage.OpenLineage", nil, newOpenLineage),
 	only(debezium+"HeaderToValue", headerToValueDef, newHeaderToValue),
 	only(debezium+"TimezoneConverter", timezoneDef, newTimezoneConverter),
 	only(debezium+"ExtractNewRecordState", unwrapDef, newUnwrap, debezium+"UnwrapFromEnvelope"),

@@ -19,7 +19,7 @@ import (
 
 // RunTask runs a task until ctx ends, and again when it fails.
 func (w *Worker) RunTask(ctx context.Context, id connector.TaskID, settings, cfg connector.Config,
-	pause *connector.Switch, report func(connector.State, string),
+	pause *connector.Switch, report func(connector.State, string, *connector.Progress),
 ) {
 	r := &running{id: id, sink: w.Kind(settings) == connector.Sink}
 	w.mu.Lock()
@@ -32,7 +32,7 @@ func (w *Worker) RunTask(ctx context.Context, id connector.TaskID, settings, cfg
 	}()
 	tell := func(s connector.State, trace string) {
 		r.states.enter(time.Now(), s)
-		report(s, trace)
+		report(s, trace, r.progress(s))
 	}
 	t := &taskRun{
 		Worker: w, running: r, settings: settings, config: cfg, raw: cfg, pause: pause,
@@ -190,6 +190,7 @@ func (t *taskRun) sourceOnce(ctx context.Context, target host.Target, converters
 	t.setProcess(&taskProcess{src.Stats, target.Plugin.Version, t.memoryLimit()})
 	defer t.setProcess(nil)
 	t.up()
+	defer t.follow(src.Progress)()
 	runErr := task.RunSource(ctx, task.SourceConfig{
 		ID: t.id, Source: src, Producer: producer, Chain: chain, Convert: converters, Offsets: sourceOffsets{t.cfg.Offsets, t.id.Connector},
 		Topics: &topicCreator{rules: rules, admin: kadm.NewClient(producer)}, Touched: t.touched, Pause: t.pause, Report: t.report,

@@ -48,6 +48,15 @@ type TaskStats struct {
 	MemoryLimit     int64         // at which the process is killed, 0 for none
 	CPU             time.Duration // of its present process
 	Uptime          time.Duration // of its present process
+	Figures         []Figure      // what its connector counts, in the order of names
+	Progress        host.Progress // Work is "" while there is none
+}
+
+// Figure is something that a connector counts of its own work.
+type Figure struct {
+	Name  string
+	Gauge bool // it may fall as well; else it counts from the start of the task
+	Value int64
 }
 
 // Stats returns the worker's figures.
@@ -122,8 +131,19 @@ type running struct {
 	restarts atomic.Int64
 	states   states
 
-	mu      sync.Mutex   // guards below
-	process *taskProcess // nil while there is none
+	mu      sync.Mutex    // guards below
+	process *taskProcess  // nil while there is none
+	work    host.Progress // of a source; Work is "" for none
+}
+
+// progress is what goes with a state.
+func (r *running) progress(s connector.State) *connector.Progress {
+	if s != connector.Running {
+		return nil
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return progressOf(r.work)
 }
 
 // taskProcess is the process of a task's present life.
@@ -146,11 +166,15 @@ func (r *running) figures(now time.Time) TaskStats {
 	}
 	r.mu.Lock()
 	process := r.process
+	t.Progress = r.work
 	r.mu.Unlock()
 	if process != nil {
 		p := process.stats()
 		t.PID, t.MemoryBytes, t.CPU, t.Uptime = p.PID, p.RSS, p.CPU, p.Uptime
 		t.Version, t.MemoryLimit = process.version, process.limit
+		for _, f := range p.Figures {
+			t.Figures = append(t.Figures, Figure(f))
+		}
 	}
 	return t
 }

@@ -69,6 +69,9 @@ func compileGlob(pattern string) (glob, error) {
 	return g, nil
 }
 
+// match reports whether a path matches.
+func (g *glob) match(path string) bool { return g.re.MatchString(path) }
+
 // find returns the files that match, in the order of their names. Directories
 // that are missing or may not be read have none.
 func (g *glob) find(add func(path string)) error {
@@ -83,7 +86,7 @@ func (g *glob) find(add func(path string)) error {
 				return fs.SkipDir
 			}
 			return nil
-		case g.re.MatchString(path):
+		case g.match(path):
 			add(path)
 		}
 		return nil

@@ -198,11 +198,12 @@ func TestFollowsAndResumes(t *testing.T) {
 	w.expect("one", "two")
 	w.write("a.log", "ial\n")
 	w.write("b.log", "other\n")
-	got, _ := w.poll(time.Second, false) // not stored: comes again
-	w.stop()
-	if len(got) == 0 {
-		t.Fatal("nothing came")
+	for lines, ok := []string(nil), true; len(lines) == 0; { // not stored: comes again
+		if lines, ok = w.poll(time.Second, false); !ok {
+			t.Fatal("nothing came")
+		}
 	}
+	w.stop()
 	w.expectAnyOrder("other", "partial")
 	w.stop()
 	w.write("a.log", "x\xffy\n")
@@ -343,8 +344,8 @@ func TestOpenFilesAreBounded(t *testing.T) {
 		for _, l := range lines {
 			delete(want, l)
 		}
-		if w.task.open > 2 {
-			t.Fatalf("%d files are open", w.task.open)
+		if n := len(w.task.opened); n > 2 {
+			t.Fatalf("%d files are open", n)
 		}
 	}
 }
@@ -354,8 +355,11 @@ func TestRecordShape(t *testing.T) {
 	w.write("my app.log", "x\ny\n")
 	w.start()
 	var b data.Batch
-	if err := w.task.PollBatch(t.Context(), &b); err != nil {
-		t.Fatal(err)
+	for len(b.Records) == 0 { // the list of files comes first
+		b = data.Batch{}
+		if err := w.task.PollBatch(t.Context(), &b); err != nil {
+			t.Fatal(err)
+		}
 	}
 	r := b.Records[1]
 	key, _ := r.Key.Value()
@@ -440,25 +444,4 @@ func TestGlob(t *testing.T) {
 	if err := (Source{}).ConfigDef().Check(); err != nil {
 		t.Error(err)
 	}
-}
-
-func FuzzCut(f *testing.F) {
-	f.Add([]byte("a\nbb\r\nccccccccccccc\n"), uint8(5), uint8(0))
-	f.Fuzz(func(t *testing.T, b []byte, most, mode uint8) {
-		r := lineRules{max: int(most) + 1, long: []string{"truncate", "skip", "split"}[mode%3]}
-		skip := false
-		for {
-			line, size, ok, skipping := r.cut(b, skip)
-			if size == 0 {
-				break
-			}
-			if size > len(b) || ok && len(line) > r.max {
-				t.Fatalf("cut %d of %d bytes, line of %d", size, len(b), len(line))
-			}
-			b, skip = b[size:], skipping
-		}
-		if len(b) > r.max && !skip {
-			t.Fatalf("%d bytes are left", len(b))
-		}
-	})
 }

@@ -1,24 +1,36 @@
 package logtail
 
 import (
+	"cmp"
+	"crypto/sha256"
+	"errors"
+	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
 	"time"
 )
 
 // sighting is a file that a scan found.
 type sighting struct {
-	path string
-	node inode
-	size int64
+	path  string
+	node  inode
+	size  int64
+	mtime int64
+	// origin is the followed path that a file was rotated away from, "" if it is
+	// at a followed path.
+	origin string
+}
+
+func newSighting(path string, fi os.FileInfo) sighting {
+	return sighting{path: path, node: inodeOf(fi), size: fi.Size(), mtime: fi.ModTime().UnixMilli()}
 }
 
 // scan looks for files and matches them with those that are known: first by
-// inode, then, what is left, by their first bytes.
+// inode, then, what is left, by what they hold.
 func (t *task) scan() error {
 	first := t.scanned.IsZero() && t.atEnd
-	t.scanned = time.Now()
+	start := t.now()
+	t.scanned, t.wanted = start, false
 	sights, err := t.look()
 	if err != nil {
 		return err
@@ -30,46 +42,62 @@ func (t *task) scan() error {
 		}
 		f.found, f.readable = false, false
 	}
+	t.paths = make(map[string]*file, len(before))
+	clear(t.listed)
 	var strange []sighting
 	for _, s := range sights {
-		f := t.byNode(s.node)
+		f := t.pick(s)
 		switch {
 		case f == nil:
 			strange = append(strange, s)
 		case f.found: // a second name of the same file
-		case t.truncated(f, s):
+		case t.changedUnread(f, s):
 			strange = append(strange, s)
 			t.detach(f)
 		default:
 			t.sight(f, s)
 		}
 	}
+	strange = append(strange, t.rotatedUnseen(strange)...)
+	// What was written last comes last, and the copy of a file after it.
+	slices.SortStableFunc(strange, func(a, b sighting) int { return cmp.Compare(a.mtime, b.mtime) })
 	for _, s := range strange {
-		t.meet(s, before[s.path], first)
+		if err := t.meet(s, before[s.path], first); err != nil {
+			t.failPath(s.path, err)
+		}
 	}
+	t.settle()
 	t.files = slices.DeleteFunc(t.files, t.forget)
 	if t.atEnd = false; first {
-		t.reindex = true // so that the next task knows this was not the first
+		t.shards[0].changed = true // so that the next task knows this was not the first
 	}
 	t.watchDirs(sights)
+	t.measure()
+	t.cost = t.now().Sub(start)
 	return nil
 }
 
-// look lists the files to follow.
+// look lists the files to follow. What matches and is no regular file, as a
+// directory or a pipe, is passed over.
 func (t *task) look() ([]sighting, error) {
 	var out []sighting
 	seen := make(map[string]bool)
 	for i := range t.include {
 		err := t.include[i].find(func(path string) {
-			if seen[path] || slices.ContainsFunc(t.exclude, func(g glob) bool { return g.re.MatchString(path) }) {
+			if seen[path] || t.excluded(path) {
 				return
 			}
 			seen[path] = true
 			fi, err := os.Stat(path)
-			if err != nil || !fi.Mode().IsRegular() { // gone since, or not a log
-				return
+			switch {
+			case errors.Is(err, fs.ErrNotExist): // gone since
+			case err != nil:
+				t.failPath(path, err)
+			case !fi.Mode().IsRegular():
+				t.failPath(path, errors.New("it is no regular file, and is not read: a "+fi.Mode().Type().String()))
+			default:
+				out = append(out, newSighting(path, fi))
 			}
-			out = append(out, sighting{path, inodeOf(fi), fi.Size()})
 		})
 		if err != nil {
 			return nil, err
@@ -78,225 +106,284 @@ func (t *task) look() ([]sighting, error) {
 	return out, nil
 }
 
-func (t *task) byNode(n inode) *file {
-	for _, f := range t.files {
-		if f.node == n {
-			return f
+func (t *task) excluded(path string) bool {
+	return slices.ContainsFunc(t.exclude, func(g glob) bool { return g.match(path) })
+}
+
+// failPath logs what is wrong with a path, once.
+func (t *task) failPath(path string, err error) {
+	if !t.failed[path] {
+		t.failed[path] = true
+		t.count.errors.Add(1)
+		t.log.Warn("file cannot be followed", "path", path, "err", err)
+	}
+}
+
+// add takes a file into the lists.
+func (t *task) add(f *file) {
+	t.files = append(t.files, f)
+	t.heads.add(f)
+	t.setNode(f)
+}
+
+// setNode says that the file with an inode is f, and so no other any more.
+func (t *task) setNode(f *file) {
+	if f.node == (inode{}) {
+		return
+	}
+	if old := t.nodes[f.node]; old != nil && old != f {
+		t.homeless(old)
+	}
+	t.nodes[f.node] = f
+}
+
+// homeless notes that a file has no inode. That is stored: in a later life it
+// would be taken for what has the inode then.
+func (t *task) homeless(f *file) {
+	if t.nodes[f.node] == f {
+		delete(t.nodes, f.node)
+	}
+	if f.node = (inode{}); f.partition != nil {
+		f.changed = true
+		t.dirty = append(t.dirty, f)
+	}
+}
+
+// pick returns the known file that has an inode. Where a crash left several,
+// it is the one that holds what was read.
+func (t *task) pick(s sighting) *file {
+	twins := t.twins[s.node]
+	if len(twins) == 0 {
+		return t.nodes[s.node]
+	}
+	delete(t.twins, s.node)
+	best, most := t.nodes[s.node], int64(-1)
+	for _, f := range twins {
+		if f.pos > most && (f.pos > 0 || f.head.size > 0) && t.stillHolds(f, s) {
+			best, most = f, f.pos
 		}
 	}
-	return nil
+	for _, f := range twins {
+		if f != best {
+			t.homeless(f)
+		}
+	}
+	t.nodes[s.node] = best
+	return best
 }
 
 // sight notes where a known file is.
 func (t *task) sight(f *file, s sighting) {
-	if f.path != s.path && f.partition != nil {
+	if f.path != s.path && f.pos > 0 {
 		f.changed = true
+		t.dirty = append(t.dirty, f)
 	}
-	f.path, f.node, f.seen = s.path, s.node, s.size
-	f.found, f.readable, f.lost = true, true, time.Time{}
-	if !f.suspect.IsZero() && time.Since(f.suspect) >= t.rotateWait {
-		f.suspect = time.Time{} // two files that begin alike
+	if f.size != s.size {
+		f.suspect = t.now() // a copy that is being made takes its time
+		f.done = false
 	}
-	if f.seen > f.pos {
-		f.ended = f.ended && f.handle != nil
+	t.place(f, s)
+	f.origin = cmp.Or(s.origin, s.path)
+	if f.packed == plain && s.size == f.pos { // changedUnread has seen to it
+		f.confirmed = s.mtime
+	}
+	if f.original == nil && !f.done && (f.size > f.pos || f.packed != plain) {
+		t.enqueue(f)
 	}
 }
 
-// truncated reports whether a file is not what it was: shorter than what was
-// read of it, or with another beginning.
-func (t *task) truncated(f *file, s sighting) bool {
-	if s.size < f.pos {
+// place gives a file its place on the disk.
+func (t *task) place(f *file, s sighting) {
+	if f.node != s.node {
+		if t.nodes[f.node] == f {
+			delete(t.nodes, f.node)
+		}
+		f.node = s.node
+		t.setNode(f)
+	}
+	t.setPath(f, s.path)
+	f.size, f.mtime = s.size, s.mtime
+	f.found, f.readable, f.lost, f.final = true, true, time.Time{}, false
+}
+
+// changedUnread reports whether a file is not what it was: shorter than what
+// was read of it, or written anew at the same size. What grew is checked when
+// it is read.
+func (t *task) changedUnread(f *file, s sighting) bool {
+	switch {
+	case f.packed != plain:
+		return (s.size != f.size || s.mtime != f.mtime) && !t.stillHolds(f, s)
+	case s.size < f.pos:
+		t.count.rewritten.Add(1)
 		return true
 	}
-	if t.byInode || f.size == 0 || f.handle != nil && s.size == f.seen {
-		return false
-	}
-	h, err := os.Open(s.path)
-	if err != nil {
-		t.fail(s.path, err)
-		return false
-	}
-	same := f.sameHead(h)
-	_ = h.Close() // nothing was written
-	return !same
+	return s.size == f.pos && s.mtime != f.mtime && f.mtime > 0 && !t.stillHolds(f, s)
 }
 
-// detach makes a file one that has no place any more. A copy of it may still
-// turn up, as the copy that logrotate makes before it truncates.
+// stillHolds reports whether the file at a place holds what was read of f. Of a
+// compressed one the beginning tells; the rest is compared when it is read.
+func (t *task) stillHolds(f *file, s sighting) bool {
+	h, _, err := openPath(s.path)
+	if err != nil {
+		return true // nobody knows; reading it will tell
+	}
+	packed := t.sniff(h)
+	c := newContent(h, packed)
+	defer c.close()
+	if packed != f.packed {
+		return false
+	}
+	if packed == plain {
+		return f.holds(c)
+	}
+	b := make([]byte, f.head.size)
+	n, err := c.readAt(b, 0)
+	return errors.Is(err, errUnfinished) || err == nil && f.begins(b[:n])
+}
+
+// rewritten deals with a file whose content is not what was read, which is
+// noticed when it is read on: it begins anew. What was read may turn up in a
+// copy, as the one that logrotate makes before it truncates.
+func (t *task) rewritten(f *file, shorter bool) {
+	t.count.rewritten.Add(1)
+	f.refused = f.node
+	t.log.Info("file was truncated or written anew and is read from its beginning", "path", f.path, "position", f.pos, "shorter", shorter)
+	t.closeFile(f)
+	t.detach(f)
+	t.wanted = true
+}
+
+// detach makes a file one that has no place any more.
 func (t *task) detach(f *file) {
 	t.closeFile(f)
-	f.node, f.ended, f.lost = inode{}, true, time.Now()
+	t.homeless(f)
+	f.ended, f.found, f.readable, f.lost = true, false, false, t.now()
 }
 
 // meet takes in a file of an unknown inode: one that is known under another,
 // the copy of one, or a new one. before is what was at its path.
-func (t *task) meet(s sighting, before *file, first bool) {
-	known, copied := t.byHead(s)
-	if known != nil {
-		t.closeFile(known)
-		t.sight(known, s)
-		known.ended, known.changed = false, known.partition != nil
-		return
+func (t *task) meet(s sighting, before *file, first bool) error {
+	if t.ignoreOlder > 0 && t.now().UnixMilli()-s.mtime > t.ignoreOlder.Milliseconds() {
+		return nil
 	}
-	f := &file{id: newID(), path: s.path, node: s.node, seen: s.size, found: true, readable: true, last: -1}
-	if copied {
-		f.suspect = time.Now()
+	h, fi, err := openPath(s.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
 	}
-	if before != nil && !(before.found && before.path == s.path) {
-		f.after = before
-		if before.handle != nil || before.readable {
-			before.ended = false // there may be more since it was renamed
-		}
-	}
-	if first && s.size > 0 {
-		f.pos, f.changed = s.size, true
-		f.skip = !endsLine(s)
-		if err := t.headOfNew(f); err != nil {
-			t.fail(s.path, err)
-		}
-	}
-	t.files = append(t.files, f)
-}
-
-// headOfNew hashes the beginning of a file that is read from its end.
-func (t *task) headOfNew(f *file) error {
-	if err := t.openFile(f); err != nil {
+	if err != nil {
 		return err
 	}
-	defer t.closeFile(f)
-	return f.extendHead(int64(t.fingerprint), f.seen)
+	s.size = fi.Size()
+	packed := t.sniff(h)
+	c := newContent(h, packed)
+	defer c.close()
+	begin := make([]byte, t.fingerprint)
+	n, err := c.readAt(begin, 0)
+	if err != nil {
+		return err
+	}
+	known, original := t.recognise(c, begin[:n], s, packed)
+	if known != nil {
+		t.adopt(known, s, packed)
+		return nil
+	}
+	f := &file{id: newID(), path: s.path, node: s.node, size: s.size, last: -1, packed: packed, original: original, suspect: t.now(), confirmed: s.mtime}
+	if n > 0 {
+		f.head = head{int64(n), sha256.Sum256(begin[:n])}
+	}
+	if before != nil && before != original && !(before.found && before.path == s.path) {
+		f.after = before
+		if before.content != nil || before.readable {
+			before.ended = false // there may be more since it was renamed
+			t.enqueue(before)
+		}
+	}
+	if first {
+		f.original = nil
+		if err := t.toEnd(f, c, s.size); err != nil {
+			return err
+		}
+	}
+	t.add(f)
+	if err := t.register(f); err != nil {
+		return err
+	}
+	t.sight(f, s)
+	if !f.changed {
+		// Its offset says where it is: it may have another name, and one that is
+		// not included, before anything of it is stored.
+		f.changed = true
+		t.dirty = append(t.dirty, f)
+	}
+	return nil
 }
 
-// endsLine reports whether the last byte of a file ends a line.
-func endsLine(s sighting) bool {
-	h, err := os.Open(s.path)
-	if err != nil {
-		return false
+// toEnd puts a file that is there at the very first start to its end.
+func (t *task) toEnd(f *file, c content, size int64) error {
+	if f.packed != plain {
+		f.done, f.changed = true, true
+		t.dirty = append(t.dirty, f)
+		return nil
 	}
-	defer h.Close()
-	b := make([]byte, 1)
-	_, err = h.ReadAt(b, s.size-1)
-	return err == nil && b[0] == '\n'
+	size -= size % int64(t.encoding.Unit())
+	b := make([]byte, min(size, tailBytes))
+	n, err := c.readAt(b, size-int64(len(b)))
+	if err != nil || n < len(b) || size == 0 {
+		return err
+	}
+	f.moveTo(size, b)
+	// What is at the end may be half a line, whose rest is passed over.
+	_, _, _, f.skip = t.cutter.Cut(b[max(0, len(b)-len(t.cutter.Delimiter)):], 0, true)
+	t.dirty = append(t.dirty, f)
+	return nil
 }
 
-// byHead finds the file that another begins like: one that has no place any
-// more is the same; one that has makes the other its copy.
-func (t *task) byHead(s sighting) (same *file, copied bool) {
-	if t.byInode || s.size == 0 {
-		return nil, false
+// recognise finds the file that another one holds what was read of: one that
+// has no place any more is the same; of one that has it is a copy.
+func (t *task) recognise(c content, begin []byte, s sighting, packed compression) (same, original *file) {
+	if t.byInode {
+		return nil, nil
 	}
-	h, err := os.Open(s.path)
-	if err != nil {
-		return nil, false
-	}
-	defer h.Close()
-	for _, f := range t.files {
-		if f.size > s.size || !f.sameHead(h) {
+	for _, f := range t.heads.find(begin) {
+		if f.original != nil || f.node == s.node || f.refused == s.node {
 			continue
 		}
-		if !f.found && s.size >= f.pos {
-			return f, false
+		// What a compressed file holds is compared when it has been read that far,
+		// and a shorter one may be a copy that is being made.
+		if packed == plain && s.size >= f.pos && !f.holds(c) {
+			continue
 		}
-		copied = copied || f.found
+		if !f.found && (packed == plain && s.size >= f.pos || packed != plain && f.content == nil) {
+			return f, nil
+		}
+		if original == nil {
+			original = f
+		}
 	}
-	return nil, copied
+	return nil, original
 }
 
-// forget looks after a file that was not found: it is read to its end while
-// that is possible, and forgotten when it is gone.
-func (t *task) forget(f *file) bool {
-	if f.found {
-		// A suspect whose original has lost its place since is that one.
-		return !f.suspect.IsZero() && t.adopt(f)
-	}
-	if f.lost.IsZero() {
-		f.lost = time.Now()
-	}
-	if f.handle == nil && f.node != (inode{}) {
-		if s, ok := t.nearby(f); ok {
-			f.readable, f.path, f.seen = true, s.path, s.size
-			if f.seen > f.pos {
-				f.ended = false
-			}
-		}
-	}
-	lost := time.Since(f.lost)
-	deleted := false
-	if f.handle != nil && f.ended && lost >= t.rotateWait {
-		fi, err := f.handle.Stat()
-		deleted = err == nil && links(fi) == 0
-		t.flushGroup(f, true) // nothing more will come
-		t.closeFile(f)
-	}
-	if !deleted && lost < t.forgetAfter {
-		return false
-	}
+// adopt gives a known file the place of one that holds the same.
+func (t *task) adopt(f *file, s sighting, packed compression) {
 	t.closeFile(f)
-	if f.partition != nil {
-		t.gone = append(t.gone, f)
-		t.reindex = true
+	f.packed, f.done = packed, f.done && packed != plain
+	f.ended, f.deleted, f.searched = false, false, false
+	t.place(f, s)
+	if f.pos > 0 {
+		f.changed = true
+		t.dirty = append(t.dirty, f)
 	}
-	return true
+	t.enqueue(f)
 }
 
-// adopt gives the file that a copy was made of the place of the copy, and
-// reports whether there was one.
-func (t *task) adopt(f *file) bool {
-	h, err := os.Open(f.path)
-	if err != nil {
-		return false
-	}
-	defer h.Close()
-	for _, old := range t.files {
-		if old != f && !old.found && old.pos <= f.seen && old.sameHead(h) {
-			t.closeFile(old)
-			t.sight(old, sighting{f.path, f.node, f.seen})
-			old.ended, old.changed = false, old.partition != nil
-			return true
+// measure sets the figures of what there is to read.
+func (t *task) measure() {
+	var behind int64
+	for _, f := range t.files {
+		if f.found && f.packed == plain && f.original == nil {
+			behind += max(0, f.size-f.pos)
 		}
 	}
-	return false
-}
-
-// nearby finds a file that was renamed to a name that is not followed, by its
-// inode and beginning, in the directory where it was.
-func (t *task) nearby(f *file) (sighting, bool) {
-	dir := filepath.Dir(f.path)
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return sighting{}, false
-	}
-	for _, e := range entries {
-		fi, err := e.Info()
-		if err != nil || !fi.Mode().IsRegular() || inodeOf(fi) != f.node || fi.Size() < f.pos {
-			continue
-		}
-		s := sighting{filepath.Join(dir, e.Name()), f.node, fi.Size()}
-		if t.byInode || f.size == 0 || !t.truncated(f, s) {
-			return s, true
-		}
-	}
-	return sighting{}, false
-}
-
-// watchDirs asks the kernel to tell of changes where files were found.
-func (t *task) watchDirs(sights []sighting) {
-	if t.watcher == nil {
-		return
-	}
-	for _, s := range sights {
-		dir := filepath.Dir(s.path)
-		if t.watched[dir] {
-			continue
-		}
-		t.watched[dir] = true
-		if err := t.watcher.Add(dir); err != nil {
-			t.log.Warn("changes in a directory are polled for", "path", dir, "err", err)
-		}
-	}
-	for _, g := range t.include {
-		if !t.watched[g.root] && t.watcher.Add(g.root) == nil {
-			t.watched[g.root] = true
-		}
-	}
+	t.count.watched.Set(int64(len(t.paths)))
+	t.count.behind.Set(behind)
 }

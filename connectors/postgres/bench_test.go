@@ -45,6 +45,13 @@ INSERT INTO t SELECT i * 1000 + g, g, repeat('0123456789abcdef', 4), g / 100.0, 
 		w.store()
 		w.exec(insert)
 	}
+	measure(b, w, rows)
+}
+
+// measure polls until there are so many rows.
+func measure(b *testing.B, w *worker, rows int) {
+	b.Helper()
+	var batch data.Batch
 	n, batches := 0, 0
 	before := processTime(b)
 	b.ResetTimer()
@@ -60,4 +67,24 @@ INSERT INTO t SELECT i * 1000 + g, g, repeat('0123456789abcdef', 4), g / 100.0, 
 	b.ReportMetric(float64(n)/float64(batches), "rows/batch")
 	w.store()
 	b.ReportMetric(float64(n)/b.Elapsed().Seconds(), "rows/s")
+}
+
+// BenchmarkSmallTransactions measures transactions of four rows, as pgbench
+// has them.
+func BenchmarkSmallTransactions(b *testing.B) {
+	const transactions = 50_000
+	w := newWorker(b, shared(b), nil,
+		"CREATE TABLE a (id int PRIMARY KEY, bid int, balance int, filler char(84)); CREATE TABLE h (a int, delta int, mtime timestamp, filler char(22))",
+		"INSERT INTO a SELECT g, 1, 0, '' FROM generate_series(1, 10000) g")
+	var batch data.Batch
+	w.run()
+	for w.task.phase != phaseStreaming {
+		if err := w.poll(&batch); err != nil {
+			b.Fatal(err)
+		}
+	}
+	w.store()
+	w.exec(`DO $$ BEGIN FOR i IN 1..50000 LOOP UPDATE a SET balance = balance + 1 WHERE id = 1 + i % 10000; UPDATE a SET balance = balance + 1 WHERE id = 1 + (i + 1) % 10000;
+UPDATE a SET balance = balance + 1 WHERE id = 1 + (i + 2) % 10000; INSERT INTO h VALUES (i, 1, now(), ''); COMMIT; END LOOP; END $$`)
+	measure(b, w, 4*transactions)
 }

@@ -1,9 +1,11 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -24,8 +26,8 @@ type catalogTable struct {
 type catalogColumn struct {
 	relColumn
 	notNull     bool
-	hasDefault  bool
 	literal     bool   // the default is a constant
+	function    bool   // the default is what a function returns
 	defaultText string // its text form, when it is a constant
 }
 
@@ -60,7 +62,26 @@ func (c *catalog) tables(ctx context.Context, cfg *config, viaRoot bool) ([]*cat
 		}
 		out = append(out, t)
 	}
+	// Those of the pattern that stands first in the list come first.
+	rank := func(t *catalogTable) int {
+		return slices.IndexFunc(cfg.tables.include, func(re *regexp.Regexp) bool { return re.MatchString(t.schema + "." + t.name) })
+	}
+	slices.SortStableFunc(out, func(a, b *catalogTable) int { return cmp.Compare(rank(a), rank(b)) })
 	return out, nil
+}
+
+// find returns a captured table by its name, nil if there is none.
+func (c *catalog) find(ctx context.Context, cfg *config, viaRoot bool, name string) (*catalogTable, error) {
+	all, err := c.tables(ctx, cfg, viaRoot)
+	if err != nil {
+		return nil, err
+	}
+	for _, t := range all {
+		if t.schema+"."+t.name == name {
+			return t, nil
+		}
+	}
+	return nil, nil
 }
 
 func parseOID(b []byte) (uint32, error) {
@@ -71,8 +92,8 @@ func parseOID(b []byte) (uint32, error) {
 	return uint32(n), nil
 }
 
-const columnsSQL = `SELECT a.attname, a.atttypid, a.atttypmod, a.attnotnull, pg_get_expr(d.adbin, d.adrelid), a.attidentity <> '',
-  format_type(a.atttypid, a.atttypmod)
+const columnsSQL = `SELECT a.attname, a.atttypid, a.atttypmod, a.attnotnull, pg_get_expr(d.adbin, d.adrelid),
+  format_type(a.atttypid, CASE a.atttypid WHEN 'numeric'::regtype THEN a.atttypmod ELSE -1 END)
 FROM pg_attribute a LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
 WHERE a.attrelid = $1::oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''
 ORDER BY a.attnum`
@@ -106,9 +127,10 @@ func (c *catalog) describe(ctx context.Context, t *catalogTable) error {
 			return fmt.Errorf("type modifier of %s: %w", col.name, err)
 		}
 		col.typmod = int32(mod)
-		col.hasDefault = r[4] != nil || string(r[5]) == "t"
-		if col.literal = isConstant(string(r[4])); col.literal {
-			literals = append(literals, fmt.Sprintf("(%s)::%s::text", r[4], r[6]))
+		expr := string(r[4])
+		col.function = isFunction(expr)
+		if col.literal = isConstant(expr); col.literal {
+			literals = append(literals, fmt.Sprintf("(%s)::%s", expr, r[5]))
 		}
 		t.columns = append(t.columns, col)
 	}
@@ -125,15 +147,6 @@ func (c *catalog) describe(ctx context.Context, t *catalogTable) error {
 	}
 	return nil
 }
-
-// constant matches a default without functions: a number, a truth value or a
-// text, with casts to types by name.
-var constant = regexp.MustCompile(`^\(?-?(?:\d[\d.]*|true|false|'(?:[^']|'')*')\)?(?:::[a-zA-Z_"][\w ."]*(?:\([\d,]+\))?(?:\[\])*)*$`)
-
-// now and its like are constants to look at, but not in what they mean.
-var moment = regexp.MustCompile(`^'(?:now|today|tomorrow|yesterday)'`)
-
-func isConstant(expr string) bool { return constant.MatchString(expr) && !moment.MatchString(expr) }
 
 // evaluate has the server write constants in the form that it writes values.
 func (c *catalog) evaluate(ctx context.Context, t *catalogTable, literals []string) error {

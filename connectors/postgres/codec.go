@@ -33,6 +33,9 @@ const (
 	kindBase64URL
 	kindHex
 	kindRawBytes // bytes of the text of an unknown type
+	kindRawBase64
+	kindRawBase64URL
+	kindRawHex
 	kindBit
 	kindBits
 	kindDays
@@ -69,6 +72,7 @@ type codec struct {
 	name   string   // of the schema
 	labels []string // kindEnum
 	elem   *codec   // kindArray
+	boxes  bool     // kindArray: of boxes, which have commas themselves
 	// placeholder stands for a value that the server did not send.
 	placeholder string
 }
@@ -80,7 +84,7 @@ var base = [...]data.Type{
 	kindNumberDouble: data.TypeFloat64, kindNumberText: data.TypeString,
 	kindMoneyDouble: data.TypeFloat64, kindMoneyText: data.TypeString, kindText: data.TypeString, kindEnum: data.TypeString,
 	kindBytes: data.TypeBytes, kindBase64: data.TypeString, kindBase64URL: data.TypeString, kindHex: data.TypeString,
-	kindRawBytes: data.TypeBytes, kindBit: data.TypeBoolean, kindBits: data.TypeBytes,
+	kindRawBytes: data.TypeBytes, kindRawBase64: data.TypeString, kindRawBase64URL: data.TypeString, kindRawHex: data.TypeString, kindBit: data.TypeBoolean, kindBits: data.TypeBytes,
 	kindDays: data.TypeInt32, kindISODate: data.TypeString,
 	kindTimeMillis: data.TypeInt32, kindTimeMicros: data.TypeInt64, kindTimeNanos: data.TypeInt64,
 	kindISOTime: data.TypeString, kindZonedTime: data.TypeString,
@@ -101,20 +105,20 @@ func (c *codec) builder() *data.Builder {
 		}
 		return b
 	case kindVariableDecimal:
-		return named(data.NewStructBuilder(), "io.debezium.data.VariableScaleDecimal").
+		return named(data.NewStructBuilder(), "io.debezium.data.VariableScaleDecimal").Doc("Variable scaled decimal").
 			Field("scale", data.Int32Schema).Field("value", data.BytesSchema)
 	case kindHstoreMap:
 		return data.MapOf(data.StringSchema, data.OptionalStringSchema)
 	case kindPoint:
-		return named(data.NewStructBuilder(), "io.debezium.data.geometry.Point").
+		return named(data.NewStructBuilder(), "io.debezium.data.geometry.Point").Doc("Geometry (POINT)").
 			Field("x", data.Float64Schema).Field("y", data.Float64Schema).
 			Field("wkb", data.OptionalBytesSchema).Field("srid", data.OptionalInt32Schema)
 	case kindGeometry:
 		extensions := data.MapOf(data.StringSchema, data.StringSchema).Optional().MustBuild()
-		return data.NewStructBuilder().Name("io.debezium.data.geometry.Geometry").Version(2).
+		return data.NewStructBuilder().Name("io.debezium.data.geometry.Geometry").Version(2).Doc("Geometry").
 			Field("wkb", data.BytesSchema).Field("srid", data.OptionalInt32Schema).Field("extensions", extensions)
 	case kindGeography:
-		return named(data.NewStructBuilder(), "io.debezium.data.geometry.Geography").
+		return named(data.NewStructBuilder(), "io.debezium.data.geometry.Geography").Doc("Geography").
 			Field("wkb", data.BytesSchema).Field("srid", data.OptionalInt32Schema)
 	case kindFloatVector:
 		return named(data.ArrayOf(data.Float32Schema), "io.debezium.data.FloatVector")
@@ -122,7 +126,7 @@ func (c *codec) builder() *data.Builder {
 		return named(data.ArrayOf(data.Float64Schema), "io.debezium.data.DoubleVector")
 	case kindSparseVector:
 		vector := data.MapOf(data.Int16Schema, data.Float64Schema).MustBuild()
-		return named(data.NewStructBuilder(), "io.debezium.data.SparseDoubleVector").
+		return named(data.NewStructBuilder(), "io.debezium.data.SparseDoubleVector").Doc("Sparse double vector").
 			Field("dimensions", data.Int16Schema).Field("vector", vector)
 	case kindArray:
 		return data.ArrayOf(c.elem.builder().Optional().MustBuild())
@@ -142,10 +146,27 @@ func (c *codec) builder() *data.Builder {
 
 func named(b *data.Builder, name string) *data.Builder { return b.Name(name).Version(1) }
 
+// mappable reports whether values are one text or byte string, which mappers
+// change.
+func (c *codec) mappable() bool {
+	if int(c.kind) >= len(base) || c.kind == kindBits {
+		return false
+	}
+	return base[c.kind] == data.TypeString || base[c.kind] == data.TypeBytes
+}
+
+// delimiter is what stands between the elements of an array.
+func (c *codec) delimiter() byte {
+	if c.boxes {
+		return ';'
+	}
+	return ','
+}
+
 // schema builds the schema of a field. def is its default as a value, nil for
-// none.
-func (c *codec) schema(optional bool, def any) (*data.Schema, error) {
-	b := c.builder()
+// none; params come after the codec's own.
+func (c *codec) schema(optional bool, def any, params ...data.Param) (*data.Schema, error) {
+	b := c.builder().Params(params...)
 	if optional {
 		b.Optional()
 	}

@@ -3,6 +3,7 @@ package postgres
 import (
 	"bytes"
 	"math"
+	"reflect"
 	"strconv"
 	"testing"
 
@@ -188,33 +189,105 @@ func insertMessage(rel uint32, values ...string) []byte {
 	return b
 }
 
-func FuzzMessage(f *testing.F) {
-	f.Add(insertMessage(7, "1", "abc"))
-	f.Add([]byte("B\x00\x00\x00\x00\x01\x02\x03\x04\x00\x00\x00\x00\x00\x00\x00\x01\x00\x00\x00\x09"))
-	f.Add([]byte("R\x00\x00\x00\x07public\x00t\x00d\x00\x01\x01id\x00\x00\x00\x00\x17\xff\xff\xff\xff"))
-	f.Add([]byte("U\x00\x00\x00\x07O\x00\x01nN\x00\x01u"))
-	f.Add([]byte("T\x00\x00\x00\x02\x00\x00\x00\x00\x07\x00\x00\x00\x08"))
+// boundaries are the messages of versions 2 to 4, with what they say.
+var boundaries = []struct {
+	raw  string
+	want message
+}{
+	{"S\x00\x00\x00\x09\x01", message{kind: 'S', xid: 9, first: true}},
+	{"E", message{kind: 'E'}},
+	{"c\x00\x00\x00\x09\x00\x00\x00\x00\x00\x00\x00\x00\x11\x00\x00\x00\x00\x00\x00\x00\x22\x00\x00\x00\x00\x00\x00\x00\x05", message{kind: 'c', xid: 9, commitLSN: 0x11, endLSN: 0x22, time: pgEpoch + 5}},
+	{"A\x00\x00\x00\x09\x00\x00\x00\x0a", message{kind: 'A', xid: 9, subXID: 10}},
+	{"A\x00\x00\x00\x09\x00\x00\x00\x0a\x00\x00\x00\x00\x00\x00\x00\x11\x00\x00\x00\x00\x00\x00\x00\x05", message{kind: 'A', xid: 9, subXID: 10, commitLSN: 0x11, time: pgEpoch + 5}},
+	{"b\x00\x00\x00\x00\x00\x00\x00\x11\x00\x00\x00\x00\x00\x00\x00\x22\x00\x00\x00\x00\x00\x00\x00\x05\x00\x00\x00\x09gid\x00", message{kind: 'b', commitLSN: 0x11, endLSN: 0x22, time: pgEpoch + 5, xid: 9, gid: "gid"}},
+	{"P\x00\x00\x00\x00\x00\x00\x00\x00\x11\x00\x00\x00\x00\x00\x00\x00\x22\x00\x00\x00\x00\x00\x00\x00\x05\x00\x00\x00\x09gid\x00", message{kind: 'P', commitLSN: 0x11, endLSN: 0x22, time: pgEpoch + 5, xid: 9, gid: "gid"}},
+	{"p\x00\x00\x00\x00\x00\x00\x00\x00\x11\x00\x00\x00\x00\x00\x00\x00\x22\x00\x00\x00\x00\x00\x00\x00\x05\x00\x00\x00\x09gid\x00", message{kind: 'p', commitLSN: 0x11, endLSN: 0x22, time: pgEpoch + 5, xid: 9, gid: "gid"}},
+	{"K\x00\x00\x00\x00\x00\x00\x00\x00\x11\x00\x00\x00\x00\x00\x00\x00\x22\x00\x00\x00\x00\x00\x00\x00\x05\x00\x00\x00\x09gid\x00", message{kind: 'K', commitLSN: 0x11, endLSN: 0x22, time: pgEpoch + 5, xid: 9, gid: "gid"}},
+	{"r\x00\x00\x00\x00\x00\x00\x00\x00\x11\x00\x00\x00\x00\x00\x00\x00\x22\x00\x00\x00\x00\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x05\x00\x00\x00\x09gid\x00", message{kind: 'r', commitLSN: 0x11, endLSN: 0x22, time: pgEpoch + 5, xid: 9, gid: "gid"}},
+}
+
+func TestBoundaryMessages(t *testing.T) {
+	for _, tt := range boundaries {
+		var m message
+		if err := m.decode([]byte(tt.raw), false); err != nil || !reflect.DeepEqual(m, tt.want) {
+			t.Errorf("%q is %+v, %v, want %+v", tt.raw, m, err, tt.want)
+		}
+		if err := m.decode([]byte(tt.raw[:len(tt.raw)-1]), false); err == nil {
+			t.Errorf("%q is accepted though its end is missing", tt.raw)
+		}
+	}
 	var m message
-	f.Fuzz(func(t *testing.T, b []byte) {
-		if m.decode(b) != nil {
+	if err := m.decode([]byte("I\x00\x00\x00\x0a\x00\x00\x00\x07N\x00\x01t\x00\x00\x00\x01x"), true); err != nil || m.changeXID != 10 || m.relID != 7 || string(m.new[0].text) != "x" {
+		t.Errorf("a row in a piece is %+v, %v", m, err)
+	}
+}
+
+func FuzzMessage(f *testing.F) {
+	f.Add(insertMessage(7, "1", "abc"), false)
+	f.Add([]byte("B\x00\x00\x00\x00\x01\x02\x03\x04\x00\x00\x00\x00\x00\x00\x00\x01\x00\x00\x00\x09"), false)
+	f.Add([]byte("R\x00\x00\x00\x07public\x00t\x00d\x00\x01\x01id\x00\x00\x00\x00\x17\xff\xff\xff\xff"), false)
+	f.Add([]byte("U\x00\x00\x00\x07O\x00\x01nN\x00\x01u"), false)
+	f.Add([]byte("T\x00\x00\x00\x02\x00\x00\x00\x00\x07\x00\x00\x00\x08"), false)
+	f.Add([]byte("D\x00\x00\x00\x0a\x00\x00\x00\x07K\x00\x01t\x00\x00\x00\x01x"), true)
+	f.Add([]byte("M\x00\x00\x00\x0a\x01\x00\x00\x00\x00\x00\x00\x00\x11p\x00\x00\x00\x00\x01x"), true)
+	for _, b := range boundaries {
+		f.Add([]byte(b.raw), false)
+	}
+	var m message
+	f.Fuzz(func(t *testing.T, b []byte, streamed bool) {
+		if m.decode(b, streamed) != nil {
 			return
 		}
 		again := message{}
-		if err := again.decode(bytes.Clone(b)); err != nil || again.kind != m.kind || len(again.new) != len(m.new) && m.kind == msgInsert {
+		if err := again.decode(bytes.Clone(b), streamed); err != nil || again.kind != m.kind || len(again.new) != len(m.new) && m.kind == msgInsert {
 			t.Fatalf("decoding twice differs: %v", err)
 		}
 	})
 }
 
-func FuzzCopyLine(f *testing.F) {
-	f.Add([]byte("1\ta\\tb\t\\N"))
+// FuzzCopyRow splits what COPY sends in its binary form, in pieces of any size.
+func FuzzCopyRow(f *testing.F) {
+	f.Add([]byte("\x00\x00\x00\x01a\xff\xff\xff\xff\x00\x00\x00\x00"))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		tuple, plain, err := splitCopyLine(b, nil, nil)
-		if err == nil && len(tuple) != bytes.Count(b, []byte("\t"))+1 {
-			t.Fatalf("%q has %d values", b, len(tuple))
+		tuple, err := splitCopyRow(b, nil)
+		size := 0
+		for _, v := range tuple {
+			size += 4 + len(v.text)
 		}
-		if len(plain) > len(b) {
-			t.Fatalf("%q unescapes to %d bytes", b, len(plain))
+		if err == nil && size != len(b) {
+			t.Fatalf("%q has %d values of %d bytes", b, len(tuple), size)
+		}
+	})
+}
+
+// FuzzBinary reads values in every form.
+func FuzzBinary(f *testing.F) {
+	f.Add(uint8(formNumeric), []byte("\x00\x02\x00\x00\x00\x00\x00\x02\x00\x01\x13\x88"))
+	f.Add(uint8(formTimestamp), []byte("\x7f\xff\xff\xff\xff\xff\xff\xff"))
+	codecs := map[form]codec{
+		formText: {kind: kindText}, formBool: {kind: kindBool}, formInt2: {kind: kindInt16}, formInt4: {kind: kindInt32}, formInt8: {kind: kindInt64},
+		formOID: {kind: kindOID}, formFloat4: {kind: kindFloat32}, formFloat8: {kind: kindFloat64}, formNumeric: {kind: kindDecimal, digits: 38, scale: 3},
+		formBytea: {kind: kindHex}, formUUID: {kind: kindText}, formJSONB: {kind: kindText}, formDate: {kind: kindISODate},
+		formTime: {kind: kindTimeMicros}, formTimestamp: {kind: kindZonedTimestamp, digits: 6},
+	}
+	f.Fuzz(func(t *testing.T, n uint8, b []byte) {
+		fm := form(n % uint8(len(codecs)))
+		c := codecs[fm]
+		s, err := c.schema(false, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w := writer{RowWriter: data.NewRowWriter(s)}
+		w.Reset(nil)
+		if w.binary(&c, fm, b) != nil || w.Err() != nil {
+			return
+		}
+		row, _, err := w.Finish()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := data.Decode(s, row); err != nil {
+			t.Fatalf("%q is %q: %v", b, row, err)
 		}
 	})
 }
@@ -223,7 +296,7 @@ func FuzzCopyLine(f *testing.F) {
 // timestamptz, bool, double.
 func benchTable(tb testing.TB) (*emitter, *table, []byte) {
 	tb.Helper()
-	cfg := &config{prefix: "shop", delimiter: ".", dbname: "db", modes: modes{decimal: "precise", time: "adaptive"}}
+	cfg := &config{prefix: "shop", naming: naming{prefix: "shop", delimiter: "."}, dbname: "db", modes: modes{decimal: "precise", time: "adaptive"}}
 	types := map[uint32]pgType{}
 	rel := &relation{id: 7, schema: "public", name: "orders", identity: 'd'}
 	known := &catalogTable{key: []string{"id"}}
@@ -245,7 +318,7 @@ func benchTable(tb testing.TB) (*emitter, *table, []byte) {
 }
 
 func emitOne(e *emitter, t *table, m *message, o *origin, msg []byte) error {
-	if err := m.decode(msg); err != nil {
+	if err := m.decode(msg, false); err != nil {
 		return err
 	}
 	return e.change(t, o, 'c', 0, nil, m.new)

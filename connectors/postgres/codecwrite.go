@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"encoding/base64"
+	"encoding/hex"
 	"errors"
 	"math"
 
@@ -13,8 +14,8 @@ import (
 const (
 	infiniteMicros         = 9223372036825200000
 	negativeInfiniteMicros = -9223372036832400000
-	infiniteDays           = -2147472693
-	negativeInfiniteDays   = -2147472692
+	infiniteDays           = -2147472692
+	negativeInfiniteDays   = -2147472691
 )
 
 // errLabel is an enum value that the catalog did not have when it was read.
@@ -26,6 +27,38 @@ type writer struct {
 	*data.RowWriter
 	room  []byte // one value
 	inner []byte // one element of an array or hstore, unescaped
+	// mapper changes the texts and bytes that are written, nil for none.
+	mapper    *mapper
+	mapLength int    // of the column
+	mapped    []byte // what became of one
+}
+
+// Text, TextBytes and Bytes write a value as the column's mapper has it.
+
+// Text writes a text.
+func (w *writer) Text(v string) {
+	if w.mapper == nil {
+		w.RowWriter.Text(v)
+		return
+	}
+	w.TextBytes([]byte(v))
+}
+
+// TextBytes writes a text.
+func (w *writer) TextBytes(v []byte) {
+	if w.mapper != nil {
+		w.mapped = w.mapper.apply(w.mapped[:0], v, w.mapLength)
+		v = w.mapped
+	}
+	w.RowWriter.TextBytes(v)
+}
+
+// Bytes writes bytes.
+func (w *writer) Bytes(v []byte) {
+	if w.mapper != nil && w.mapper.kind == mapTruncate {
+		v = v[:min(len(v), w.mapper.limit)]
+	}
+	w.RowWriter.Bytes(v)
 }
 
 // text writes a value that is not null. On an error nothing or a part of an
@@ -46,7 +79,7 @@ func (w *writer) text(c *codec, b []byte) error {
 		return w.numeric(c, b)
 	case kindMoney, kindMoneyDouble, kindMoneyText:
 		return w.money(c, b)
-	case kindBytes, kindBase64, kindBase64URL, kindHex, kindRawBytes, kindBits:
+	case kindBytes, kindBase64, kindBase64URL, kindHex, kindRawBytes, kindRawBase64, kindRawBase64URL, kindRawHex, kindBits:
 		return w.bytes(c, b)
 	case kindArray:
 		return w.array(c, b)
@@ -170,6 +203,10 @@ func (w *writer) bytes(c *codec, b []byte) (err error) {
 	case kindRawBytes:
 		w.Bytes(b)
 		return nil
+	case kindRawBase64, kindRawBase64URL, kindRawHex:
+		w.room = appendBinary(w.room[:0], c.kind, b)
+		w.TextBytes(w.room)
+		return nil
 	case kindBits:
 		if w.room, err = appendBits(w.room[:0], b); err == nil {
 			w.Bytes(w.room)
@@ -184,14 +221,22 @@ func (w *writer) bytes(c *codec, b []byte) (err error) {
 		w.Bytes(w.room)
 	case kindHex:
 		w.TextBytes(b[2:])
-	case kindBase64:
-		w.room = base64.StdEncoding.AppendEncode(w.room, w.room[:n])
-		w.TextBytes(w.room[n:])
 	default:
-		w.room = base64.URLEncoding.AppendEncode(w.room, w.room[:n])
+		w.room = appendBinary(w.room, c.kind, w.room[:n])
 		w.TextBytes(w.room[n:])
 	}
 	return nil
+}
+
+// appendBinary appends bytes as the text that a kind has them in.
+func appendBinary(dst []byte, k kind, b []byte) []byte {
+	switch k {
+	case kindHex, kindRawHex:
+		return hex.AppendEncode(dst, b)
+	case kindBase64, kindRawBase64:
+		return base64.StdEncoding.AppendEncode(dst, b)
+	}
+	return base64.URLEncoding.AppendEncode(dst, b)
 }
 
 func (w *writer) temporal(c *codec, b []byte) error {
@@ -224,23 +269,24 @@ func (w *writer) date(c *codec, b []byte) error {
 	if err != nil {
 		return err
 	}
-	if c.kind == kindISODate {
-		if t.inf != 0 {
-			w.TextBytes(b)
-			return nil
-		}
-		w.room = append(appendDate(w.room[:0], t.days), 'Z')
-		w.TextBytes(w.room)
-		return nil
-	}
+	w.days(c, t)
+	return nil
+}
+
+// days writes a date.
+func (w *writer) days(c *codec, t instant) {
 	switch t.inf {
 	case 1:
 		t.days = infiniteDays
 	case -1:
 		t.days = negativeInfiniteDays
 	}
+	if c.kind == kindISODate {
+		w.room = append(appendDate(w.room[:0], t.days), 'Z')
+		w.TextBytes(w.room)
+		return
+	}
 	w.Int32(int32(t.days))
-	return nil
 }
 
 func (w *writer) time(c *codec, b []byte) error {
@@ -252,6 +298,12 @@ func (w *writer) time(c *codec, b []byte) error {
 	if err != nil {
 		return err
 	}
+	w.clock(c, micros)
+	return nil
+}
+
+// clock writes a time of day in microseconds.
+func (w *writer) clock(c *codec, micros int64) {
 	switch c.kind {
 	case kindTimeMillis:
 		w.Int32(int32(micros / 1000))
@@ -260,10 +312,10 @@ func (w *writer) time(c *codec, b []byte) error {
 	case kindTimeNanos:
 		w.Int64(micros * 1000)
 	default:
-		w.room = append(appendClock(w.room[:0], micros, -1), 'Z')
+		// To Java's times 24:00 is 00:00.
+		w.room = append(appendClock(w.room[:0], micros%microsPerDay, -1), 'Z')
 		w.TextBytes(w.room)
 	}
-	return nil
 }
 
 func (w *writer) timestamp(c *codec, b []byte) error {
@@ -271,31 +323,32 @@ func (w *writer) timestamp(c *codec, b []byte) error {
 	if err != nil {
 		return err
 	}
-	if c.kind == kindZonedTimestamp || c.kind == kindISOTimestamp {
-		if t.inf != 0 {
-			w.TextBytes(b)
+	return w.instant(c, t)
+}
+
+// instant writes a timestamp with or without a zone.
+func (w *writer) instant(c *codec, t instant) error {
+	switch c.kind {
+	case kindZonedTimestamp, kindISOTimestamp:
+		if t.inf != 0 && c.kind == kindZonedTimestamp {
+			w.Text(t.inf.String())
 			return nil
+		}
+		if t.inf != 0 {
+			t = instantOf(t)
 		}
 		w.room = t.appendTimestamp(w.room[:0], c.digits)
 		w.TextBytes(w.room)
 		return nil
-	}
-	n := t.micro()
-	switch {
-	case t.inf > 0:
-		n = infiniteMicros
-	case t.inf < 0:
-		n = negativeInfiniteMicros
-	}
-	switch c.kind {
 	case kindMillis:
-		if n < 0 && n%1000 != 0 {
-			n -= 1000
-		}
-		w.Int64(n / 1000)
-	case kindMicros:
-		w.Int64(n)
-	default:
+		w.Int64(t.milli())
+		return nil
+	}
+	n, err := t.micro()
+	if err != nil {
+		return err
+	}
+	if c.kind == kindNanos {
 		switch {
 		case t.inf > 0:
 			n = math.MaxInt64
@@ -306,7 +359,21 @@ func (w *writer) timestamp(c *codec, b []byte) error {
 		default:
 			n *= 1000
 		}
-		w.Int64(n)
 	}
+	w.Int64(n)
 	return nil
+}
+
+// instantOf is the point on the calendar that stands for infinity in the text
+// of ISO 8601.
+func instantOf(t instant) instant {
+	n := int64(infiniteMicros)
+	if t.inf < 0 {
+		n = negativeInfiniteMicros
+	}
+	days := n / microsPerDay
+	if n < days*microsPerDay {
+		days--
+	}
+	return instant{days: days, micros: n - days*microsPerDay}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -17,6 +18,8 @@ type config struct {
 	host, user, password, dbname string
 	port                         int
 	ssl                          map[string]string // libpq's names
+	driver                       map[string]string // more of libpq's names
+	applicationName              string
 	keepAlive                    bool
 	statements                   []string
 	queryTimeout                 time.Duration
@@ -27,8 +30,10 @@ type config struct {
 	dropSlot          bool
 	streamOptions     [][2]string
 	slotRetries       int
-	maxRetries        int // -1 is without end
-	threads           int // asked for
+	maxRetries        int    // -1 is without end
+	threads           int    // connections that read tables
+	multiplier        int    // pieces of a table for each of them
+	rangeBlocks       uint32 // the least that a table is cut into
 	slotDelay         time.Duration
 	slotTimeout       time.Duration
 	statusInterval    time.Duration
@@ -37,6 +42,9 @@ type config struct {
 	restartWait       time.Duration
 
 	schemas, tables, columns nameFilter
+	messages                 nameFilter // prefixes of logical decoding messages
+	mappings                 []mapping
+	identities               []identityRule
 	keys                     []keyColumns
 	skipUnchanged            bool
 	skipped                  string // operation letters
@@ -47,14 +55,34 @@ type config struct {
 	failConversions           bool
 	schemaAdjust, fieldAdjust string
 
-	prefix, delimiter string
-	heartbeatTopic    string
-	heartbeat         time.Duration
-	heartbeatQuery    string
-	transactionTopic  string
-	transactions      bool
+	prefix           string
+	naming           naming
+	headers          bool // context headers on records of rows
+	heartbeatTopic   string
+	heartbeat        time.Duration
+	heartbeatQuery   string
+	transactionTopic string
+	transactions     bool
+	xminEvery        time.Duration // 0 is never
+	reselect         bool          // unchanged values are read from the table
+	streaming        string        // off, on, parallel: large transactions before they commit
+	spoolDir         string        // "" for the system's
+	spoolLimit       int64         // bytes of transactions under way, 0 for any
+	walWarning       int64         // bytes that the slot may keep before a warning
+
+	filters     lists  // that say what is captured
+	readAdded   bool   // tables added to the lists are read
+	signalTable string // schema.table, "" for none
+	chunkSize   int    // rows of a chunk of an incremental snapshot
+	notifySink  bool
+	notifyLog   bool
+	notifyTopic string
 
 	snapshot         string // initial, initial_only, always, no_data, when_needed
+	readAgain        bool   // tables are read at each start, without streaming
+	readOnGap        bool   // tables are read when the slot does not have the position
+	order            string
+	readOnly         bool
 	snapshotTables   []*regexp.Regexp
 	overrides        map[string]string
 	lockTables       bool
@@ -80,7 +108,7 @@ func snapshotMode(s string) string {
 		return "initial"
 	case "never", "schema_only":
 		return "no_data"
-	case "initial", "initial_only", "always", "no_data", "when_needed":
+	case "initial", "initial_only", "always", "no_data", "when_needed", "configuration_based":
 		return s
 	}
 	return ""
@@ -138,7 +166,8 @@ func newConfig(cfg sdk.Config) (*config, []sdk.Problem) {
 
 		slot: cfg.String("slot.name"), publication: cfg.String("publication.name"), autocreate: lower("publication.autocreate.mode"),
 		viaRoot: cfg.Bool("publish.via.partition.root"), failover: cfg.Bool("slot.failover"), dropSlot: cfg.Bool("slot.drop.on.stop"),
-		maxRetries: cfg.Int("errors.max.retries"), threads: cfg.Int("snapshot.max.threads"),
+		maxRetries: cfg.Int("errors.max.retries"), threads: max(cfg.Int("snapshot.max.threads"), 1),
+		multiplier: max(cfg.Int("snapshot.max.threads.multiplier"), 1), rangeBlocks: minRangeBlocks,
 		slotRetries: cfg.Int("slot.max.retries"), slotDelay: cfg.Millis("slot.retry.delay.ms"),
 		slotTimeout:    time.Duration(cfg.Int("create.slot.command.timeout")) * time.Second,
 		statusInterval: cfg.Millis("status.update.interval.ms"), mismatch: lower("offset.mismatch.strategy"),
@@ -146,11 +175,15 @@ func newConfig(cfg sdk.Config) (*config, []sdk.Problem) {
 		restartWait: cfg.Millis("retriable.restart.connector.wait.ms"),
 
 		schemas: p.filter("schema"), tables: p.filter("table"), columns: p.filter("column"),
+		messages: p.filter("message.prefix"), mappings: p.mappings(),
+		xminEvery: cfg.Millis("xmin.fetch.interval.ms"), reselect: lower("millrace.toast") == "reselect",
+		streaming: lower("millrace.streaming"), spoolDir: cfg.String("millrace.spool.dir"), spoolLimit: cfg.Int64("millrace.spool.max.bytes"),
+		walWarning:    cfg.Int64("millrace.wal.warning.bytes"),
 		skipUnchanged: cfg.Bool("skip.messages.without.change"), tombstones: cfg.Bool("tombstones.on.delete"),
 
 		failConversions: lower("event.converting.failure.handling.mode") == "fail",
 		schemaAdjust:    lower("schema.name.adjustment.mode"), fieldAdjust: lower("field.name.adjustment.mode"),
-		prefix: cfg.String("topic.prefix"), delimiter: cfg.String("topic.delimiter"),
+		prefix: cfg.String("topic.prefix"), naming: newNaming(p), headers: cfg.Bool("extended.headers.enabled"),
 		heartbeat: cfg.Millis("heartbeat.interval.ms"), heartbeatQuery: cfg.String("heartbeat.action.query"),
 		transactions: cfg.Bool("provide.transaction.metadata"),
 
@@ -162,8 +195,13 @@ func newConfig(cfg sdk.Config) (*config, []sdk.Problem) {
 	c.modes = modes{
 		decimal: lower("decimal.handling.mode"), time: lower("time.precision.mode"), binary: lower("binary.handling.mode"),
 		hstore: lower("hstore.handling.mode"), interval: lower("interval.handling.mode"),
-		moneyDigits: int32(cfg.Int("money.fraction.digits")), unknown: cfg.Bool("include.unknown.datatypes"),
+		moneyDigits: int32(cfg.Int("money.fraction.digits")), unknown: cfg.Bool("include.unknown.datatypes"), unknownText: cfg.Bool("millrace.unknown.as.text"),
 	}
+	c.signals(p)
+	if cfg.Bool("slot.seek.to.known.offset.on.start") && !cfg.Given("offset.mismatch.strategy") {
+		c.mismatch = "trust_offset"
+	}
+	c.configured(p)
 	c.names(p)
 	c.lists(p)
 	c.connection(p)
@@ -172,9 +210,9 @@ func newConfig(cfg sdk.Config) (*config, []sdk.Problem) {
 }
 
 func (c *config) names(p *parser) {
-	c.transactionTopic = topicName(c.prefix + c.delimiter + p.cfg.String("topic.transaction"))
+	c.transactionTopic = topicName(c.prefix + c.naming.delimiter + p.cfg.String("topic.transaction"))
 	if c.heartbeatTopic = p.cfg.String("topic.heartbeat.name"); c.heartbeatTopic == "" {
-		c.heartbeatTopic = p.cfg.String("topic.heartbeat.prefix") + c.delimiter + c.prefix
+		c.heartbeatTopic = p.cfg.String("topic.heartbeat.prefix") + c.naming.delimiter + c.prefix
 	}
 	c.heartbeatTopic = topicName(c.heartbeatTopic)
 	if plugin := strings.ToLower(p.cfg.String("plugin.name")); plugin != "pgoutput" {
@@ -192,6 +230,8 @@ func (c *config) lists(p *parser) {
 	var err error
 	c.keys, err = parseKeyColumns(p.cfg.String("message.key.columns"))
 	p.bad("message.key.columns", err)
+	c.identities, err = parseIdentities(p.raw("replica.identity.autoset.values"))
+	p.bad("replica.identity.autoset.values", err)
 	ops := p.cfg.List("skipped.operations")
 	c.publishExplicit = p.cfg.Given("skipped.operations")
 	if !slices.Contains(ops, "none") {
@@ -223,6 +263,24 @@ func (c *config) lists(p *parser) {
 }
 
 func (c *config) connection(p *parser) {
+	c.applicationName = p.cfg.String("database.ApplicationName")
+	c.driver = make(map[string]string)
+	for key, name := range map[string]string{"options": "options", "currentSchema": "search_path"} {
+		if v := p.cfg.String("database." + key); v != "" {
+			c.driver[name] = v
+		}
+	}
+	if n := p.cfg.Int("database.connectTimeout"); n > 0 {
+		c.driver["connect_timeout"] = strconv.Itoa(n)
+	}
+	switch server := strings.ToLower(p.cfg.String("database.targetServerType")); server {
+	case "primary", "master":
+		c.driver["target_session_attrs"] = "primary"
+	case "secondary", "slave":
+		c.driver["target_session_attrs"] = "standby"
+	case "prefersecondary", "preferslave":
+		c.driver["target_session_attrs"] = "prefer-standby"
+	}
 	c.ssl = map[string]string{"sslmode": strings.ToLower(p.cfg.String("database.sslmode"))}
 	if f, ok := p.cfg.Original("database.sslfactory"); ok && strings.HasSuffix(f, "NonValidatingFactory") {
 		c.ssl["sslmode"] = "require"
@@ -238,9 +296,7 @@ func (c *config) connection(p *parser) {
 func (c *config) refusals(p *parser) {
 	for name := range p.cfg.Originals() {
 		for _, r := range []struct{ prefix, why string }{
-			{"column.mask.", noMasking}, {"column.truncate.", noMasking},
-			{"signal.consumer.", noSignals}, {"signal.kafka.", noSignals},
-			{"topic.regex", noNaming}, {"topic.replacement", noNaming}, {"topic.key.", noNaming},
+			{"signal.consumer.", noFile}, {"signal.kafka.", noFile},
 		} {
 			if _, known := configDef().Key(name); strings.HasPrefix(name, r.prefix) && !known {
 				p.bad(name, errors.New(r.why))
@@ -261,19 +317,6 @@ func splitStatements(text string) []string {
 	return out
 }
 
-// topicName makes a legal topic name.
-func topicName(name string) string {
-	b := []byte(name)
-	for i, c := range b {
-		switch {
-		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', c == '.', c == '_', c == '-':
-		default:
-			b[i] = '_'
-		}
-	}
-	return string(b[:min(len(b), 249)])
-}
-
 // captures reports whether a table's changes are wanted.
 func (c *config) captures(schema, table string) bool {
 	return !system(schema) && c.schemas.takes(schema) && c.tables.takes(schema+"."+table)
@@ -281,3 +324,45 @@ func (c *config) captures(schema, table string) bool {
 
 // drops reports whether events of an operation are left out.
 func (c *config) drops(op byte) bool { return strings.IndexByte(c.skipped, op) >= 0 }
+
+// signals reads what is about signals and notifications.
+func (c *config) signals(p *parser) {
+	c.filters = lists{
+		p.raw("schema.include.list", "schema.whitelist"), p.raw("schema.exclude.list", "schema.blacklist"),
+		p.raw("table.include.list", "table.whitelist"), p.raw("table.exclude.list", "table.blacklist"),
+	}
+	c.readAdded = p.cfg.Bool("millrace.snapshot.added.tables")
+	c.chunkSize = max(p.cfg.Int("incremental.snapshot.chunk.size"), 1)
+	if slices.Contains(p.cfg.List("signal.enabled.channels"), "source") {
+		if c.signalTable = p.cfg.String("signal.data.collection"); c.signalTable != "" && strings.Count(c.signalTable, ".") != 1 {
+			p.bad("signal.data.collection", fmt.Errorf("%q is not of the form schema.table", c.signalTable))
+		}
+	}
+	channels := p.cfg.List("notification.enabled.channels")
+	c.notifySink, c.notifyLog = slices.Contains(channels, "sink"), slices.Contains(channels, "log")
+	if c.notifyTopic = p.cfg.String("notification.sink.topic.name"); c.notifySink && c.notifyTopic == "" {
+		p.bad("notification.sink.topic.name", errors.New("the channel sink is enabled: name its topic"))
+	}
+}
+
+// configured reads what snapshot.mode=configuration_based means, in terms of
+// the other modes.
+func (c *config) configured(p *parser) {
+	c.order, c.readOnly = strings.ToLower(p.cfg.String("snapshot.tables.order.by.row.count")), p.cfg.Bool("read.only")
+	if c.snapshot != "configuration_based" {
+		return
+	}
+	const prefix = "snapshot.mode.configuration.based."
+	read, stream := p.cfg.Bool(prefix+"snapshot.data"), p.cfg.Bool(prefix+"start.stream")
+	c.readOnGap = p.cfg.Bool(prefix + "snapshot.on.data.error")
+	switch {
+	case read && stream:
+		c.snapshot = "always"
+	case read:
+		c.snapshot, c.readAgain = "initial_only", true
+	case stream:
+		c.snapshot = "no_data"
+	default:
+		p.bad("snapshot.mode", fmt.Errorf("with configuration_based, %ssnapshot.data or %sstart.stream has to be true: there is nothing to do", prefix, prefix))
+	}
+}

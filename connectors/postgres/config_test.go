@@ -52,11 +52,17 @@ func TestConfigurations(t *testing.T) {
 		{"defaults written out", map[string]string{"signal.enabled.channels": "source", "snapshot.max.threads": "1", "read.only": "false"}, ""},
 		{"no prefix", map[string]string{"topic.prefix": "-"}, "topic.prefix"},
 		{"slot name", map[string]string{"slot.name": "My-Slot"}, "slot.name"},
-		{"signals", map[string]string{"signal.data.collection": "public.signals"}, "signals and incremental snapshots are not supported"},
-		{"signal channel", map[string]string{"signal.enabled.channels": "kafka,source"}, "signals and incremental snapshots are not supported"},
-		{"masks", map[string]string{"column.mask.with.5.chars": "public.a.b"}, "masking"},
-		{"hash", map[string]string{"column.mask.hash.SHA-256.with.salt.x": "public.a.b"}, "masking"},
+		{"signals", map[string]string{"signal.data.collection": "public.signals", "signal.enabled.channels": "source"}, ""},
+		{"signal table without schema", map[string]string{"signal.data.collection": "signals"}, "schema.table"},
+		{"signal channel", map[string]string{"signal.enabled.channels": "file,source"}, "signal.enabled.channels"},
+		{"notifications", map[string]string{"notification.enabled.channels": "sink"}, "name its topic"},
+		{"naming class", map[string]string{"topic.naming.strategy": "com.example.Naming"}, "topic.naming.strategy"},
+		{"naming regex missing", map[string]string{"topic.naming.strategy": "io.debezium.schema.SchemaRegexTopicNamingStrategy"}, "topic.regex"},
+		{"naming regex unused", map[string]string{"topic.regex": "a", "topic.replacement": "b"}, "it belongs to"},
 		{"converters", map[string]string{"converters": "isbn"}, "Java classes cannot run here"},
+		{"configured", map[string]string{"snapshot.mode": "configuration_based", "snapshot.mode.configuration.based.snapshot.data": "true"}, ""},
+		{"configured to do nothing", map[string]string{"snapshot.mode": "configuration_based"}, "nothing to do"},
+		{"isolation", map[string]string{"snapshot.isolation.mode": "read_committed", "snapshot.tables.order.by.row.count": "ascending"}, ""},
 		{"custom snapshot", map[string]string{"snapshot.mode": "custom"}, "snapshot modes"},
 		{"look-ahead", map[string]string{"table.include.list": "public.(?!a).*"}, "look-around"},
 		{"both lists", map[string]string{"table.include.list": "a.b", "table.exclude.list": "a.c"}, "use one of the two"},
@@ -105,7 +111,7 @@ func TestConfigurationMeans(t *testing.T) {
 	if c.captures("pg_catalog", "a") || len(c.keys) != 2 || strings.Join(c.keys[0].columns, "|") != "a|b" {
 		t.Errorf("keys are %v", c.keys)
 	}
-	if got := startCommand(c, 0x16B374D848); got != `START_REPLICATION SLOT "debezium" LOGICAL 16/B374D848 (proto_version '1', publication_names '"dbz_publication"', origin 'none')` {
+	if got := startCommand(c, 0x16B374D848, 13, false); got != `START_REPLICATION SLOT "debezium" LOGICAL 16/B374D848 (proto_version '1', publication_names '"dbz_publication"', origin 'none')` {
 		t.Errorf("command is %s", got)
 	}
 }

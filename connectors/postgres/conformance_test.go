@@ -24,7 +24,7 @@ func TestConformance(t *testing.T) {
 		Config:    func(testing.TB) map[string]string { return w.props },
 		Records:   30,
 		BadConfigs: map[string]map[string]string{
-			"no prefix": bad("topic.prefix", "-"), "masking": bad("column.mask.with.3.chars", "a.b.c"), "pattern": bad("table.include.list", "("),
+			"no prefix": bad("topic.prefix", "-"), "masking": bad("column.mask.hash.X.with.salt.y", "a.b.c"), "pattern": bad("table.include.list", "("),
 		},
 		Text: func(r sdktest.Record) string { return text(t, r.Key) },
 	})

@@ -2,9 +2,14 @@ package postgres
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
+	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -24,8 +29,10 @@ const (
 	codeActive     = "55006" // object_in_use: another connection has the slot
 	codeUndefined  = "42704" // undefined_object: no such slot or publication
 	codeNoTable    = "42P01"
+	codeNoColumn   = "42703"
 	codeDuplicate  = "42710"
 	codeTerminated = "57P01"
+	codeNoSlot     = "53400" // configuration_limit_exceeded: all slots are in use
 )
 
 // connect opens a connection, for replication commands or for queries. The
@@ -33,12 +40,26 @@ const (
 func (c *config) connect(ctx context.Context, replication bool) (*pgconn.PgConn, error) {
 	var dsn strings.Builder
 	fmt.Fprintf(&dsn, "host=%s port=%d user=%s dbname=%s", quoteDSN(c.host), c.port, quoteDSN(c.user), quoteDSN(c.dbname))
-	for k, v := range c.ssl {
+	ssl, certificate, err := derKey(c.ssl)
+	if err != nil {
+		return nil, sdk.Fatal(err)
+	}
+	for k, v := range ssl {
+		fmt.Fprintf(&dsn, " %s=%s", k, quoteDSN(v))
+	}
+	for k, v := range c.driver {
 		fmt.Fprintf(&dsn, " %s=%s", k, quoteDSN(v))
 	}
 	cfg, err := pgconn.ParseConfig(dsn.String())
 	if err != nil {
 		return nil, sdk.Fatal(fmt.Errorf("connection to %s: %w", c.address(), hideDSN(err)))
+	}
+	if certificate != nil {
+		for _, t := range append([]*tls.Config{cfg.TLSConfig}, fallbackTLS(cfg)...) {
+			if t != nil {
+				t.Certificates = []tls.Certificate{*certificate}
+			}
+		}
 	}
 	cfg.Password = c.password
 	keepAlive := 15 * time.Second
@@ -49,7 +70,7 @@ func (c *config) connect(ctx context.Context, replication bool) (*pgconn.PgConn,
 	for k, v := range sessionSettings {
 		cfg.RuntimeParams[k] = v
 	}
-	cfg.RuntimeParams["application_name"] = "millrace " + c.slot
+	cfg.RuntimeParams["application_name"] = c.application()
 	if replication {
 		cfg.RuntimeParams["replication"] = "database"
 	}
@@ -61,6 +82,9 @@ func (c *config) connect(ctx context.Context, replication bool) (*pgconn.PgConn,
 		return conn, nil
 	}
 	statements := append([]string{"SET statement_timeout = " + strconv.FormatInt(c.queryTimeout.Milliseconds(), 10)}, c.statements...)
+	if c.readOnly {
+		statements = append(statements, "SET default_transaction_read_only = on")
+	}
 	for _, sql := range statements {
 		if err := conn.Exec(ctx, sql).Close(); err != nil {
 			closeConn(conn)
@@ -68,6 +92,59 @@ func (c *config) connect(ctx context.Context, replication bool) (*pgconn.PgConn,
 		}
 	}
 	return conn, nil
+}
+
+func fallbackTLS(cfg *pgconn.Config) []*tls.Config {
+	var out []*tls.Config
+	for _, f := range cfg.Fallbacks {
+		out = append(out, f.TLSConfig)
+	}
+	return out
+}
+
+// derKey loads the client's key when it is in the form of Java's driver,
+// PKCS#8 in DER (.pk8), which libpq's does not take, and returns the other
+// settings.
+func derKey(ssl map[string]string) (rest map[string]string, _ *tls.Certificate, err error) {
+	path := ssl["sslkey"]
+	if path == "" || ssl["sslcert"] == "" {
+		return ssl, nil, nil
+	}
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		return nil, nil, fmt.Errorf("database.sslkey: %w", err)
+	}
+	if block, _ := pem.Decode(raw); block != nil {
+		return ssl, nil, nil
+	}
+	key, err := x509.ParsePKCS8PrivateKey(raw)
+	if err != nil {
+		return nil, nil, fmt.Errorf("database.sslkey: %s is neither PEM nor PKCS#8 without a password: convert it with openssl pkcs8 -inform DER -in KEY -outform PEM -nocrypt", path)
+	}
+	chain, err := os.ReadFile(ssl["sslcert"])
+	if err != nil {
+		return nil, nil, fmt.Errorf("database.sslcert: %w", err)
+	}
+	certificate := &tls.Certificate{PrivateKey: key}
+	for block, more := pem.Decode(chain); block != nil; block, more = pem.Decode(more) {
+		certificate.Certificate = append(certificate.Certificate, block.Bytes)
+	}
+	if len(certificate.Certificate) == 0 {
+		return nil, nil, fmt.Errorf("database.sslcert: %s has no certificate in PEM", ssl["sslcert"])
+	}
+	rest = maps.Clone(ssl)
+	delete(rest, "sslkey")
+	delete(rest, "sslcert")
+	delete(rest, "sslpassword")
+	return rest, certificate, nil
+}
+
+// application is what connections are called in pg_stat_activity.
+func (c *config) application() string {
+	if c.applicationName != "" {
+		return c.applicationName
+	}
+	return "millrace " + c.slot
 }
 
 func (c *config) address() string {

@@ -52,32 +52,24 @@ func (Source) Validate(ctx context.Context, cfg sdk.Config) []sdk.Problem {
 		return []sdk.Problem{{Key: "database.hostname", Text: err.Error()}}
 	}
 	defer closeConn(conn)
-	if err := checkServer(ctx, conn, c); err != nil {
-		return []sdk.Problem{{Key: "database.hostname", Text: err.Error()}}
-	}
-	slot, err := readSlot(ctx, conn, c.slot)
+	problems, err = checkAll(ctx, conn, c)
 	if err != nil {
-		return []sdk.Problem{{Key: "slot.name", Text: err.Error()}}
+		problems = append(problems, sdk.Problem{Key: "database.hostname", Text: err.Error()})
 	}
-	if slot.exists && c.snapshot != "initial_only" {
-		if err := slot.check(c); err != nil {
-			return []sdk.Problem{{Key: "slot.name", Text: err.Error()}}
-		}
-	}
-	return nil
+	return problems
 }
 
 // ExactlyOnce says that a task continues right after the offset it starts
-// from. A snapshot that was cut off is read again.
+// from, in a snapshot as well.
 func (Source) ExactlyOnce(sdk.Config) bool { return true }
 
 // AlterOffsets checks offsets that somebody wants to store.
 func (Source) AlterOffsets(_ context.Context, cfg sdk.Config, changes []sdk.Position) (bool, error) {
 	for _, p := range changes {
-		if s, _ := p.Partition["server"].(string); s == "" || len(p.Partition) != 1 {
+		if s, _ := p.Partition["server"].(string); s == "" || len(p.Partition) != 1 && p.Partition["millrace"] == nil {
 			return false, fmt.Errorf(`source partition %v: want {"server": %q}`, p.Partition, cfg.String("topic.prefix"))
 		}
-		if p.Offset != nil && p.Offset.Int64("lsn") <= 0 {
+		if p.Partition["millrace"] == nil && p.Offset != nil && p.Offset.Int64("lsn") <= 0 {
 			return false, errors.New(`an offset needs "lsn", a whole number above 0`)
 		}
 	}
@@ -95,21 +87,28 @@ func (Source) Open(ctx context.Context, cfg sdk.Config, offsets sdk.OffsetReader
 		return nil, sdk.Fatal(errors.Join(errs...))
 	}
 	partition := map[string]any{"server": c.prefix}
-	stored, err := offsets.Offset(ctx, partition)
+	both, err := offsets.Offsets(ctx, []map[string]any{partition, listsPartition(c.prefix)})
 	if err != nil {
 		return nil, fmt.Errorf("read the stored offset: %w", err)
 	}
-	t := &task{cfg: c, log: sdk.Logger(ctx), start: time.Now()}
+	stored := both[0]
+	t := &task{cfg: c, log: sdk.Logger(ctx), start: time.Now(), figures: newFigures(ctx)}
+	t.notes = notifier{t}
+	if t.lists, err = readLists(both[1]); err != nil {
+		return nil, sdk.Fatal(err)
+	}
 	t.em = emitter{cfg: c, log: t.log, limit: batchBytes}
 	if t.em.partition, err = sdk.EncodeMap(partition); err != nil {
 		return nil, err
 	}
+	if c.headers {
+		if t.em.context, err = contextHeaders(c.prefix); err != nil {
+			return nil, err
+		}
+	}
 	if stored != nil {
 		t.pos, t.known = readPosition(stored), true
-		t.stored.Store(uint64(t.pos.commit))
-	}
-	if c.threads > 1 {
-		t.log.Warn("tables are read over one connection", "snapshot.max.threads", c.threads)
+		t.stored.Store(uint64(t.pos.confirmable()))
 	}
 	if c.substitutePlugin != "" {
 		t.log.Warn("pgoutput is used instead of the plugin asked for", "plugin", c.substitutePlugin)

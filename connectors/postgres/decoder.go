@@ -17,10 +17,21 @@ type decoder struct {
 	tables   map[uint32]*table // nil for those that are not captured
 	nullable map[string]bool
 
-	inTx    bool
-	dropTx  bool // the transaction shows in the snapshot already
-	origin  origin
-	visible *visibility
+	inTx       bool
+	dropTx     bool // the transaction shows in the snapshot already
+	partly     bool // so it does, in the tables of a blocking one
+	origin     origin
+	visible    *visibility
+	only       map[string]bool // the tables of a blocking snapshot that show all
+	signals    signalReader
+	lastCommit lsn // as events tell it: 0 before the first commit after a snapshot
+	xmin       int64
+	xminRead   time.Time
+
+	torn      bool // a message was taken from the stream and not handled to its end
+	pieces    pieces
+	handledTo lsn  // transactions that ended before come again and are passed over
+	passing   bool // the one at hand is such
 
 	resume   *position // the transaction that was cut in the middle, until it comes
 	skipping bool      // rows of it that were handled are passing
@@ -28,7 +39,10 @@ type decoder struct {
 }
 
 // reset forgets the stream.
-func (d *decoder) reset() { *d = decoder{nullable: d.nullable} }
+func (d *decoder) reset() {
+	d.pieces.close()
+	*d = decoder{nullable: d.nullable}
+}
 
 // begin prepares for a stream that starts at the last complete transaction of
 // a position.
@@ -37,6 +51,12 @@ func (d *decoder) begin(p *position) error {
 	d.tables = make(map[uint32]*table)
 	if d.nullable == nil {
 		d.nullable = make(map[string]bool)
+	}
+	if p.snapshot == "" && !p.fresh {
+		d.lastCommit = p.commit
+	}
+	if p.hold != 0 {
+		d.handledTo = p.commit
 	}
 	if p.midTransaction() {
 		cut := *p
@@ -52,7 +72,9 @@ func (d *decoder) begin(p *position) error {
 		}
 		d.visible = &v
 	}
-	return nil
+	var err error
+	d.only, err = p.whole()
+	return err
 }
 
 // readStream hands over changes.
@@ -62,6 +84,12 @@ func (t *task) readStream(ctx context.Context) error {
 	}
 	err := t.heartbeat(ctx)
 	if err == nil {
+		err = t.watch(ctx)
+	}
+	if err == nil && !t.dec.inTx {
+		err = t.between(ctx)
+	}
+	if err == nil && t.phase == phaseStreaming {
 		err = t.pump(ctx)
 	}
 	if len(t.em.batch.Records) > 0 || t.dirty && (t.dec.asked || time.Since(t.handed) >= idleEvery) {
@@ -74,7 +102,14 @@ func (t *task) readStream(ctx context.Context) error {
 // pump decodes frames until the batch is full, or nothing more has come.
 func (t *task) pump(ctx context.Context) error {
 	d := &t.dec
-	for !t.em.full() {
+	for !t.em.full() && t.phase == phaseStreaming && (d.inTx || !t.inc.ready()) {
+		if d.pieces.replay != nil {
+			if err := t.replayed(ctx); err != nil {
+				d.torn = true
+				return err
+			}
+			continue
+		}
 		if len(d.rest) == 0 {
 			more, err := t.receive(ctx)
 			if err != nil || !more {
@@ -84,9 +119,12 @@ func (t *task) pump(ctx context.Context) error {
 		}
 		size := int(binary.BigEndian.Uint32(d.rest[1:])) + 1
 		if err := t.frame(ctx, d.rest[0], d.rest[5:size]); err != nil {
+			d.torn = true
 			return err
 		}
-		d.rest = d.rest[size:]
+		if t.phase == phaseStreaming { // else a signal has ended it
+			d.rest = d.rest[size:]
+		}
 	}
 	return nil
 }
@@ -127,7 +165,7 @@ func (t *task) receive(ctx context.Context) (more bool, err error) {
 
 // due returns how long the server may be waited for.
 func (t *task) due() time.Duration {
-	next := time.Hour
+	next := lookEvery // not less often
 	if t.dirty {
 		next = idleEvery - time.Since(t.handed)
 		if t.dec.asked {
@@ -136,6 +174,9 @@ func (t *task) due() time.Duration {
 	}
 	if t.cfg.heartbeat > 0 && !t.dec.inTx {
 		next = min(next, t.cfg.heartbeat-time.Since(t.beat))
+	}
+	if !t.dec.inTx {
+		next = min(next, t.inc.patience())
 	}
 	return next
 }
@@ -189,10 +230,17 @@ func (t *task) frame(ctx context.Context, kind byte, body []byte) error {
 	if body[0] != 'w' || len(body) < 25 {
 		return fmt.Errorf("replication message of an unknown kind %q", body[0])
 	}
-	if err := t.dec.msg.decode(body[25:]); err != nil {
+	at, payload := lsn(binary.BigEndian.Uint64(body[1:])), body[25:]
+	if len(payload) == 0 {
+		return errors.New("an empty message of the replication stream")
+	}
+	if taken, err := t.piece(ctx, at, payload); taken || err != nil {
+		return err
+	}
+	if err := t.dec.msg.decode(payload, false); err != nil {
 		return sdk.Fatal(err)
 	}
-	return t.handle(ctx, lsn(binary.BigEndian.Uint64(body[1:])))
+	return t.handle(ctx, at)
 }
 
 // idle moves the position with the server's, when nothing is under way.
@@ -200,6 +248,7 @@ func (t *task) idle(k keepalive) {
 	if t.dec.inTx || t.dec.resume != nil {
 		return
 	}
+	t.figures.behind.Set(0)
 	if k.end > t.pos.commit {
 		t.pos.commit, t.pos.lsn, t.pos.message, t.pos.events = k.end, k.end, "NOOP", 0
 		t.pos.snapshot = ""
@@ -212,7 +261,10 @@ func (t *task) idle(k keepalive) {
 // passed forgets the snapshot's transactions once all of them have gone by.
 func (t *task) passed() {
 	if t.dec.visible != nil && t.pos.commit >= t.pos.until {
-		t.dec.visible, t.pos.visible, t.pos.until = nil, "", 0
+		t.dec.visible, t.pos.visible, t.pos.until, t.pos.only = nil, "", 0, ""
+	}
+	if t.pos.commit >= t.pos.mend {
+		t.pos.mend = 0
 	}
 }
 
@@ -221,18 +273,23 @@ func (t *task) handle(ctx context.Context, at lsn) error {
 	d, m := &t.dec, &t.dec.msg
 	switch m.kind {
 	case msgBegin:
+		if err := t.readXmin(ctx); err != nil {
+			return err
+		}
 		return t.beginTx(at)
 	case msgCommit:
-		return t.commitTx()
+		return t.commitTx(ctx)
 	case msgOrigin:
 		d.origin.name, d.origin.originLSN = m.origin, m.messageLSN
 	case msgRelation:
-		if old, ok := d.tables[m.relID]; ok && (old == nil || old.relation.equal(&m.relation)) {
-			return nil
-		}
-		return t.relate(ctx, &m.relation)
+		return t.describe(ctx, &m.relation)
 	case msgInsert, msgUpdate, msgDelete, msgTruncate:
 		return t.row(ctx, at)
+	case msgMessage:
+		if m.transactional {
+			return t.row(ctx, at)
+		}
+		return t.lone(at)
 	}
 	return nil
 }
@@ -240,8 +297,13 @@ func (t *task) handle(ctx context.Context, at lsn) error {
 func (t *task) beginTx(at lsn) error {
 	d, m := &t.dec, &t.dec.msg
 	d.inTx = true
-	d.origin = origin{time: m.time, snapshot: "false", lastCommit: t.pos.commit, lsn: at, xid: m.xid}
-	d.dropTx = d.visible != nil && d.visible.sees(m.xid)
+	if d.passing = m.commitLSN < d.handledTo; d.passing {
+		return nil
+	}
+	d.origin = origin{time: m.time, snapshot: "false", lastCommit: d.lastCommit, lsn: at, xid: m.xid, xmin: d.xmin}
+	shows := d.visible != nil && d.visible.sees(m.xid)
+	d.dropTx, d.partly = shows && t.pos.only == "", shows && t.pos.only != ""
+	d.signals.take()
 	d.skipping = d.resume != nil && d.resume.xid == m.xid
 	if !d.skipping {
 		d.resume = nil
@@ -256,25 +318,53 @@ func (t *task) beginTx(at lsn) error {
 	return nil
 }
 
-func (t *task) commitTx() error {
+func (t *task) commitTx(ctx context.Context) error {
 	d, m := &t.dec, &t.dec.msg
+	if d.passing {
+		d.inTx, d.passing = false, false
+		return nil
+	}
+	effects, err := t.effects(ctx, d.signals.take())
+	if err != nil {
+		return err
+	}
 	d.origin.lsn = m.endLSN
 	if !d.dropTx {
 		if err := t.em.endTransaction(&d.origin); err != nil {
 			return err
 		}
 	}
-	d.inTx, d.skipping, d.dropTx, d.resume = false, false, false, nil
+	if !d.dropTx {
+		t.inc.streamed(d.origin.xid)
+	}
+	d.inTx, d.skipping, d.dropTx, d.partly, d.resume, d.lastCommit = false, false, false, false, nil, m.endLSN
 	t.pos.snapshot = ""
-	t.pos.message, t.pos.commit, t.pos.lsn, t.pos.events, t.pos.time = "COMMIT", m.endLSN, m.endLSN, 0, m.time
+	t.pos.message, t.pos.commit, t.pos.lsn, t.pos.events, t.pos.time, t.pos.xmin = "COMMIT", m.endLSN, m.endLSN, 0, m.time, d.xmin
 	t.passed()
 	t.dirty = true
 	t.em.mark(&t.pos)
+	t.figures.committed(m.time, d.pieces.bytes)
+	for _, e := range effects {
+		if err := e(); err != nil {
+			return err
+		}
+	}
 	return nil
+}
+
+// describe takes what the server says of a relation.
+func (t *task) describe(ctx context.Context, r *relation) error {
+	if old, ok := t.dec.tables[r.id]; ok && (old == nil || old.relation.equal(r)) {
+		return nil
+	}
+	return t.relate(ctx, r)
 }
 
 // relate compiles a relation that is new or has changed.
 func (t *task) relate(ctx context.Context, r *relation) error {
+	if t.cfg.signalTable == r.schema+"."+r.name {
+		t.dec.signals.relation = r.id
+	}
 	if !t.cfg.captures(r.schema, r.name) {
 		t.dec.tables[r.id] = nil
 		return nil
@@ -303,10 +393,16 @@ func (t *task) relate(ctx context.Context, r *relation) error {
 // before the last restart.
 func (t *task) row(ctx context.Context, at lsn) error {
 	d := &t.dec
+	if d.passing {
+		return nil
+	}
 	d.origin.lsn = at
 	handled := d.passes(at)
 	if !handled {
 		d.resume, d.skipping = nil, false
+	}
+	if !d.dropTx {
+		d.signals.see(&d.msg)
 	}
 	mark := len(t.em.batch.Records)
 	if !d.dropTx && (!handled || t.cfg.transactions) {
@@ -336,6 +432,8 @@ func operation(kind byte) string {
 		return "UPDATE"
 	case msgDelete:
 		return "DELETE"
+	case msgMessage:
+		return "MESSAGE"
 	}
 	return "TRUNCATE"
 }
@@ -361,13 +459,19 @@ func (t *task) capture(ctx context.Context) error {
 	d, m := &t.dec, &t.dec.msg
 	if m.kind == msgTruncate {
 		for _, id := range m.relIDs {
-			if tab := d.tables[id]; tab != nil && !t.cfg.drops('t') {
+			if tab := d.tables[id]; tab != nil && !t.cfg.drops('t') && !d.shows(tab) {
 				if err := t.em.truncate(tab, &d.origin); err != nil {
 					return sdk.Fatal(err)
 				}
 			}
 		}
 		return nil
+	}
+	if m.kind == msgMessage {
+		if !t.cfg.tells(m.prefix) {
+			return nil
+		}
+		return sdk.Fatal(t.em.message(m, &d.origin))
 	}
 	op := byte('c')
 	switch m.kind {
@@ -380,12 +484,17 @@ func (t *task) capture(ctx context.Context) error {
 	if !ok {
 		return sdk.Fatal(fmt.Errorf("a change of relation %d, which was not described", m.relID))
 	}
-	if tab == nil || t.cfg.drops(op) {
+	if tab == nil || t.cfg.drops(op) || d.shows(tab) {
 		return nil
 	}
 	before, after := m.old, m.new
 	if m.oldKind == 0 {
 		before = nil
+	}
+	if op == 'u' && (t.cfg.reselect || t.pos.mend > 0 || t.inc.active()) {
+		if err := t.mend(ctx, tab, before, after); err != nil {
+			return err
+		}
 	}
 	for try := 0; ; try++ {
 		err := t.em.change(tab, &d.origin, op, m.oldKind, before, after)

@@ -30,6 +30,7 @@ type origin struct {
 	lastCommit lsn // 0 for none
 	lsn        lsn
 	xid        uint32
+	xmin       int64  // of the slot, 0 when it is not fetched
 	name       string // of the replication origin
 	originLSN  lsn
 }
@@ -48,6 +49,11 @@ type emitter struct {
 	offset    []byte
 	marked    int // records up to the last one with a position
 	tx        transaction
+
+	context      []data.Header // of every record of a row, and its tombstone
+	counts       counts
+	messages     *logicalMessages
+	messageCount *table // stands for the messages in the counts of a transaction
 }
 
 // begin starts a batch.
@@ -74,6 +80,10 @@ func (e *emitter) mark(p *position) {
 // finish gives the last record the position, or the batch the position alone.
 func (e *emitter) finish(p *position) {
 	start := len(e.offset)
+	e.offset = append(e.offset, '{')
+	if e.cfg.transactions && p.midTransaction() {
+		e.offset = e.appendCounts(e.offset)
+	}
 	e.offset = p.appendJSON(e.offset)
 	offset := e.offset[start:len(e.offset):len(e.offset)]
 	n := len(e.batch.Records)
@@ -149,7 +159,11 @@ func (e *emitter) source(w *writer, o *origin, schema, table string) {
 	} else {
 		e.scratch = append(strconv.AppendInt(append(e.scratch, '"'), int64(o.lastCommit), 10), '"')
 	}
-	e.scratch = append(strconv.AppendInt(append(e.scratch, `,"`...), int64(o.lsn), 10), `"]`...)
+	if o.lsn == 0 {
+		e.scratch = append(e.scratch, ",null]"...)
+	} else {
+		e.scratch = append(strconv.AppendInt(append(e.scratch, `,"`...), int64(o.lsn), 10), `"]`...)
+	}
 	w.TextBytes(e.scratch)
 	w.Int64(o.time)
 	w.Int64(o.time * 1000)
@@ -160,8 +174,16 @@ func (e *emitter) source(w *writer, o *origin, schema, table string) {
 	} else {
 		w.Null()
 	}
-	w.Int64(int64(o.lsn))
-	w.Null() // xmin
+	if o.lsn != 0 {
+		w.Int64(int64(o.lsn))
+	} else {
+		w.Null()
+	}
+	if o.xmin != 0 {
+		w.Int64(o.xmin)
+	} else {
+		w.Null()
+	}
 	if o.name == "" {
 		w.Null()
 		w.Null()
@@ -206,6 +228,7 @@ func (e *emitter) change(t *table, o *origin, op byte, oldKind byte, before, aft
 			return sdk.Fatal(fmt.Errorf("table %s.%s at %s: %w: event.converting.failure.handling.mode=warn leaves such values out",
 				t.relation.schema, t.name, o.lsn, err))
 		}
+		e.counts.unconvertible++
 		if col.bad = true; !col.warned {
 			col.warned = true
 			e.log.Warn("value cannot be converted and is left out", "table", t.relation.schema+"."+t.name, "column", col.name, "lsn", o.lsn.String(), "err", c.err)
@@ -214,6 +237,7 @@ func (e *emitter) change(t *table, o *origin, op byte, oldKind byte, before, aft
 	for i := range t.columns {
 		t.columns[i].bad = false
 	}
+	e.counts.count(op)
 	return nil
 }
 
@@ -280,8 +304,16 @@ func (e *emitter) plain(t *table, o *origin, op string, before, after []value, k
 	if err != nil {
 		return err
 	}
-	e.add(t.topic, key, value)
+	e.addRow(t.topic, key, value)
 	return nil
+}
+
+// addRow appends a record of a row.
+func (e *emitter) addRow(topic string, key, value data.Datum, headers ...data.Header) {
+	if e.context != nil {
+		headers = append(headers[:len(headers):len(headers)], e.context...)
+	}
+	e.add(topic, key, value, headers...)
 }
 
 // remove appends a delete and its tombstone.
@@ -294,9 +326,9 @@ func (e *emitter) remove(t *table, o *origin, before []value, keysOnly bool, hea
 	if err != nil {
 		return err
 	}
-	e.add(t.topic, key, value, headers...)
+	e.addRow(t.topic, key, value, headers...)
 	if e.cfg.tombstones && t.keySchema != nil {
-		e.add(t.topic, key, data.Datum{}, headers...)
+		e.addRow(t.topic, key, data.Datum{}, headers...)
 	}
 	return nil
 }
@@ -320,7 +352,7 @@ func (e *emitter) move(t *table, o *origin, keysOnly bool, before, after []value
 	if err != nil {
 		return err
 	}
-	e.add(t.topic, newKey, value, data.Header{Name: "__debezium.oldkey", Value: oldKey})
+	e.addRow(t.topic, newKey, value, data.Header{Name: "__debezium.oldkey", Value: oldKey})
 	return nil
 }
 
@@ -343,7 +375,8 @@ func (e *emitter) created(t *table, o *origin, before, after []value) (data.Datu
 func (e *emitter) truncate(t *table, o *origin) error {
 	value, err := e.row(t, o, "t", nil, nil, false)
 	if err == nil {
-		e.add(t.topic, data.Datum{}, value)
+		e.addRow(t.topic, data.Datum{}, value)
+		e.counts.truncated++
 	}
 	return err
 }

@@ -8,18 +8,9 @@ import (
 // The reasons why keys of Debezium's connector have no other value than their
 // default here.
 const (
-	noSignals   = "signals and incremental snapshots are not supported: remove the key"
-	noNotify    = "notifications are not supported: remove the key"
-	noMasking   = "masking and truncating columns is not supported: use column.exclude.list or a MaskField transform"
-	noJava      = "Java classes cannot run here: remove the key"
-	noMessages  = "logical decoding messages are not captured: remove the key"
-	noTyped     = "source types are not propagated: remove the key"
-	noReadOnly  = "capturing from a standby without writing is not supported: connect to the primary"
-	noCustom    = "of the snapshot modes only initial, initial_only, always, no_data (never) and when_needed are supported"
-	noAutoset   = "replica identities are not changed: ALTER TABLE ... REPLICA IDENTITY does it"
-	noXmin      = "the slot's xmin is not read: remove the key"
-	noNaming    = "topics are always named <topic.prefix>.<schema>.<table>: use a RegexRouter transform"
-	noConfigure = "the configuration based snapshot mode is not supported: choose one of the other modes"
+	noFile   = "signals are read from a table: remove the key"
+	noJava   = "Java classes cannot run here: remove the key"
+	noCustom = "of the snapshot modes all are supported but custom, which is a Java class"
 )
 
 func str(name string, def any, doc string) sdk.Key {
@@ -54,6 +45,10 @@ func ignored(names ...string) []sdk.Key {
 	return out
 }
 
+func listOf(name, def, doc string, choices ...string) sdk.Key {
+	return sdk.Key{Name: name, Type: sdk.List, Default: def, Doc: doc, Rules: []configdef.Rule{configdef.OneOf(choices...)}}
+}
+
 func required(k sdk.Key) sdk.Key {
 	k.Required, k.Default, k.Importance = true, nil, configdef.High
 	return k
@@ -76,16 +71,21 @@ func configDef() sdk.ConfigDef {
 
 func connectionKeys() []sdk.Key {
 	return []sdk.Key{
-		with(required(str("database.hostname", nil, "Host of the server.")), configdef.NonEmpty()),
+		with(required(str("database.hostname", nil, "Host of the server, or several separated by commas.")), configdef.NonEmpty()),
 		num("database.port", sdk.Int, 5432, "Port of the server."),
 		with(required(str("database.user", nil, "User with the attributes LOGIN and REPLICATION who may read the tables.")), configdef.NonEmpty()),
 		{Name: "database.password", Type: sdk.Password, Default: "", Importance: configdef.High, Doc: "Password of the user."},
 		with(required(str("database.dbname", nil, "Database. A slot belongs to one.")), configdef.NonEmpty()),
 		choice("database.sslmode", "prefer", "How TLS is used.", "disable", "allow", "prefer", "require", "verify-ca", "verify-full"),
 		str("database.sslcert", "", "File with the client's certificate, PEM."),
-		str("database.sslkey", "", "File with the client's key, PEM."),
+		str("database.sslkey", "", "File with the client's key: PEM, or PKCS#8 in DER without a password, as the Java driver has it."),
 		{Name: "database.sslpassword", Type: sdk.Password, Default: "", Doc: "Password of the client's key."},
 		str("database.sslrootcert", "", "File with the certificates of authorities, PEM."),
+		str("database.options", "", "Options of the session, as libpq has them: -c name=value."),
+		str("database.ApplicationName", "", "What connections are called in pg_stat_activity; millrace and the slot when empty."),
+		str("database.currentSchema", "", "Search path of connections."),
+		num("database.connectTimeout", sdk.Int, 0, "Seconds that one connection may take to be made. 0 is the default of 30."),
+		choice("database.targetServerType", "any", "Which of several hosts is connected to.", "any", "primary", "master", "secondary", "slave", "preferSecondary", "preferSlave"),
 		truth("database.tcpKeepAlive", true, "Whether TCP probes idle connections."),
 		str("database.initial.statements", "", "SQL to run on ordinary connections, separated by semicolons; two are one semicolon."),
 		num("database.query.timeout.ms", sdk.Int, 600000, "How long a query of the catalog may take. 0 is for ever."),
@@ -104,7 +104,8 @@ func slotKeys() []sdk.Key {
 		str("slot.stream.params", "", "Further options of pgoutput: k=v;k=v."),
 		{Name: "errors.max.retries", Type: sdk.Int, Default: -1, Rules: []configdef.Rule{configdef.AtLeast(-1)},
 			Doc: "How often in a row a lost connection and the like is tried again before the task fails; -1 is without end."},
-		num("snapshot.max.threads", sdk.Int, 1, "Tables are read over one connection; a higher number is accepted with a warning."),
+		num("snapshot.max.threads", sdk.Int, 1, "How many connections read tables, all in one snapshot of the database."),
+		num("snapshot.max.threads.multiplier", sdk.Int, 1, "Into how many pieces for each connection a table is cut at least, unless that makes them smaller than 8 MiB."),
 		num("slot.max.retries", sdk.Int, 6, "How often an active slot is tried again at start."),
 		num("slot.retry.delay.ms", sdk.Long, 10000, "The wait between those tries."),
 		num("create.slot.command.timeout", sdk.Long, 90, "Seconds that making the slot may take: it waits for open transactions."),
@@ -116,12 +117,17 @@ func slotKeys() []sdk.Key {
 		truth("flush.lsn.source", true, "Old form of lsn.flush.mode; false is manual."),
 		choice("offset.mismatch.strategy", "trust_offset", "What is done when slot and stored offset differ.",
 			"no_validation", "trust_offset", "trust_slot", "trust_greater_lsn"),
+		truth("slot.seek.to.known.offset.on.start", false, "Old form of offset.mismatch.strategy; true is trust_offset."),
 		num("retriable.restart.connector.wait.ms", sdk.Long, 10000, "The wait before a lost connection is made anew."),
-		refused("xmin.fetch.interval.ms", "0", noXmin),
-		refused("read.only", "false", noReadOnly),
-		refused("replica.identity.autoset.values", nil, noAutoset),
-		refused("message.prefix.include.list", nil, noMessages),
-		refused("message.prefix.exclude.list", nil, noMessages),
+		num("xmin.fetch.interval.ms", sdk.Long, 0, "How often the slot's catalog_xmin is read for source.xmin. 0 is never."),
+		truth("read.only", false, "Whether nothing is written to the database: the publication has to be there, and incremental snapshots of an idle server wait until it sends its log."),
+		str("replica.identity.autoset.values", "", "Replica identities to set at start: table:DEFAULT,table:FULL,table:NOTHING,table:INDEX name, each table a regular expression of schema.table."),
+		list("message.prefix.include.list", "Prefixes of logical decoding messages to capture: regular expressions. All when empty."),
+		list("message.prefix.exclude.list", "Prefixes of logical decoding messages not to capture."),
+		choice("millrace.streaming", "off", "Whether large transactions are sent in pieces before they commit, and held in a file until then: off leaves them to the server's disk, parallel is for PostgreSQL 16. Not of Debezium.", "off", "on", "parallel"),
+		str("millrace.spool.dir", "", "Directory of those files; the system's for temporary files when empty. Not of Debezium."),
+		num("millrace.spool.max.bytes", sdk.Long, 16<<30, "Bytes that transactions under way may take there before the task fails. 0 is any number. Not of Debezium."),
+		num("millrace.wal.warning.bytes", sdk.Long, 10<<30, "Bytes of the log that the slot may keep before a warning is logged. 0 is never. Not of Debezium."),
 	}
 }
 
@@ -139,8 +145,8 @@ func captureKeys() []sdk.Key {
 		truth("tombstones.on.delete", true, "Whether a delete is followed by a tombstone."),
 		truth("include.unknown.datatypes", false, "Whether columns of unknown types appear, as the bytes of their text."),
 		refused("include.schema.comments", "false", "comments are not read: remove the key"),
-		refused("column.propagate.source.type", nil, noTyped),
-		refused("datatype.propagate.source.type", nil, noTyped),
+		list("column.propagate.source.type", "Columns whose fields tell type, length, scale and name in their schema: regular expressions of schema.table.column."),
+		list("datatype.propagate.source.type", "Types whose columns do: regular expressions of schema.table.type."),
 		refused("converters", nil, noJava),
 		refused("post.processors", nil, noJava),
 		refused("guardrail.collections.max", "0", "the number of tables is not limited: remove the key"),
@@ -156,9 +162,11 @@ func representationKeys() []sdk.Key {
 		choice("interval.handling.mode", "numeric", "How intervals appear.", "numeric", "string"),
 		num("money.fraction.digits", sdk.Short, 2, "Digits of money after the point."),
 		str("unavailable.value.placeholder", "__debezium_unavailable_value", "What stands for a value that the server did not send; hex: before it means bytes."),
+		choice("millrace.toast", "placeholder", "What is done about a value that the server did not send: placeholder, or reselect to read it from the table by its key, as it is by then. Not of Debezium.", "placeholder", "reselect"),
 		choice("schema.name.adjustment.mode", "none", "How schema names are made fit for Avro.", "none", "avro", "avro_unicode"),
 		choice("field.name.adjustment.mode", "none", "How field names are made fit for Avro.", "none", "avro", "avro_unicode"),
 		choice("event.converting.failure.handling.mode", "warn", "What is done about a value that cannot be converted: warn and skip leave it out.", "fail", "warn", "skip"),
+		{Name: "millrace.unknown.as.text", Type: sdk.Boolean, Default: false, Doc: "Whether columns of unknown types appear as text. Not of Debezium."},
 		choice("event.processing.failure.handling.mode", "fail", "Only fail is supported.", "fail"),
 	}
 }
@@ -168,8 +176,14 @@ func topicKeys() []sdk.Key {
 	prefix.Aliases = []string{"database.server.name"}
 	return []sdk.Key{
 		prefix,
-		choice("topic.naming.strategy", "io.debezium.schema.SchemaTopicNamingStrategy", noNaming,
-			"io.debezium.schema.SchemaTopicNamingStrategy", "io.debezium.schema.DefaultTopicNamingStrategy"),
+		with(str("topic.naming.strategy", "io.debezium.schema.SchemaTopicNamingStrategy", "How topics of tables are named. Default... leaves the schema out, ...Unicode... writes _uXXXX for other characters, ...Regex... lets tables share topics."),
+			configdef.OneOf(strategyClasses()...)),
+		str("topic.regex", "", "Matches the whole topic of a table that goes elsewhere, for the Regex strategies."),
+		str("topic.replacement", "", "The topic that it goes to; $1 is the first group."),
+		truth("topic.key.enforce.uniqueness", true, "Whether keys get a field that tells tables apart that share a topic."),
+		str("topic.key.field.name", "__dbz__physicalTableIdentifier", "Name of that field."),
+		str("topic.key.field.regex", "", "Matches the whole topic that the table would have of its own, to make the field's value of it."),
+		str("topic.key.field.replacement", "", "The field's value; $1 is the first group."),
 		with(str("topic.delimiter", ".", "What is between the parts of topic names."), configdef.Matches(`[A-Za-z0-9._-]+`)),
 		str("topic.heartbeat.prefix", "__debezium-heartbeat", "First part of the heartbeat topic."),
 		str("topic.heartbeat.name", "", "The whole name of the heartbeat topic."),
@@ -177,36 +191,51 @@ func topicKeys() []sdk.Key {
 		truth("provide.transaction.metadata", false, "Whether events tell their transaction, and transactions appear themselves."),
 		num("heartbeat.interval.ms", sdk.Int, 0, "How often a heartbeat is sent. 0 is never."),
 		str("heartbeat.action.query", "", "SQL to run at each heartbeat."),
-		refused("extended.headers.enabled", "false", "context headers are not written: remove the key"),
-		refused("signal.data.collection", nil, noSignals),
-		refused("signal.enabled.channels", "source", noSignals),
-		refused("signal.kafka.topic", nil, noSignals),
-		refused("signal.file", "file-signals.txt", noSignals),
-		refused("notification.enabled.channels", nil, noNotify),
-		refused("notification.sink.topic.name", nil, noNotify),
+		truth("extended.headers.enabled", false, "Whether records of rows have headers that name the connector, its task and its run. Debezium's default is true."),
+		str("signal.data.collection", "", "Table whose inserted rows are signals: schema.table."),
+		listOf("signal.enabled.channels", "source", "Where signals come from.", "source"),
+		refused("signal.file", "file-signals.txt", noFile),
+		listOf("notification.enabled.channels", "", "Where the course of snapshots is told: sink, log.", "sink", "log"),
+		str("notification.sink.topic.name", "", "Topic of notifications. The channel sink needs it."),
 	}
 }
 
 func snapshotKeys() []sdk.Key {
 	return []sdk.Key{
 		{Name: "snapshot.mode", Type: sdk.String, Default: "initial", Check: checkSnapshotMode,
-			Doc: "When tables are read as a whole: initial, initial_only, always, no_data (never), when_needed."},
+			Doc: "When tables are read as a whole: initial, initial_only, always, no_data (never), when_needed, configuration_based."},
 		list("snapshot.include.collection.list", "Tables to read, of those captured. All when empty."),
 		{Name: "snapshot.select.statement.overrides", Type: sdk.List, Default: "", Doc: "Tables that are read by a statement of their own: the key with .schema.table behind it."},
+		num("incremental.snapshot.chunk.size", sdk.Int, 1024, "Rows that an incremental snapshot reads at a time, at most."),
+		truth("incremental.snapshot.allow.schema.changes", false, "Has no effect: tables may change their form while they are read."),
+		choice("incremental.snapshot.watermarking.strategy", "insert_insert", "Has no effect: nothing is written to the signal table.", "insert_insert", "insert_delete"),
+		truth("millrace.snapshot.added.tables", true, "Whether tables that are added to the lists of a running connector are read. Debezium streams their changes alone."),
 		choice("snapshot.locking.mode", "none", "Whether tables are locked against changes of their form while they are read.", "none", "shared"),
 		num("snapshot.lock.timeout.ms", sdk.Long, 10000, "How long a lock is waited for."),
-		choice("snapshot.isolation.mode", "serializable", "Isolation of the reading transaction; with a new slot always repeatable_read.",
-			"serializable", "repeatable_read"),
+		choice("snapshot.isolation.mode", "serializable", "Isolation of the reading transaction; with a new slot always repeatable_read, and no less otherwise.",
+			"serializable", "repeatable_read", "read_committed", "read_uncommitted"),
 		num("snapshot.delay.ms", sdk.Long, 0, "The wait before the snapshot."),
 		num("streaming.delay.ms", sdk.Long, 0, "The wait between snapshot and streaming."),
 		refused("snapshot.mode.custom.name", nil, noJava),
 		refused("snapshot.locking.mode.custom.name", nil, noJava),
 		refused("snapshot.query.mode", "select_all", noJava),
-		refused("snapshot.tables.order.by.row.count", "disabled", "tables are read by name: remove the key"),
-		refused("snapshot.mode.configuration.based.snapshot.data", "false", noConfigure),
-		refused("snapshot.mode.configuration.based.snapshot.schema", "false", noConfigure),
-		refused("snapshot.mode.configuration.based.start.stream", "false", noConfigure),
+		choice("snapshot.tables.order.by.row.count", "disabled", "Whether tables are read in the order of how many rows they have, as far as the server knows, and not of their names.",
+			"disabled", "ascending", "descending"),
+		truth("snapshot.mode.configuration.based.snapshot.data", false, "With configuration_based: whether tables are read at each start."),
+		truth("snapshot.mode.configuration.based.start.stream", false, "With configuration_based: whether changes are read."),
+		truth("snapshot.mode.configuration.based.snapshot.on.data.error", false, "With configuration_based: whether tables are read when the slot no longer has the stored position."),
+		truth("snapshot.mode.configuration.based.snapshot.schema", false, "Has no effect: schemas are always known."),
+		truth("snapshot.mode.configuration.based.snapshot.on.schema.error", false, "Has no effect: schemas are always known."),
 	}
+}
+
+// strategyClasses are the naming strategies by their Java names.
+func strategyClasses() []string {
+	out := make([]string, len(namingStrategies))
+	for i, n := range namingStrategies {
+		out[i] = "io.debezium.schema." + n
+	}
+	return out
 }
 
 // ignoredKeys are Debezium's that say how its own machinery works.
@@ -216,8 +245,7 @@ func ignoredKeys() []sdk.Key {
 		"signal.poll.interval.ms", "signal.emit.failure.max.retries", "custom.metric.tags", "statistics.metrics.enabled",
 		"advanced.metrics.enable", "custom.sanitize.pattern", "openlineage.integration.enabled", "openlineage.integration.config.file.path",
 		"openlineage.integration.job.description", "openlineage.integration.job.tags", "openlineage.integration.job.owners",
-		"snapshot.fetch.size", "snapshot.max.threads.multiplier", "incremental.snapshot.chunk.size", "incremental.snapshot.allow.schema.changes",
-		"incremental.snapshot.watermarking.strategy", "max.batch.size", "max.queue.size", "max.queue.size.in.bytes",
+		"snapshot.fetch.size", "max.batch.size", "max.queue.size", "max.queue.size.in.bytes",
 		"poll.interval.ms", "poll.dispatch.interval.ms", "query.fetch.size", "queue.provider.type", "executor.shutdown.timeout.ms",
 		"log.position.check.enable", "legacy.snapshot.max.threads",
 		"schema.history.internal.kafka.bootstrap.servers", "schema.history.internal.kafka.topic")

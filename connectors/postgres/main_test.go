@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -80,8 +81,11 @@ type worker struct {
 	props  map[string]string
 	stored sdk.Offset
 
-	task    *task
-	pending sdk.Offset // of the last batch, not stored yet
+	lists sdk.Offset // stored under the other source partition
+
+	task         *task
+	pending      sdk.Offset // of the last batch, not stored yet
+	pendingLists sdk.Offset
 }
 
 // newWorker makes a database with the statements run in it.
@@ -111,10 +115,39 @@ func (w *worker) exec(statements ...string) []string {
 }
 
 // Offset and Offsets make the worker its own offset reader.
-func (w *worker) Offset(context.Context, map[string]any) (sdk.Offset, error) { return w.stored, nil }
+func (w *worker) Offset(_ context.Context, partition map[string]any) (sdk.Offset, error) {
+	if partition["millrace"] != nil {
+		return w.lists, nil
+	}
+	return w.stored, nil
+}
 
-func (w *worker) Offsets(_ context.Context, partitions []map[string]any) ([]sdk.Offset, error) {
-	return slices.Repeat([]sdk.Offset{w.stored}, len(partitions)), nil
+func (w *worker) Offsets(ctx context.Context, partitions []map[string]any) (out []sdk.Offset, err error) {
+	for _, p := range partitions {
+		o, err := w.Offset(ctx, p)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, o)
+	}
+	return out, nil
+}
+
+// note takes the positions of a batch, to be stored with its records.
+func (w *worker) note(b *data.Batch) {
+	w.tb.Helper()
+	for _, p := range b.Positions {
+		partition, err := sdk.DecodeMap(p.Partition)
+		offset, err2 := sdk.DecodeMap(p.Offset)
+		if err := errors.Join(err, err2); err != nil {
+			w.tb.Fatal(err)
+		}
+		if partition["millrace"] != nil {
+			w.pendingLists = offset
+		} else {
+			w.pending = offset
+		}
+	}
 }
 
 func (w *worker) config() sdk.Config {
@@ -157,12 +190,15 @@ func (w *worker) stop() {
 	if err := w.task.Close(); err != nil {
 		w.tb.Error(err)
 	}
-	w.task, w.pending = nil, nil
+	w.task, w.pending, w.pendingLists = nil, nil, nil
 }
 
 // store stores the offset of the last batch and tells the task.
 func (w *worker) store() {
 	w.tb.Helper()
+	if w.pendingLists != nil {
+		w.lists, w.pendingLists = w.pendingLists, nil
+	}
 	if w.pending == nil {
 		return
 	}
@@ -183,13 +219,7 @@ func (w *worker) poll(b *data.Batch) error {
 	if err := w.run().PollBatch(ctx, b); err != nil {
 		return err
 	}
-	for _, p := range b.Positions {
-		offset, err := sdk.DecodeMap(p.Offset)
-		if err != nil {
-			w.tb.Fatal(err)
-		}
-		w.pending = offset
-	}
+	w.note(b)
 	return nil
 }
 

@@ -23,7 +23,7 @@ func (w *writer) array(c *codec, b []byte) error {
 	}
 	w.BeginArray()
 	for b = b[1 : len(b)-1]; len(b) > 0; {
-		item, quoted, rest, ok := cutElement(w.inner[:0], b)
+		item, quoted, rest, ok := cutElement(w.inner[:0], b, c.delimiter())
 		if !ok {
 			return errArray
 		}
@@ -40,8 +40,8 @@ func (w *writer) array(c *codec, b []byte) error {
 }
 
 // cutElement unescapes the first element of an array's text into dst, and
-// returns what is after its comma.
-func cutElement(dst, b []byte) (item []byte, quoted bool, rest []byte, ok bool) {
+// returns what is after its delimiter.
+func cutElement(dst, b []byte, delimiter byte) (item []byte, quoted bool, rest []byte, ok bool) {
 	if b[0] == '"' {
 		if dst, b, ok = cutQuoted(dst, b); !ok {
 			return nil, true, nil, false
@@ -49,7 +49,7 @@ func cutElement(dst, b []byte) (item []byte, quoted bool, rest []byte, ok bool) 
 		quoted = true
 	} else {
 		i := 0
-		for ; i < len(b) && b[i] != ','; i++ {
+		for ; i < len(b) && b[i] != delimiter; i++ {
 			switch b[i] {
 			case '{', '}', '"':
 				return nil, false, nil, false
@@ -68,7 +68,7 @@ func cutElement(dst, b []byte) (item []byte, quoted bool, rest []byte, ok bool) 
 	if len(b) == 0 {
 		return dst, quoted, nil, true
 	}
-	return dst, quoted, b[1:], b[0] == ',' && len(b) > 1
+	return dst, quoted, b[1:], b[0] == delimiter && len(b) > 1
 }
 
 // cutQuoted unescapes a quoted text into dst.
@@ -209,6 +209,11 @@ func (w *writer) point(b []byte) error {
 	if !ok || err != nil || err2 != nil {
 		return errShape
 	}
+	w.writePoint(x, y)
+	return nil
+}
+
+func (w *writer) writePoint(x, y float64) {
 	w.room = append(w.room[:0], 1, 1, 0, 0, 0)
 	w.room = binary.LittleEndian.AppendUint64(w.room, math.Float64bits(x))
 	w.room = binary.LittleEndian.AppendUint64(w.room, math.Float64bits(y))
@@ -218,7 +223,6 @@ func (w *writer) point(b []byte) error {
 	w.Bytes(w.room)
 	w.Null()
 	w.End()
-	return nil
 }
 
 // sridFlag in the type word of PostGIS' extended form says that the reference

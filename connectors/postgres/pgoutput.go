@@ -7,7 +7,7 @@ import (
 	"fmt"
 )
 
-// The kinds of pgoutput messages that version 1 of the protocol has. See
+// The kinds of pgoutput messages, of versions 1 to 4 of the protocol. See
 // "Logical Replication Message Formats" in PostgreSQL's documentation.
 const (
 	msgBegin    = 'B'
@@ -20,6 +20,19 @@ const (
 	msgDelete   = 'D'
 	msgTruncate = 'T'
 	msgMessage  = 'M'
+
+	// Since version 2: a transaction in pieces before it has committed.
+	msgStreamStart  = 'S'
+	msgStreamStop   = 'E'
+	msgStreamCommit = 'c'
+	msgStreamAbort  = 'A'
+
+	// Since version 3: PREPARE TRANSACTION.
+	msgBeginPrepare     = 'b'
+	msgPrepare          = 'P'
+	msgCommitPrepared   = 'K'
+	msgRollbackPrepared = 'r'
+	msgStreamPrepare    = 'p'
 )
 
 // The kinds of column values in a tuple.
@@ -56,6 +69,11 @@ type message struct {
 	old, new []value
 	relIDs   []uint32 // Truncate
 	origin   string   // Origin
+
+	changeXID uint32 // of the row, relation or message, inside a stream: maybe a subtransaction's
+	subXID    uint32 // Stream Abort: what is undone, the same as xid for all of it
+	first     bool   // Stream Start: of its transaction
+	gid       string // of the prepared transaction
 
 	transactional bool // Message
 	messageLSN    lsn
@@ -146,10 +164,70 @@ func (s *scanner) string() string {
 	return out
 }
 
-// decode reads one message.
-func (m *message) decode(b []byte) error {
+// inPieces reports the kinds that begin with the transaction's id when they
+// come in a stream of pieces.
+func inPieces(kind byte) bool {
+	switch kind {
+	case msgRelation, msgType, msgInsert, msgUpdate, msgDelete, msgTruncate, msgMessage:
+		return true
+	}
+	return false
+}
+
+// decode reads one message. streamed says that it is one of a transaction in
+// pieces.
+func (m *message) decode(b []byte, streamed bool) error {
 	s := scanner{b: b}
-	m.kind = s.byte()
+	m.kind, m.changeXID = s.byte(), 0
+	if streamed && inPieces(m.kind) {
+		m.changeXID = s.uint32()
+	}
+	if !m.readChange(&s) && !m.readBoundary(&s) {
+		return fmt.Errorf("message of an unknown kind %q", m.kind)
+	}
+	if s.err == nil && len(s.b) > 0 {
+		s.err = fmt.Errorf("%d bytes too many", len(s.b))
+	}
+	if s.err != nil {
+		return fmt.Errorf("read a %q message: %w", m.kind, s.err)
+	}
+	return nil
+}
+
+// readBoundary reads what transactions begin and end with.
+func (m *message) readBoundary(s *scanner) bool {
+	stamp := func() int64 { return int64(s.uint64()) + pgEpoch }
+	switch m.kind {
+	case msgStreamStart:
+		m.xid, m.first = s.uint32(), s.byte() != 0
+	case msgStreamStop:
+	case msgStreamCommit:
+		m.xid = s.uint32()
+		s.byte()
+		m.commitLSN, m.endLSN, m.time = lsn(s.uint64()), lsn(s.uint64()), stamp()
+	case msgStreamAbort:
+		m.xid, m.subXID = s.uint32(), s.uint32()
+		if len(s.b) > 0 { // version 4 with parallel streaming: position and time
+			m.commitLSN, m.time = lsn(s.uint64()), stamp()
+		}
+	case msgBeginPrepare:
+		m.commitLSN, m.endLSN, m.time, m.xid, m.gid = lsn(s.uint64()), lsn(s.uint64()), stamp(), s.uint32(), s.string()
+	case msgPrepare, msgStreamPrepare, msgCommitPrepared:
+		s.byte()
+		m.commitLSN, m.endLSN, m.time, m.xid, m.gid = lsn(s.uint64()), lsn(s.uint64()), stamp(), s.uint32(), s.string()
+	case msgRollbackPrepared:
+		s.byte()
+		m.commitLSN, m.endLSN = lsn(s.uint64()), lsn(s.uint64())
+		stamp()
+		m.time, m.xid, m.gid = stamp(), s.uint32(), s.string()
+	default:
+		return false
+	}
+	return true
+}
+
+// readChange reads the messages of version 1.
+func (m *message) readChange(s *scanner) bool {
 	switch m.kind {
 	case msgBegin:
 		m.commitLSN, m.time, m.xid = lsn(s.uint64()), int64(s.uint64())+pgEpoch, s.uint32()
@@ -159,13 +237,13 @@ func (m *message) decode(b []byte) error {
 	case msgOrigin:
 		m.messageLSN, m.origin = lsn(s.uint64()), s.string()
 	case msgRelation:
-		m.readRelation(&s)
+		m.readRelation(s)
 	case msgType:
 		s.uint32()
 		s.string()
 		s.string()
 	case msgInsert, msgUpdate, msgDelete:
-		m.readRow(&s)
+		m.readRow(s)
 	case msgTruncate:
 		n := int(s.uint32())
 		s.byte()
@@ -181,15 +259,9 @@ func (m *message) decode(b []byte) error {
 		m.messageLSN, m.prefix = lsn(s.uint64()), s.string()
 		m.content = s.take(int(int32(s.uint32())))
 	default:
-		return fmt.Errorf("message of an unknown kind %q", m.kind)
+		return false
 	}
-	if s.err == nil && len(s.b) > 0 {
-		s.err = fmt.Errorf("%d bytes too many", len(s.b))
-	}
-	if s.err != nil {
-		return fmt.Errorf("read a %q message: %w", m.kind, s.err)
-	}
-	return nil
+	return true
 }
 
 func (m *message) readRelation(s *scanner) {

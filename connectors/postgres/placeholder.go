@@ -2,27 +2,27 @@ package postgres
 
 import (
 	"crypto/md5" // what Java's nameUUIDFromBytes is made of
-	"encoding/base64"
 	"encoding/hex"
 
 	"github.com/millrace/millrace/plugins/data"
 )
 
 // unavailable writes what stands for a value that the server did not send: a
-// value out of line that an update left as it was.
+// value out of line that an update left as it was. Types for which Debezium has
+// nothing get null.
+//
+// Differs from Debezium: bytes in base64 get the placeholder in base64, where
+// Debezium has null, as if there were no value.
 func (w *writer) unavailable(c *codec, optional bool) {
 	p := []byte(c.placeholder)
 	switch c.kind {
-	case kindText, kindEnum, kindNumberText, kindMoneyText, kindISODuration:
+	case kindText, kindEnum, kindNumberText, kindMoneyText, kindISODuration, kindHex:
 		w.TextBytes(p)
-	case kindBytes, kindRawBytes, kindBits:
+	case kindBytes, kindRawBytes:
 		w.Bytes(p)
-	case kindBase64:
-		w.Text(base64.StdEncoding.EncodeToString(p))
-	case kindBase64URL:
-		w.Text(base64.URLEncoding.EncodeToString(p))
-	case kindHex:
-		w.Text(hex.EncodeToString(p))
+	case kindBase64, kindBase64URL, kindRawBase64, kindRawBase64URL, kindRawHex:
+		w.room = appendBinary(w.room[:0], c.kind, p)
+		w.TextBytes(w.room)
 	case kindHstoreJSON:
 		w.room = append(appendJSONString(append(w.room[:0], '{'), p), ':')
 		w.room = append(appendJSONString(w.room, p), '}')
@@ -33,37 +33,39 @@ func (w *writer) unavailable(c *codec, optional bool) {
 		w.TextBytes(p)
 		w.End()
 	case kindArray:
-		w.BeginArray()
-		w.unavailableElements(c.elem, p)
-		w.End()
+		w.unavailableArray(c, p, optional)
 	default:
 		w.absent(c, optional, false)
 	}
 }
 
-func (w *writer) unavailableElements(e *codec, p []byte) {
+func (w *writer) unavailableArray(c *codec, p []byte, optional bool) {
+	e := c.elem
 	switch e.kind {
-	case kindInt16:
+	case kindInt32, kindDays, kindInt64, kindOID:
+		w.BeginArray()
 		for _, b := range p {
-			w.Int16(int16(int8(b)))
-		}
-	case kindInt32:
-		for _, b := range p {
-			w.Int32(int32(int8(b)))
-		}
-	case kindInt64:
-		for _, b := range p {
-			w.Int64(int64(int8(b)))
+			if e.kind == kindInt32 || e.kind == kindDays {
+				w.Int32(int32(int8(b)))
+			} else {
+				w.Int64(int64(int8(b)))
+			}
 		}
 	case kindBytes:
+		w.BeginArray()
 		w.Bytes(p)
-	case kindText, kindEnum, kindNumberText, kindBase64, kindBase64URL, kindHex:
+	case kindText, kindEnum:
+		w.BeginArray()
 		if e.name == nameUUID {
 			w.Text(uuidOf(p))
-			return
+		} else {
+			w.TextBytes(p)
 		}
-		w.unavailable(e, true)
+	default:
+		w.absent(c, optional, false)
+		return
 	}
+	w.End()
 }
 
 // uuidOf is the UUID of version 3 that Java makes of a name.
@@ -96,12 +98,13 @@ func (w *writer) absent(c *codec, optional, hasDefault bool) {
 		w.BeginArray()
 		w.End()
 	case kindPoint:
-		w.BeginStruct()
-		w.Float64(0)
-		w.Float64(0)
-		w.Null()
-		w.Null()
-		w.End()
+		w.writePoint(0, 0)
+	case kindZonedTimestamp, kindISOTimestamp:
+		w.Text("1970-01-01T00:00:00Z")
+	case kindISODate:
+		w.Text("1970-01-01Z")
+	case kindZonedTime, kindISOTime:
+		w.Text("00:00:00Z")
 	case kindGeometry, kindGeography:
 		w.BeginStruct()
 		w.Bytes(nil)

@@ -19,17 +19,29 @@ type slotState struct {
 	database  string
 	confirmed lsn
 	lost      bool
+	reason    string // why it is lost, as the server says it since version 17
+	twoPhase  bool
 }
 
 func readSlot(ctx context.Context, conn *pgconn.PgConn, name string) (slotState, error) {
-	rows, err := query(ctx, conn, "SELECT plugin, database, confirmed_flush_lsn, wal_status FROM pg_replication_slots WHERE slot_name = $1", name)
+	rows, err := query(ctx, conn, `SELECT plugin, database, confirmed_flush_lsn, wal_status, coalesce(to_jsonb(s)->>'two_phase', 'false'), coalesce(to_jsonb(s)->>'invalidation_reason', '')
+FROM pg_replication_slots s WHERE slot_name = $1`, name)
 	if err != nil || len(rows) == 0 {
 		return slotState{}, err
 	}
-	s := slotState{exists: true, plugin: string(rows[0][0]), database: string(rows[0][1]), lost: string(rows[0][3]) == "lost"}
-	if rows[0][2] != nil {
-		s.confirmed, err = parseLSN(string(rows[0][2]))
+	s := slotState{
+		exists: true, plugin: string(rows[0][0]), database: string(rows[0][1]), reason: string(rows[0][5]),
+		twoPhase: string(rows[0][4]) == "true",
 	}
+	s.lost = string(rows[0][3]) == "lost" || s.reason != ""
+	if rows[0][2] == nil {
+		if s.plugin != "" && !s.lost {
+			// It is gone if its maker is.
+			err = sdk.Retry(fmt.Errorf("slot %s is being made, which waits for transactions that are open", name), time.Second)
+		}
+		return s, err
+	}
+	s.confirmed, err = parseLSN(string(rows[0][2]))
 	return s, err
 }
 
@@ -122,6 +134,12 @@ func publicationSQL(ctx context.Context, c *config, cat *catalog, exists, viaRoo
 		for _, t := range captured {
 			tables = append(tables, quoteName(t.schema, t.name))
 		}
+		if c.signalTable != "" {
+			schema, name, _ := strings.Cut(c.signalTable, ".")
+			if signals := quoteName(schema, name); !slices.Contains(tables, signals) {
+				tables = append(tables, signals)
+			}
+		}
 		slices.Sort(tables)
 	}
 	if exists {
@@ -177,22 +195,40 @@ func (c *config) published() []string {
 func createSlot(ctx context.Context, repl *pgconn.PgConn, c *config, major int) (lsn, string, error) {
 	ctx, cancel := context.WithTimeout(ctx, max(c.slotTimeout, time.Second))
 	defer cancel()
+	at, name, err := exportSlot(ctx, repl, c.slot, false, c.failover, major)
+	if err == nil {
+		return at, name, nil
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = fmt.Errorf("it waits for transactions that are open; end them or raise create.slot.command.timeout: %w", err)
+	}
+	err = fmt.Errorf("create slot %s: %w", c.slot, err)
+	if sqlState(err) == codeDuplicate {
+		err = sdk.Retry(err, c.slotDelay) // it was not there a moment ago: somebody else makes it
+	}
+	return 0, "", err
+}
+
+// exportSlot makes a slot that exports a snapshot. A temporary one goes with
+// the connection.
+func exportSlot(ctx context.Context, repl *pgconn.PgConn, slot string, temporary, failover bool, major int) (lsn, string, error) {
 	options := "EXPORT_SNAPSHOT"
 	if major >= 15 {
 		options = "(SNAPSHOT 'export')"
-		if c.failover && major >= 17 {
+		if failover && major >= 17 {
 			options = "(SNAPSHOT 'export', FAILOVER true)"
 		}
 	}
-	rows, err := query(ctx, repl, fmt.Sprintf("CREATE_REPLICATION_SLOT %s LOGICAL pgoutput %s", quoteName(c.slot), options))
+	kind := ""
+	if temporary {
+		kind = "TEMPORARY "
+	}
+	rows, err := query(ctx, repl, fmt.Sprintf("CREATE_REPLICATION_SLOT %s %sLOGICAL pgoutput %s", quoteName(slot), kind, options))
 	if err != nil {
-		if errors.Is(err, context.DeadlineExceeded) {
-			err = fmt.Errorf("it waits for transactions that are open; end them or raise create.slot.command.timeout: %w", err)
-		}
-		return 0, "", fmt.Errorf("create slot %s: %w", c.slot, err)
+		return 0, "", err
 	}
 	if len(rows) != 1 || len(rows[0]) < 3 {
-		return 0, "", fmt.Errorf("create slot %s: unexpected answer", c.slot)
+		return 0, "", errors.New("unexpected answer")
 	}
 	at, err := parseLSN(string(rows[0][1]))
 	return at, string(rows[0][2]), err

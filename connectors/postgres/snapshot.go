@@ -1,327 +1,305 @@
 package postgres
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"slices"
+	"log/slog"
 	"strconv"
-	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// snapshotter reads whole tables, one after the other, in one transaction. Its
-// goroutine copies rows from the server into a few buffers; the goroutine that
-// polls takes them.
+// snapshotter reads tables in one snapshot of the database. Its readers each
+// read ranges of blocks over a connection of their own and make the records;
+// the goroutine that polls puts them in a row, marks the first and last, and
+// keeps account of what was handed over.
 type snapshotter struct {
-	conn   *pgconn.PgConn
-	chunks chan copyChunk // closed at the end
-	err    error          // why chunks was closed; read after that
-	cancel context.CancelFunc
-	origin origin
+	cfg       *config
+	log       *slog.Logger
+	notes     notifier
+	names     string           // of all tables
+	conns     []*pgconn.PgConn // all in the snapshot; the first one holds it
+	unchanged string           // condition on rows
+	at        origin
+	limit     int        // bytes that end a piece
+	pieces    chan piece // closed at the end
+	cancel    context.CancelFunc
+	running   sync.WaitGroup
+	failed    atomic.Pointer[error] // why pieces was closed early
 
-	chunk copyChunk // what is left of the one at hand
-	held  heldRow
-	seen  *table // of the row before the one at hand
+	mu      sync.Mutex // guards below
+	jobs    []*readJob // not begun
+	claimed map[*readUnit]bool
+
+	// Of the goroutine that polls:
+	types compiler
+	tabs  map[*tablePlan]*table
 	tuple []value
-	plain []byte // unescaped values of one row
+	begun bool
+	held  heldRow
+	lent  []lentRoom // whose records were handed over
+	read  *readProgress
+	stats snapshotStats
 }
 
-// copyChunk is a run of whole lines of one table's COPY.
-type copyChunk struct {
-	table *table
-	lines []byte
-}
-
-// heldRow is the row before the one at hand: whether it is the last of its
-// table is known only then.
+// heldRow is the last row of a job: whether it is the last of its table, or of
+// all, is known only when the next one comes.
 type heldRow struct {
-	table *table
-	line  []byte
-	first bool // of its table
-	start bool // of the snapshot
+	job *readJob // nil for none
+	row []byte
 }
 
-// snapshotPlan is what a snapshot reads.
-type snapshotPlan struct {
-	table *table
-	sql   string
+type lentRoom struct {
+	room *room
+	to   chan *room
 }
 
-// startSnapshot starts reading in the transaction that conn is in. The
-// snapshotter owns the connection.
-func startSnapshot(conn *pgconn.PgConn, plans []snapshotPlan, o origin) *snapshotter {
-	ctx, cancel := context.WithCancel(context.Background())
-	s := &snapshotter{conn: conn, chunks: make(chan copyChunk, 2), cancel: cancel, origin: o}
-	go func() {
-		defer close(s.chunks)
-		for _, p := range plans {
-			w := &copyWriter{ctx: ctx, table: p.table, to: s.chunks}
-			if _, err := conn.CopyTo(ctx, w, p.sql); err != nil {
-				s.err = fmt.Errorf("read table %s.%s: %w", p.table.relation.schema, p.table.name, err)
-				return
-			}
-			if s.err = w.flush(len(w.buf)); s.err != nil {
-				return
-			}
-		}
-	}()
-	return s
+// snapshotStats says how far a snapshot is.
+type snapshotStats struct {
+	rows   int64  // handed over in this process
+	blocks uint64 // of all tables
+	passed uint64 // of them
+	began  time.Time
 }
 
-// close ends the transaction and waits for the goroutine.
-func (s *snapshotter) close() {
-	s.cancel()
-	for range s.chunks { // until the goroutine has closed it
+// done is the share of blocks that were read.
+func (s *snapshotStats) done() float64 {
+	if s.blocks == 0 {
+		return -1
 	}
-	closeConn(s.conn)
+	return float64(s.passed) / float64(s.blocks)
 }
 
-// copyWriter collects lines into chunks.
-type copyWriter struct {
-	ctx   context.Context
-	table *table
-	to    chan<- copyChunk
-	buf   []byte
-}
-
-// Write takes a piece of COPY's output.
-func (w *copyWriter) Write(b []byte) (int, error) {
-	w.buf = append(w.buf, b...)
-	if len(w.buf) >= readSize {
-		if i := bytes.LastIndexByte(w.buf, '\n'); i >= 0 {
-			return len(b), w.flush(i + 1)
-		}
-		if len(w.buf) > maxFrame {
-			return 0, fmt.Errorf("a row has more than %d bytes: leave large columns out with column.exclude.list", maxFrame)
+// count adds up the blocks of tables, and those that were read before.
+func (s *snapshotStats) count(plans []*tablePlan, left []*readJob) {
+	for _, p := range plans {
+		for _, u := range p.units {
+			s.blocks += uint64(u.blocks)
 		}
 	}
-	return len(b), nil
-}
-
-func (w *copyWriter) flush(n int) error {
-	if n == 0 {
-		return nil
-	}
-	rest := append(make([]byte, 0, readSize+readSize/4), w.buf[n:]...)
-	select {
-	case w.to <- copyChunk{w.table, w.buf[:n]}:
-		w.buf = rest
-		return nil
-	case <-w.ctx.Done():
-		return context.Cause(w.ctx)
+	s.passed = s.blocks
+	for _, j := range left {
+		s.passed -= uint64(j.blocks() - min(j.passed, j.blocks()))
 	}
 }
 
 // errSnapshotDone says that all rows were taken.
 var errSnapshotDone = errors.New("the snapshot is complete")
 
+// start starts one reader for each connection. The snapshotter owns them.
+func (s *snapshotter) start() {
+	ctx, cancel := context.WithCancel(context.Background())
+	s.cancel = cancel
+	s.pieces = make(chan piece, len(s.conns))
+	s.claimed = map[*readUnit]bool{}
+	s.stats.began = time.Now()
+	for _, conn := range s.conns {
+		r := s.newReader(conn)
+		s.running.Go(func() {
+			if err := r.run(ctx); err != nil {
+				s.failed.CompareAndSwap(nil, &err)
+				cancel()
+			}
+		})
+	}
+	go func() {
+		s.running.Wait()
+		close(s.pieces)
+	}()
+}
+
+// close ends the readers, waits for them, and ends their transactions.
+func (s *snapshotter) close() {
+	s.cancel()
+	for range s.pieces { // until it is closed
+	}
+	for _, c := range s.conns {
+		closeConn(c)
+	}
+}
+
+func (s *snapshotter) nextJob() *readJob {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.jobs) == 0 {
+		return nil
+	}
+	j := s.jobs[0]
+	s.jobs = s.jobs[1:]
+	return j
+}
+
+// claim reports whether the caller is the first that reads of a unit.
+func (s *snapshotter) claim(u *readUnit) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	was := s.claimed[u]
+	s.claimed[u] = true
+	return !was
+}
+
+// origin is that of a row that is read now.
+func (s *snapshotter) origin(mark string) *origin {
+	o := s.at
+	o.time, o.snapshot = time.Now().UnixMicro(), mark
+	return &o
+}
+
 // fill appends records until the batch is full or there is nothing just now.
 func (s *snapshotter) fill(ctx context.Context, e *emitter) error {
-	for !e.full() {
-		if len(s.chunk.lines) == 0 {
-			more, err := s.next(ctx, e, len(e.batch.Records) == 0)
-			if err != nil || !more {
-				return err
-			}
-			continue
-		}
-		i := bytes.IndexByte(s.chunk.lines, '\n')
-		if i < 0 {
-			return errors.New("a COPY line has no end")
-		}
-		line := s.chunk.lines[:i]
-		if err := s.release(e, s.chunk.table); err != nil {
+	for _, l := range s.lent {
+		l.to <- l.room // has room for all there are
+	}
+	s.lent = s.lent[:0]
+	for size := 0; size < e.limit && !e.full(); {
+		p, ok, err := s.next(ctx, e)
+		if err != nil || !ok {
 			return err
 		}
-		s.held.start = s.seen == nil
-		s.held.first = s.seen != s.chunk.table
-		s.held.table, s.held.line = s.chunk.table, append(s.held.line[:0], line...)
-		s.seen = s.chunk.table
-		s.chunk.lines = s.chunk.lines[i+1:]
+		if p.room != nil {
+			size += len(p.room.em.arena)
+		}
+		if err := s.take(e, &p); err != nil {
+			return err
+		}
 	}
 	return nil
 }
 
-// next takes a chunk, and waits for one if that is wanted.
-func (s *snapshotter) next(ctx context.Context, e *emitter, wait bool) (more bool, err error) {
-	var ok bool
-	if !wait {
+// next takes a piece, and waits for one if that is wanted.
+func (s *snapshotter) next(ctx context.Context, e *emitter) (p piece, ok bool, err error) {
+	open := true
+	if len(e.batch.Records) > 0 {
 		select {
-		case s.chunk, ok = <-s.chunks:
+		case p, open = <-s.pieces:
 		default:
-			return false, nil
+			return p, false, nil
 		}
 	} else {
 		select {
-		case s.chunk, ok = <-s.chunks:
+		case p, open = <-s.pieces:
 		case <-ctx.Done():
-			return false, context.Cause(ctx)
+			return p, false, context.Cause(ctx)
 		}
 	}
-	switch {
-	case ok:
-		return true, nil
-	case s.err != nil:
-		return false, s.err
+	switch failed := s.failed.Load(); {
+	case open:
+		return p, true, nil
+	case failed != nil:
+		return p, false, *failed
 	}
-	if err := s.release(e, nil); err != nil {
-		return false, err
+	if err := s.release(e, true); err != nil {
+		return p, false, err
 	}
-	return false, errSnapshotDone
+	return p, false, errSnapshotDone
 }
 
-// release emits the held row, which a row of next follows, or nothing.
-func (s *snapshotter) release(e *emitter, next *table) error {
-	h := &s.held
-	if h.table == nil {
+// take appends the records of a piece.
+func (s *snapshotter) take(e *emitter, p *piece) error {
+	u := p.job.unit
+	if p.first != nil || p.room != nil || p.last != nil {
+		if err := s.release(e, false); err != nil {
+			return err
+		}
+	}
+	if !u.plan.begun && (p.first != nil || p.last != nil) {
+		if err := s.notes.initial("IN_PROGRESS", "data_collections", s.names, "current_collection_in_progress", u.plan.name()); err != nil {
+			return err
+		}
+	}
+	if p.first != nil {
+		if err := s.row(e, p.job, p.first, s.mark(u.plan)); err != nil {
+			return err
+		}
+	}
+	if p.room != nil {
+		e.batch.Records = append(e.batch.Records, p.room.batch.Records...)
+		s.stats.rows += int64(len(p.room.batch.Records))
+		u.plan.rows += int64(len(p.room.batch.Records))
+		s.lent = append(s.lent, lentRoom{p.room, p.from})
+	}
+	s.read.handed(u, p.job.index, p.upTo)
+	if at := p.upTo.block - min(p.upTo.block, uint32(p.job.index)*u.size); at > p.job.passed {
+		s.stats.passed += uint64(at - p.job.passed)
+		p.job.passed = at
+	}
+	switch {
+	case !p.ends:
+	case p.last != nil:
+		s.held = heldRow{p.job, p.last}
+		u.plan.left--
+	default:
+		u.plan.left--
+		return s.finished(p.job)
+	}
+	return nil
+}
+
+// mark is that of the first row of a table.
+func (s *snapshotter) mark(plan *tablePlan) string {
+	begun, all := plan.begun, s.begun
+	plan.begun, s.begun = true, true
+	switch {
+	case !all:
+		return "first"
+	case !begun:
+		return "first_in_data_collection"
+	}
+	return "true"
+}
+
+// release appends the held row, after which another one comes or none.
+func (s *snapshotter) release(e *emitter, end bool) error {
+	h := s.held
+	if h.job == nil {
 		return nil
 	}
-	o := s.origin
-	o.time = time.Now().UnixMicro()
+	s.held = heldRow{}
+	plan := h.job.unit.plan
+	mark := s.mark(plan)
 	switch {
-	case next == nil:
-		o.snapshot = "last"
-	case next != h.table:
-		o.snapshot = "last_in_data_collection"
-	case h.start:
-		o.snapshot = "first"
-	case h.first:
-		o.snapshot = "first_in_data_collection"
-	default:
-		o.snapshot = "true"
+	case end:
+		mark = "last"
+	case plan.left == 0 && mark != "first":
+		mark = "last_in_data_collection"
 	}
-	var err error
-	if s.tuple, s.plain, err = splitCopyLine(h.line, s.tuple[:0], s.plain[:0]); err != nil {
+	if err := s.row(e, h.job, h.row, mark); err != nil {
 		return err
 	}
-	t := h.table
-	h.table = nil
-	return e.change(t, &o, 'r', 0, nil, s.tuple)
+	return s.finished(h.job)
 }
 
-// splitCopyLine cuts a line of COPY's text form into values. Those with
-// escapes are unescaped into plain.
-func splitCopyLine(line []byte, tuple []value, plain []byte) ([]value, []byte, error) {
-	plain = slices.Grow(plain, len(line)) // so that values stay where they are
-	for {
-		field, rest, more := line, []byte(nil), false
-		if i := bytes.IndexByte(line, '\t'); i >= 0 {
-			field, rest, more = line[:i], line[i+1:], true
-		}
-		switch {
-		case string(field) == `\N`:
-			tuple = append(tuple, value{kind: valueNull})
-		case bytes.IndexByte(field, '\\') < 0:
-			tuple = append(tuple, value{valueText, field})
-		default:
-			start := len(plain)
-			var ok bool
-			if plain, ok = unescapeCopy(plain, field); !ok {
-				return tuple, plain, errors.New("an escape of a COPY line is not complete")
-			}
-			tuple = append(tuple, value{valueText, plain[start:len(plain):len(plain)]})
-		}
-		if !more {
-			return tuple, plain, nil
-		}
-		line = rest
+func (s *snapshotter) finished(j *readJob) error {
+	s.read.finished(j.unit, j.index)
+	s.stats.passed += uint64(j.blocks() - min(j.passed, j.blocks()))
+	if plan := j.unit.plan; plan.left == 0 {
+		return s.notes.initial("TABLE_SCAN_COMPLETED", "data_collections", s.names, "scanned_collection", plan.name(),
+			"total_rows_scanned", strconv.FormatInt(plan.rows, 10), "status", "SUCCEEDED")
 	}
+	return nil
 }
 
-func unescapeCopy(dst, b []byte) ([]byte, bool) {
-	for i := 0; i < len(b); i++ {
-		if b[i] != '\\' {
-			dst = append(dst, b[i])
-			continue
+// row appends the record of a row.
+func (s *snapshotter) row(e *emitter, j *readJob, row []byte, mark string) (err error) {
+	plan := j.unit.plan
+	tab := s.tabs[plan]
+	if tab == nil {
+		if tab, err = plan.compile(&s.types); err != nil {
+			return err
 		}
-		if i++; i == len(b) {
-			return dst, false
-		}
-		switch b[i] {
-		case 'b':
-			dst = append(dst, '\b')
-		case 'f':
-			dst = append(dst, '\f')
-		case 'n':
-			dst = append(dst, '\n')
-		case 'r':
-			dst = append(dst, '\r')
-		case 't':
-			dst = append(dst, '\t')
-		case 'v':
-			dst = append(dst, '\v')
-		default:
-			dst = append(dst, b[i])
-		}
+		s.tabs[plan] = tab
 	}
-	return dst, true
-}
-
-// copySQL reads a table's columns in the order of its relation. Columns that
-// no event carries are not read.
-func copySQL(c *config, t *table, known *catalogTable) string {
-	cols := make([]string, len(t.columns))
-	for i, col := range t.columns {
-		cols[i] = "NULL"
-		if col.included || slices.Contains(t.key, i) {
-			cols[i] = quoteName(col.name)
-		}
+	if s.tuple, err = splitCopyRow(row, s.tuple[:0]); err == nil {
+		err = e.change(tab, s.origin(mark), 'r', 0, nil, s.tuple)
 	}
-	from := "ONLY " + quoteName(t.relation.schema, t.name)
-	if known.kind == 'p' {
-		from = quoteName(t.relation.schema, t.name)
+	if err != nil {
+		return changedForm(fmt.Errorf("read table %s: %w", plan.name(), err), s.cfg)
 	}
-	if sql, ok := c.overrides[t.relation.schema+"."+t.name]; ok {
-		from = "(" + sql + ") AS t"
-	}
-	return "COPY (SELECT " + strings.Join(cols, ", ") + " FROM " + from + ") TO STDOUT"
-}
-
-// visibility is a snapshot of transactions, as pg_current_snapshot writes it.
-type visibility struct {
-	min, max uint64
-	running  []uint64
-}
-
-func parseVisibility(text string) (visibility, error) {
-	parts := strings.Split(text, ":")
-	bad := fmt.Errorf("%.60q is not a snapshot of transactions", text)
-	if len(parts) != 3 {
-		return visibility{}, bad
-	}
-	var v visibility
-	var err, err2 error
-	v.min, err = strconv.ParseUint(parts[0], 10, 64)
-	v.max, err2 = strconv.ParseUint(parts[1], 10, 64)
-	if err != nil || err2 != nil {
-		return visibility{}, bad
-	}
-	for x := range strings.SplitSeq(parts[2], ",") {
-		if x == "" {
-			continue
-		}
-		n, err := strconv.ParseUint(x, 10, 64)
-		if err != nil {
-			return visibility{}, bad
-		}
-		v.running = append(v.running, n)
-	}
-	return v, nil
-}
-
-// sees reports whether the snapshot shows what a transaction did. The stream
-// has the lower half of the id alone; the nearest one is meant.
-func (v *visibility) sees(xid uint32) bool {
-	x := v.max&^0xffffffff | uint64(xid)
-	switch {
-	case x > v.max+1<<31 && x >= 1<<32:
-		x -= 1 << 32
-	case x+1<<31 < v.max:
-		x += 1 << 32
-	}
-	return x < v.min || x < v.max && !slices.Contains(v.running, x)
+	s.stats.rows++
+	plan.rows++
+	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -13,10 +14,13 @@ import (
 // beginSnapshot opens the transaction that tables are read in and starts to
 // read. With a new slot it is the state that the slot begins with. A slot that
 // is there already began earlier: then the transactions that the tables show
-// are remembered and left out of the stream.
+// are remembered and left out of the stream. A snapshot that was cut off goes
+// on where it was: see docs/design/postgres.md.
 func (t *task) beginSnapshot(ctx context.Context, slot slotState) error {
-	if err := wait(ctx, t.cfg.snapshotDelay); err != nil {
-		return err
+	if t.pos.snapshot != "BLOCKING" {
+		if err := wait(ctx, t.cfg.snapshotDelay); err != nil {
+			return err
+		}
 	}
 	conn, err := t.cfg.connect(ctx, false)
 	if err != nil {
@@ -27,53 +31,98 @@ func (t *task) beginSnapshot(ctx context.Context, slot slotState) error {
 		closeConn(conn)
 		return err
 	}
+	snap.start()
 	t.snap, t.phase, t.known = snap, phaseSnapshot, true
-	return nil
+	if snap.begun {
+		return nil
+	}
+	if t.pos.only == "" {
+		if err := t.keepLists(); err != nil {
+			return err
+		}
+	}
+	return t.notes.initial("STARTED")
+}
+
+// goesOn reports whether a snapshot was cut off that can go on: the slot still
+// has all changes made since it began.
+func (t *task) goesOn(slot slotState) bool {
+	switch {
+	case !t.known || t.pos.snapshot == "" || t.pos.completed || t.pos.base == "" && t.cfg.snapshot != "initial_only":
+		return false
+	case t.cfg.snapshot == "initial_only":
+		return t.pos.read != ""
+	}
+	return slot.exists && !slot.lost && slot.confirmed <= t.pos.commit
 }
 
 func (t *task) openSnapshot(ctx context.Context, conn *pgconn.PgConn, slot slotState) (*snapshotter, error) {
 	pos := position{snapshot: "INITIAL", time: time.Now().UnixMicro()}
+	goesOn, ordinary := t.goesOn(slot), false
+	blocking := t.pos.only != "" && t.pos.snapshot == "BLOCKING" && !goesOn
 	var err error
 	switch {
-	case t.cfg.snapshot == "initial_only":
+	case blocking:
+		pos, ordinary = t.pos, true
+		if err = t.settle(ctx); err == nil {
+			err = t.readingTransaction(ctx, conn, "")
+		}
+	case goesOn || t.cfg.snapshot == "initial_only":
 		err = t.readingTransaction(ctx, conn, "")
 	case slot.exists:
-		if err = t.readingTransaction(ctx, conn, ""); err == nil {
-			pos.commit = slot.confirmed
-			pos.visible, err = queryText(ctx, conn, "SELECT pg_current_snapshot()")
-		}
+		pos.commit, ordinary, err = t.oldSlotTransaction(ctx, conn, slot)
 	default:
 		pos.commit, err = t.newSlotTransaction(ctx, conn)
 	}
 	if err != nil {
 		return nil, err
 	}
-	rows, err := query(ctx, conn, "SELECT pg_current_wal_insert_lsn(), pg_snapshot_xmin(pg_current_snapshot())::text::bigint & 4294967295")
-	if err != nil || len(rows) != 1 {
-		return nil, fmt.Errorf("position of the snapshot: %w", err)
-	}
-	now, err := parseLSN(string(rows[0][0]))
+	now, err := readMoment(ctx, conn)
 	if err != nil {
 		return nil, err
 	}
-	xid, err := parseInt(rows[0][1], 64)
-	if err != nil {
-		return nil, err
+	if goesOn {
+		pos = t.pos
+		pos.mend = now.at
+	} else {
+		pos.xid, pos.base = uint32(now.seen.min), now.text
+		if pos.commit == 0 {
+			pos.commit = now.at
+		}
+		if pos.lsn = pos.commit; ordinary {
+			pos.visible, pos.until = now.text, now.at
+		}
 	}
-	if pos.xid = uint32(xid); pos.visible != "" {
-		pos.until = now
+	if t.cfg.snapshot == "initial_only" {
+		pos.base, pos.mend = "", 0 // no stream tells what has changed since
 	}
-	if pos.commit == 0 {
-		pos.commit = now
-	}
-	pos.lsn = pos.commit
-	plans, err := t.planSnapshot(ctx, conn)
+	s, err := t.planSnapshot(ctx, conn, &pos, now, goesOn)
 	if err != nil {
 		return nil, err
 	}
 	t.pos = pos
-	t.log.Info("reading tables", "tables", len(plans), "lsn", pos.lsn.String())
-	return startSnapshot(conn, plans, origin{lsn: pos.lsn, xid: pos.xid}), nil
+	t.log.Info("reading tables", "ranges", len(s.jobs), "connections", len(s.conns), "continued", goesOn, "lsn", pos.lsn.String())
+	return s, nil
+}
+
+// dbMoment is when a transaction sees the database.
+type dbMoment struct {
+	at   lsn    // no later than what is written from now on
+	text string // the snapshot
+	seen visibility
+}
+
+func readMoment(ctx context.Context, conn *pgconn.PgConn) (m dbMoment, err error) {
+	rows, err := query(ctx, conn, "SELECT pg_current_snapshot(), CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_insert_lsn() END")
+	if err != nil || len(rows) != 1 {
+		return m, fmt.Errorf("position of the snapshot: %w", err)
+	}
+	m.text = string(rows[0][0])
+	if m.seen, err = parseVisibility(m.text); err != nil {
+		return m, err
+	}
+	m.at, err = parseLSN(string(rows[0][1]))
+	return m, err
 }
 
 // newSlotTransaction makes the slot and enters the snapshot it begins with.
@@ -90,8 +139,41 @@ func (t *task) newSlotTransaction(ctx context.Context, conn *pgconn.PgConn) (lsn
 	return at, t.readingTransaction(ctx, conn, name)
 }
 
+// oldSlotPatience is how long a slot that was there before is worth waiting for
+// transactions that are open.
+const oldSlotPatience = 3 * time.Second
+
+// oldSlotTransaction enters a snapshot that belongs to a position of the log,
+// from which a slot that is older is read: that of a temporary slot. If there
+// can be none, or not soon, it is an ordinary snapshot.
+func (t *task) oldSlotTransaction(ctx context.Context, conn *pgconn.PgConn, slot slotState) (at lsn, ordinary bool, err error) {
+	repl, err := t.cfg.connect(ctx, true)
+	if err != nil {
+		return 0, false, err
+	}
+	defer closeConn(repl)
+	wctx, cancel := context.WithTimeout(ctx, oldSlotPatience)
+	defer cancel()
+	name := t.cfg.slot
+	name = name[:min(len(name), 55)] + "_reading"
+	at, exported, err := exportSlot(wctx, repl, name, true, false, t.major)
+	if err == nil && at >= slot.confirmed {
+		return at, false, t.readingTransaction(ctx, conn, exported)
+	}
+	switch {
+	case ctx.Err() != nil:
+		return 0, false, context.Cause(ctx)
+	case sqlState(err) == codeDuplicate: // that of a connection which is gone
+		return 0, false, sdk.Retry(fmt.Errorf("temporary slot: %w", err), t.cfg.slotDelay)
+	case err != nil && sqlState(err) != codeNoSlot && wctx.Err() == nil:
+		return 0, false, fmt.Errorf("temporary slot: %w", err)
+	}
+	t.log.Info("no temporary slot, reading in an ordinary snapshot", "err", err)
+	return slot.confirmed, true, t.readingTransaction(ctx, conn, "")
+}
+
 // readingTransaction begins a transaction that only reads, in a snapshot that
-// was exported or in one of its own.
+// was exported or in one of its own. Rows come in the order of their places.
 func (t *task) readingTransaction(ctx context.Context, conn *pgconn.PgConn, exported string) error {
 	level := "REPEATABLE READ"
 	if exported == "" && t.cfg.isolation == "serializable" {
@@ -101,44 +183,71 @@ func (t *task) readingTransaction(ctx context.Context, conn *pgconn.PgConn, expo
 	if exported != "" {
 		sql += "; SET TRANSACTION SNAPSHOT " + quoteText(exported)
 	}
-	sql += "; SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0"
+	sql += "; SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0" +
+		"; SET LOCAL synchronize_seqscans = off; SET LOCAL max_parallel_workers_per_gather = 0"
 	if _, err := query(ctx, conn, sql); err != nil {
 		return fmt.Errorf("begin the snapshot: %w", err)
 	}
 	return nil
 }
 
-// planSnapshot lists the tables to read and how.
-func (t *task) planSnapshot(ctx context.Context, conn *pgconn.PgConn) ([]snapshotPlan, error) {
-	tables, err := t.cat.tables(ctx, t.cfg, t.viaRoot)
+// planSnapshot lists what is to be read and connects the readers. conn is in
+// the snapshot and becomes one of them.
+func (t *task) planSnapshot(ctx context.Context, conn *pgconn.PgConn, pos *position, now dbMoment, goesOn bool) (*snapshotter, error) {
+	read := newProgress()
+	p := &planner{t: t, conn: conn, max: now.seen.max, read: read, pos: pos}
+	s := &snapshotter{cfg: t.cfg, log: t.log, conns: []*pgconn.PgConn{conn}, read: read, tabs: map[*tablePlan]*table{},
+		types: *t.compiler(), limit: t.em.limit, at: origin{lsn: pos.lsn, xid: pos.xid}}
+	s.types.nullable = maps.Clone(s.types.nullable)
+	if goesOn {
+		var err error
+		if read, err = parseProgress(pos.read); err != nil {
+			return nil, err
+		}
+		if pos.base == "" {
+			clear(read.open) // rows may have moved to where they were read already
+		} else {
+			base, err := parseVisibility(pos.base)
+			if err != nil {
+				return nil, err
+			}
+			p.base, s.unchanged = &base, base.unchangedSQL("xmin", now.seen.max)
+		}
+		p.read, s.read, s.begun = read, read, len(read.done)+len(read.open) > 0
+	}
+	plans, jobs, err := p.plan(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if len(tables) == 0 {
-		t.log.Warn("no table passes the filters: check schema.include.list and table.include.list")
+	s.stats.count(plans, jobs)
+	s.jobs, s.notes, s.names = jobs, t.notes, planNames(plans)
+	return s, t.connectReaders(ctx, s)
+}
+
+// connectReaders has further connections enter the snapshot of the first.
+func (t *task) connectReaders(ctx context.Context, s *snapshotter) error {
+	n := min(t.cfg.threads, len(s.jobs))
+	if n < 2 {
+		return nil
 	}
-	var plans []snapshotPlan
-	for _, known := range tables {
-		full := known.schema + "." + known.name
-		if len(t.cfg.snapshotTables) > 0 && !matchesAny(t.cfg.snapshotTables, full) {
-			continue
+	name, err := queryText(ctx, s.conns[0], "SELECT pg_export_snapshot()")
+	if err != nil {
+		return fmt.Errorf("share the snapshot: %w", err)
+	}
+	for len(s.conns) < n {
+		conn, err := t.cfg.connect(ctx, false)
+		if err == nil {
+			s.conns = append(s.conns, conn)
+			err = t.readingTransaction(ctx, conn, name)
 		}
-		if t.cfg.lockTables {
-			sql := fmt.Sprintf("SET LOCAL lock_timeout = %d; LOCK TABLE %s IN ACCESS SHARE MODE", t.cfg.lockTimeout.Milliseconds(), quoteName(known.schema, known.name))
-			if _, err := query(ctx, conn, sql); err != nil {
-				return nil, fmt.Errorf("lock %s: %w", full, err)
-			}
-		}
-		if err := t.cat.describe(ctx, known); err != nil {
-			return nil, err
-		}
-		tab, err := t.compiler().compile(known.relation(), known)
 		if err != nil {
-			return nil, sdk.Fatal(err)
+			for _, c := range s.conns[1:] { // the first is the caller's
+				closeConn(c)
+			}
+			return fmt.Errorf("connection %d of %d (snapshot.max.threads): %w", len(s.conns)+1, n, err)
 		}
-		plans = append(plans, snapshotPlan{tab, copySQL(t.cfg, tab, known)})
 	}
-	return plans, nil
+	return nil
 }
 
 func (t *task) compiler() *compiler {
@@ -157,10 +266,8 @@ func (k *catalogTable) relation() *relation {
 // readSnapshot hands over rows, and goes on to streaming after the last.
 func (t *task) readSnapshot(ctx context.Context) error {
 	err := t.snap.fill(ctx, &t.em)
-	if errors.Is(err, errStale) || errors.Is(err, errLabel) {
-		// The tables changed while they were being read: begin again.
-		err = sdk.Retry(fmt.Errorf("a table changed its form during the snapshot: %w", err), t.cfg.restartWait)
-	}
+	t.pos.read = t.snap.read.text()
+	t.atWork("snapshot", t.snap.stats.rows, t.snap.stats.done())
 	if !errors.Is(err, errSnapshotDone) {
 		if len(t.em.batch.Records) > 0 {
 			t.em.finish(&t.pos)
@@ -168,12 +275,18 @@ func (t *task) readSnapshot(ctx context.Context) error {
 		return err
 	}
 	t.snap.close()
+	took := time.Since(t.snap.stats.began)
+	t.log.Info("tables are read", "rows", t.snap.stats.rows, "took", took)
 	t.snap = nil
+	t.rested()
 	t.snapshots++
 	t.pos.completed = true
+	t.pos.base, t.pos.read = "", ""
+	if err := t.notes.initial("COMPLETED"); err != nil {
+		return err
+	}
 	t.em.finish(&t.pos)
 	t.dirty = false
-	t.log.Info("tables are read", "took", time.Since(t.start))
 	t.phase = phaseStart
 	return wait(ctx, t.cfg.streamingDelay)
 }

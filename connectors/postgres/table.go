@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/millrace/millrace/plugins/data"
 )
@@ -24,7 +23,9 @@ type table struct {
 	// uncovered is a key column that the replica identity lacks, so that old
 	// tuples do not tell the key; "" if there is none.
 	uncovered string
-	order     int64 // events of this table in the current transaction
+	id        string // schema.table
+	physical  string // what the field says that naming adds to keys
+	order     int64  // events of this table in the current transaction
 	lastXID   uint32
 }
 
@@ -32,13 +33,17 @@ type table struct {
 type column struct {
 	name       string
 	codec      *codec
+	form       form // of values that come in binary
 	optional   bool
 	hasDefault bool
 	included   bool // has a field in the row
 	identity   bool // is sent in old tuples
 	bad        bool // cannot be converted in the row at hand
 	warned     bool
-	schema     *data.Schema
+	schema     *data.Schema // in the row
+	keySchema  *data.Schema // in the key, which no mapper changes
+	mapper     *mapper      // changes the values; nil for none
+	length     int          // of a column that is hashed
 }
 
 // compiler makes tables from relations.
@@ -51,7 +56,8 @@ type compiler struct {
 // compile combines what the stream says of a relation with what the catalog
 // knows of its columns. known is nil for a table that is gone.
 func (c *compiler) compile(rel *relation, known *catalogTable) (*table, error) {
-	t := &table{relation: *rel, topic: topicName(strings.Join([]string{c.cfg.prefix, rel.schema, rel.name}, c.cfg.delimiter))}
+	t := &table{relation: *rel, id: rel.schema + "." + rel.name}
+	t.topic, t.physical = c.cfg.naming.topic(rel.schema, rel.name)
 	for _, rc := range rel.columns {
 		col, err := c.column(t, rc, known)
 		if err != nil {
@@ -82,47 +88,29 @@ func (c *compiler) column(t *table, rc relColumn, known *catalogTable) (column, 
 		if i >= 0 && known.columns[i].typeOID == rc.typeOID {
 			k := known.columns[i]
 			col.optional = !k.notNull || c.nullable[full]
-			def = defaultOf(&cd, &k)
+			def = defaultOf(&cd, c.types[rc.typeOID], &k)
 		}
 	}
 	var err error
 	col.hasDefault = def != nil
-	if col.schema, err = cd.schema(col.optional, def); err != nil && def != nil {
+	if col.keySchema, err = cd.schema(col.optional, def); err != nil && def != nil {
 		// A default that the schema does not take is left out.
-		col.hasDefault = false
-		col.schema, err = cd.schema(col.optional, nil)
+		col.hasDefault, def = false, nil
+		col.keySchema, err = cd.schema(col.optional, nil)
+	}
+	if err != nil {
+		return col, err
+	}
+	col.schema = col.keySchema
+	sourceType := columnTypeOf(rc.typeOID, rc.typmod, c.types)
+	m := c.cfg.mapperOf(t.relation.schema, t.name, rc.name, sourceType.name)
+	if cd.mappable() && m.values(sourceType) {
+		col.mapper, col.length = m, sourceType.length
+	}
+	if params := m.params(rc.name, sourceType); len(params) > 0 {
+		col.schema, err = cd.schema(col.optional, def, params...)
 	}
 	return col, err
-}
-
-// defaultOf returns a column's default as a value: a constant's own, the zero
-// of the type for anything else when the column may not be null.
-func defaultOf(c *codec, k *catalogColumn) any {
-	if !k.hasDefault || !k.literal && !k.notNull {
-		return nil
-	}
-	schema, err := c.schema(false, nil)
-	if err != nil {
-		return nil
-	}
-	w := writer{RowWriter: data.NewRowWriter(schema)}
-	w.Reset(nil)
-	if k.literal {
-		if err := w.text(c, []byte(k.defaultText)); err != nil {
-			return nil
-		}
-	} else {
-		w.absent(c, false, false)
-	}
-	row, _, err := w.Finish()
-	if err != nil {
-		return nil
-	}
-	v, err := data.Decode(schema, row)
-	if err != nil {
-		return nil
-	}
-	return v
 }
 
 // chooseKey takes the configured columns, else the catalog's key.
@@ -166,44 +154,21 @@ func (c *compiler) schemas(t *table) error {
 		return err
 	}
 	t.row = writer{RowWriter: data.NewRowWriter(t.envelope)}
-	if len(t.key) == 0 {
+	if len(t.key) == 0 && c.cfg.naming.keyField == "" {
 		return nil
 	}
 	key := data.NewStructBuilder().Name(name("Key"))
 	for _, i := range t.key {
-		key.Field(adjustName(c.cfg.fieldAdjust, t.columns[i].name, false), t.columns[i].schema)
+		key.Field(adjustName(c.cfg.fieldAdjust, t.columns[i].name, false), t.columns[i].keySchema)
+	}
+	if c.cfg.naming.keyField != "" {
+		key.Field(c.cfg.naming.keyField, data.StringSchema)
 	}
 	if t.keySchema, err = key.Build(); err != nil {
 		return err
 	}
 	t.keyRow = writer{RowWriter: data.NewRowWriter(t.keySchema)}
 	return nil
-}
-
-// adjustName makes a name fit for Avro: other characters become _ or, with
-// avro_unicode, _uXXXX. The parts of a full name are between dots.
-func adjustName(mode, name string, full bool) string {
-	if mode != "avro" && mode != "avro_unicode" {
-		return name
-	}
-	var b strings.Builder
-	first := true
-	for _, r := range name {
-		switch {
-		case full && r == '.':
-			b.WriteByte('.')
-			first = true
-			continue
-		case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r == '_' && mode == "avro", r >= '0' && r <= '9' && !first:
-			b.WriteRune(r)
-		case mode == "avro":
-			b.WriteByte('_')
-		default:
-			fmt.Fprintf(&b, "_u%04x", r)
-		}
-		first = false
-	}
-	return b.String()
 }
 
 var (
@@ -263,10 +228,13 @@ func (t *table) fields(w *writer, tuple, other []value, keysOnly bool) error {
 		if !c.included {
 			continue
 		}
-		if err := c.write(w, i, tuple, other, keysOnly); err != nil {
-			return &columnError{i, c.name, err}
+		w.mapper, w.mapLength = c.mapper, c.length
+		err := c.write(w, i, tuple, other, keysOnly)
+		w.mapper = nil
+		if err == nil {
+			err = w.Err()
 		}
-		if err := w.Err(); err != nil {
+		if err != nil {
 			return &columnError{i, c.name, err}
 		}
 	}
@@ -280,10 +248,14 @@ func (c *column) write(w *writer, i int, tuple, other []value, keysOnly bool) er
 		v = other[i]
 	}
 	switch {
+	case w.mapper != nil && w.mapper.kind == mapMask:
+		w.RowWriter.Text(w.mapper.text) // instead of null as well
 	case c.bad || keysOnly && !c.identity:
 		w.absent(c.codec, c.optional, c.hasDefault)
 	case v.kind == valueText:
 		return w.text(c.codec, v.text)
+	case v.kind == valueBinary:
+		return w.binary(c.codec, c.form, v.text)
 	case v.kind == valueUnchanged:
 		w.unavailable(c.codec, c.optional)
 	case c.optional:
@@ -310,6 +282,9 @@ func (t *table) appendKey(dst []byte, tuple, other []value) ([]byte, bool, error
 		if err := w.Err(); err != nil {
 			return dst, false, &columnError{i, c.name, err}
 		}
+	}
+	if len(w.Schema().Fields()) > len(t.key) {
+		w.Text(t.physical)
 	}
 	w.End()
 	return w.Finish()

@@ -40,26 +40,39 @@ type task struct {
 	log   *slog.Logger
 	start time.Time
 
-	conn    *pgconn.PgConn // for queries
-	cat     catalog
-	major   int
-	timeout time.Duration // wal_sender_timeout
-	viaRoot bool
-	checked bool // whether the stored offset was compared with the slot
+	conn     *pgconn.PgConn // for queries
+	cat      catalog
+	major    int
+	timeout  time.Duration // wal_sender_timeout
+	viaRoot  bool
+	twoPhase bool // the slot sends transactions when they are prepared
+	checked  bool // whether the stored offset was compared with the slot
 
 	phase     phase
 	known     bool // pos is a position to continue from
 	snapshots int  // that were completed, for snapshot.mode=always
 	pos       position
+	resumed   bool // streaming began in this life
 	dirty     bool // pos has moved since it was last handed over
 	handed    time.Time
-	pending   error // found after records that were handed over first
+	looked    time.Time // at what the slot keeps
+	kept      bool      // it was too much then
+	pending   error     // found after records that were handed over first
 	beat      time.Time
 	retries   int // transient failures since the last record
 
 	em   emitter
 	snap *snapshotter
 	dec  decoder
+
+	figures *figures
+	inc     *incremental // while streaming
+	notes   notifier
+	lists   *lists // that were in force, nil when that is not known
+	told    bool   // of the lists that are
+
+	meter workMeter
+	work  atomic.Pointer[sdk.Progress] // nil for none
 
 	stored atomic.Uint64 // the end of the last transaction that is safely stored
 	mu     sync.Mutex    // guards stream, which Committed uses
@@ -105,17 +118,21 @@ func (t *task) PollBatch(ctx context.Context, b *data.Batch) error {
 	err := t.pending
 	t.pending = nil
 	if err == nil {
-		err = t.work(ctx)
+		err = t.proceed(ctx)
 	}
+	t.figures.tell(&t.em.counts)
 	if len(b.Records)+len(b.Positions) > 0 {
 		t.pending = err // these records are good
 		t.retries = 0
 		return nil
 	}
-	if err == nil || ctx.Err() != nil {
+	if err == nil || ctx.Err() != nil && !t.dec.torn {
 		return err
 	}
 	t.disconnect()
+	if ctx.Err() != nil {
+		return err
+	}
 	return t.bounded(classify(err, t.cfg.restartWait))
 }
 
@@ -132,8 +149,8 @@ func (t *task) bounded(err error) error {
 	return sdk.Fatal(fmt.Errorf("failed %d times in a row, errors.max.retries is %d: %v", t.retries, t.cfg.maxRetries, err))
 }
 
-// work does the next piece of work of the phase.
-func (t *task) work(ctx context.Context) error {
+// proceed does the next piece of work of the phase.
+func (t *task) proceed(ctx context.Context) error {
 	switch t.phase {
 	case phaseStart:
 		return t.decide(ctx)
@@ -157,6 +174,7 @@ func (t *task) disconnect() {
 		closeConn(t.conn)
 		t.conn = nil
 	}
+	t.rested()
 	if t.phase != phaseDone {
 		t.phase = phaseStart
 	}
@@ -183,7 +201,7 @@ func (t *task) decide(ctx context.Context) error {
 		}
 	}
 	if t.cfg.snapshot == "initial_only" {
-		if t.finishedSnapshot() {
+		if t.finishedSnapshot() && (t.snapshots > 0 || !t.cfg.readAgain) {
 			t.phase = phaseDone
 			return nil
 		}
@@ -194,6 +212,9 @@ func (t *task) decide(ctx context.Context) error {
 		return err
 	}
 	t.viaRoot = viaRoot
+	if err := t.checkTables(ctx); err != nil {
+		return err
+	}
 	slot, err := readSlot(ctx, t.conn, t.cfg.slot)
 	if err != nil {
 		return err
@@ -204,8 +225,9 @@ func (t *task) decide(ctx context.Context) error {
 		}
 	}
 	switch gap := t.gap(slot); {
-	case t.cfg.snapshot == "always" && t.snapshots == 0,
-		t.cfg.snapshot == "when_needed" && gap != nil,
+	case t.pos.snapshot == "BLOCKING" && !t.pos.completed && gap == nil,
+		t.cfg.snapshot == "always" && t.snapshots == 0,
+		(t.cfg.snapshot == "when_needed" || t.cfg.readOnGap) && gap != nil,
 		t.cfg.snapshot != "no_data" && !t.finishedSnapshot():
 		return t.beginSnapshot(ctx, slot)
 	case gap != nil:
@@ -225,12 +247,16 @@ func (t *task) finishedSnapshot() bool {
 func (t *task) gap(slot slotState) error {
 	const repair = "Choose: snapshot.mode=when_needed reads the tables again; removing the stored offset starts from nothing; "
 	switch {
-	case !t.finishedSnapshot():
+	case !t.finishedSnapshot() && t.pos.snapshot != "BLOCKING":
 		return nil
 	case !slot.exists:
 		return fmt.Errorf("slot %s is gone, and with it the changes after %s. %ssnapshot.mode=no_data with the offset removed goes on without what was lost", t.cfg.slot, t.pos.commit, repair)
 	case slot.lost:
-		return fmt.Errorf("the server has removed the log that slot %s needs (max_slot_wal_keep_size), and with it changes after %s. %sin either case drop the slot first", t.cfg.slot, t.pos.commit, repair)
+		reason := slot.reason
+		if reason == "" {
+			reason = "max_slot_wal_keep_size"
+		}
+		return fmt.Errorf("the server has removed what slot %s needs (%s), and with it changes after %s. %sin either case drop the slot first: SELECT pg_drop_replication_slot(%s)", t.cfg.slot, reason, t.pos.commit, repair, quoteText(t.cfg.slot))
 	case slot.confirmed > t.pos.commit && t.cfg.mismatch == "trust_offset" && !t.checked:
 		return fmt.Errorf("slot %s stands at %s, after the stored offset %s: changes between them were confirmed by somebody else. %soffset.mismatch.strategy=trust_slot goes on without them", t.cfg.slot, slot.confirmed, t.pos.commit, repair)
 	}
@@ -251,7 +277,7 @@ func (t *task) beginWithout(ctx context.Context, slot slotState) error {
 		}
 		slot = slotState{exists: true, confirmed: at}
 	}
-	t.pos = position{lsn: slot.confirmed, commit: slot.confirmed, message: "NOOP", time: time.Now().UnixMicro()}
+	t.pos = position{lsn: slot.confirmed, commit: slot.confirmed, message: "NOOP", time: time.Now().UnixMicro(), fresh: true}
 	t.known, t.dirty = true, true
 	return t.beginStream(ctx, slot)
 }
@@ -262,15 +288,24 @@ func (t *task) beginStream(ctx context.Context, slot slotState) error {
 		t.log.Warn("streaming from the slot's position, not the stored offset's", "slot", slot.confirmed.String(), "offset", t.pos.commit.String())
 		t.pos = position{lsn: slot.confirmed, commit: slot.confirmed, message: "NOOP", time: time.Now().UnixMicro()}
 	}
-	t.checked = true
+	t.checked, t.twoPhase = true, slot.twoPhase
 	if err := t.dec.begin(&t.pos); err != nil {
 		return sdk.Fatal(err)
+	}
+	if err := t.recoverIncremental(); err != nil {
+		return err
 	}
 	s, err := t.openStream(ctx)
 	if err != nil {
 		return err
 	}
 	t.setStream(s)
+	if t.snapshots == 0 && !t.resumed {
+		if err := t.notes.initial("SKIPPED"); err != nil {
+			return err
+		}
+	}
+	t.resumed = true
 	t.phase = phaseStreaming
 	t.log.Info("streaming", "slot", t.cfg.slot, "lsn", t.pos.commit.String())
 	return nil
@@ -280,7 +315,7 @@ func (t *task) beginStream(ctx context.Context, slot slotState) error {
 // has not yet noticed that an older connection is gone.
 func (t *task) openStream(ctx context.Context) (*walStream, error) {
 	for try := 0; ; try++ {
-		s, err := openStream(ctx, t.cfg, t.pos.commit, t.timeout)
+		s, err := openStream(ctx, t.cfg, t.pos.confirmable(), t.timeout, startCommand(t.cfg, t.pos.confirmable(), t.major, t.twoPhase))
 		if sqlState(err) != codeActive || try >= t.cfg.slotRetries {
 			return s, err
 		}
@@ -295,10 +330,10 @@ func (t *task) openStream(ctx context.Context) (*walStream, error) {
 // may forget.
 func (t *task) Committed(_ context.Context, positions []sdk.Position) error {
 	for _, p := range positions {
-		if server, _ := p.Partition["server"].(string); server != t.cfg.prefix || p.Offset == nil {
+		if server, _ := p.Partition["server"].(string); server != t.cfg.prefix || len(p.Partition) != 1 || p.Offset == nil {
 			continue
 		}
-		t.stored.Store(max(t.stored.Load(), uint64(readPosition(p.Offset).commit)))
+		t.stored.Store(max(t.stored.Load(), uint64(readPosition(p.Offset).confirmable())))
 	}
 	if t.cfg.manualFlush {
 		return nil

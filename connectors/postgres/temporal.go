@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"errors"
+	"math"
 	"strconv"
 )
 
@@ -16,6 +17,14 @@ const (
 // infinity tells the values of dates and timestamps that are not on the
 // calendar.
 type infinity int8
+
+// String returns it as PostgreSQL writes it.
+func (i infinity) String() string {
+	if i < 0 {
+		return "-infinity"
+	}
+	return "infinity"
+}
 
 var (
 	errTime  = errors.New("not a date or time as PostgreSQL writes it")
@@ -107,7 +116,7 @@ func (c *cursorText) date() (y, m, d int64, ok bool) {
 	m, _, ok3 := c.digits()
 	ok4 := c.skip('-')
 	d, _, ok5 := c.digits()
-	ok = ok1 && ok2 && ok3 && ok4 && ok5 && y <= 300000 && m >= 1 && m <= 12 && d >= 1 && d <= 31
+	ok = ok1 && ok2 && ok3 && ok4 && ok5 && y <= 6_000_000 && m >= 1 && m <= 12 && d >= 1 && d <= 31
 	return y, m, d, ok
 }
 
@@ -246,8 +255,30 @@ func parseTimeZone(b []byte) (int64, error) {
 	return micros, nil
 }
 
-// micro returns the microseconds since 1970.
-func (t instant) micro() int64 { return t.days*microsPerDay + t.micros }
+// micro returns the microseconds since 1970. PostgreSQL's last 29 years are
+// beyond what 64 bits hold of them.
+func (t instant) micro() (int64, error) {
+	switch {
+	case t.inf > 0:
+		return infiniteMicros, nil
+	case t.inf < 0:
+		return negativeInfiniteMicros, nil
+	case t.days > math.MaxInt64/microsPerDay-1 || t.days < math.MinInt64/microsPerDay+1:
+		return 0, errRange
+	}
+	return t.days*microsPerDay + t.micros, nil
+}
+
+// milli returns the milliseconds since 1970, rounded down.
+func (t instant) milli() int64 {
+	switch {
+	case t.inf > 0:
+		return infiniteMicros / 1000
+	case t.inf < 0:
+		return negativeInfiniteMicros / 1000
+	}
+	return t.days*(microsPerDay/1000) + t.micros/1000
+}
 
 // interval is PostgreSQL's, whose three parts do not convert into each other.
 type interval struct{ months, days, micros int64 }

@@ -20,7 +20,7 @@ var (
 	transactionKey = data.NewStructBuilder().Name("io.debezium.connector.common.TransactionMetadataKey").
 			Version(1).Field("id", data.StringSchema).MustBuild()
 	collectionSchema = named(data.NewStructBuilder(), "event.collection").
-				Field("data_collection", data.StringSchema).Field("event_count", data.Int64Schema).MustBuild()
+				Field("data_collection", data.StringSchema).Field("event_count", data.Int64Schema).Optional().MustBuild()
 	transactionValue = data.NewStructBuilder().Name("io.debezium.connector.common.TransactionMetadataValue").
 				Version(1).Field("status", data.StringSchema).Field("id", data.StringSchema).
 				Field("event_count", data.OptionalInt64Schema).
@@ -30,7 +30,7 @@ var (
 
 // block writes the transaction block of an event and counts it.
 func (e *emitter) block(w *writer, t *table, o *origin) {
-	if !e.cfg.transactions || o.snapshot != "false" {
+	if !e.cfg.transactions || o.snapshot != "false" || o.xid == 0 {
 		w.Null()
 		return
 	}
@@ -75,7 +75,7 @@ func (e *emitter) endTransaction(o *origin) error {
 	collections := []any{}
 	for _, t := range e.tx.tables {
 		c := data.NewStruct(collectionSchema)
-		if err := errors.Join(c.Put("data_collection", t.relation.schema+"."+t.name), c.Put("event_count", t.order)); err != nil {
+		if err := errors.Join(c.Put("data_collection", t.id), c.Put("event_count", t.order)); err != nil {
 			return err
 		}
 		collections = append(collections, c)
@@ -103,4 +103,15 @@ func (e *emitter) transactionRecord(status string, o *origin, collections []any)
 	}
 	e.add(e.cfg.transactionTopic, k, d)
 	return nil
+}
+
+// appendCounts adds to an offset what was counted of the transaction that it is
+// in the middle of, which Debezium takes up from there.
+func (e *emitter) appendCounts(dst []byte) []byte {
+	dst = append(strconv.AppendUint(append(dst, `"transaction_id":"`...), uint64(e.tx.xid), 10), `",`...)
+	for _, t := range e.tx.tables {
+		dst = append(appendJSONString(dst, []byte("transaction_data_collection_order_"+t.id)), ':')
+		dst = append(strconv.AppendInt(dst, t.order, 10), ',')
+	}
+	return dst
 }

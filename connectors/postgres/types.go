@@ -11,6 +11,7 @@ type modes struct {
 	interval    string // numeric, string
 	moneyDigits int32
 	unknown     bool // types without a mapping become bytes
+	unknownText bool // or text
 	placeholder string
 }
 
@@ -83,9 +84,10 @@ func (m *modes) codecOf(oid uint32, typmod int32, types map[uint32]pgType) codec
 	case t.kind == 'e':
 		c = codec{kind: kindEnum, name: "io.debezium.data.Enum", labels: t.labels}
 	case t.elem != 0:
+		c = codec{kind: kindOmitted}
 		if e, ok := types[t.elem]; ok && !notInArrays[e.name] && e.elem == 0 {
-			if elem := m.codecOf(t.elem, typmod, types); elem.kind != kindOmitted && elem.kind != kindRawBytes {
-				c = codec{kind: kindArray, elem: &elem}
+			if elem := m.codecOf(t.elem, typmod, types); elem.kind != kindOmitted {
+				c = codec{kind: kindArray, elem: &elem, boxes: e.builtIn && e.name == "box"}
 			}
 		}
 	case t.builtIn:
@@ -104,8 +106,19 @@ func (m *modes) codecOf(oid uint32, typmod int32, types map[uint32]pgType) codec
 }
 
 func (m *modes) unmapped() codec {
+	if m.unknownText {
+		return codec{kind: kindText}
+	}
 	if !m.unknown {
 		return codec{kind: kindOmitted}
+	}
+	switch m.binary {
+	case "base64":
+		return codec{kind: kindRawBase64}
+	case "base64-url-safe":
+		return codec{kind: kindRawBase64URL}
+	case "hex":
+		return codec{kind: kindRawHex}
 	}
 	return codec{kind: kindRawBytes}
 }

@@ -21,6 +21,10 @@ const (
 	readSize = 256 << 10 // a buffer
 	minRead  = 16 << 10  // free space that is worth reading into
 	chunks   = 4         // full buffers between reader and decoder
+	// gather is the wait after a read that brought little at once. The server
+	// sends each row by itself, and to read each by itself costs more than to
+	// decode it; when the stream flows, the next read finds many.
+	gather = 100 * time.Microsecond
 	// maxFrame bounds one change. It is above what can leave the process.
 	maxFrame = 128 << 20
 )
@@ -110,8 +114,12 @@ func (s *walStream) frames(first chan<- error) error {
 	published := 0
 	started := false
 	for {
+		began := time.Now()
 		n, err := s.conn.Read(buf[len(buf):cap(buf)])
 		buf = buf[:len(buf)+n]
+		if err == nil && n < minRead && time.Since(began) < gather {
+			time.Sleep(gather)
+		}
 		if err != nil {
 			if errors.Is(err, io.EOF) {
 				err = errors.New("the server ended the connection")
@@ -245,11 +253,30 @@ func (s *walStream) status() error {
 	return err
 }
 
-// startCommand is START_REPLICATION for a configuration.
-func startCommand(c *config, from lsn) string {
+// startCommand is START_REPLICATION for a configuration. Of the protocol it
+// takes the version that what is asked for needs.
+func startCommand(c *config, from lsn, major int, twoPhase bool) string {
+	version, streaming := 1, c.streaming
+	if streaming == "parallel" && major < 16 {
+		streaming = "on"
+	}
+	switch {
+	case streaming == "parallel":
+		version = 4
+	case twoPhase:
+		version = 3
+	case streaming == "on" && major >= 14:
+		version = 2
+	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "START_REPLICATION SLOT %s LOGICAL %s (proto_version '1', publication_names %s",
-		quoteName(c.slot), from, quoteText(quoteName(c.publication)))
+	fmt.Fprintf(&b, "START_REPLICATION SLOT %s LOGICAL %s (proto_version '%d', publication_names %s",
+		quoteName(c.slot), from, version, quoteText(quoteName(c.publication)))
+	if major >= 14 {
+		b.WriteString(", messages 'true'")
+	}
+	if streaming == "on" && major >= 14 || streaming == "parallel" {
+		fmt.Fprintf(&b, ", streaming '%s'", streaming)
+	}
 	for _, o := range c.streamOptions {
 		fmt.Fprintf(&b, ", %s %s", o[0], quoteText(o[1]))
 	}
@@ -257,7 +284,7 @@ func startCommand(c *config, from lsn) string {
 }
 
 // openStream connects and starts streaming.
-func openStream(ctx context.Context, c *config, from lsn, timeout time.Duration) (*walStream, error) {
+func openStream(ctx context.Context, c *config, from lsn, timeout time.Duration, command string) (*walStream, error) {
 	pg, err := c.connect(ctx, true)
 	if err != nil {
 		return nil, err
@@ -269,7 +296,7 @@ func openStream(ctx context.Context, c *config, from lsn, timeout time.Duration)
 	if timeout > 0 {
 		interval = max(min(interval, timeout/3), 10*time.Millisecond)
 	}
-	s, err := startStream(ctx, pg, startCommand(c, from), from, interval)
+	s, err := startStream(ctx, pg, command, from, interval)
 	switch {
 	case sqlState(err) == codeUndefined:
 		return nil, sdk.Fatal(fmt.Errorf("slot %s or publication %s is missing: %w", c.slot, c.publication, err))

@@ -10,7 +10,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
-	"github.com/millrace/millrace/connectors/s3/partition"
+	"github.com/millrace/millrace/connectors/objectfile/partition"
 )
 
 // Names of keys and classes that more than one place needs.
@@ -95,10 +95,10 @@ func checkCustomerKey(v any) error {
 	return nil
 }
 
-// formatName returns Avro, Json, ByteArray or Parquet, "" for other classes.
+// formatName returns Avro, Json, ByteArray, Parquet or Csv, "" for other classes.
 func formatName(class string) string {
 	name := strings.TrimSuffix(simple(class), "Format")
-	if slices.Contains([]string{"Avro", "Json", "ByteArray", "Parquet"}, name) {
+	if slices.Contains([]string{"Avro", "Json", "ByteArray", "Parquet", "Csv"}, name) {
 		return name
 	}
 	return ""
@@ -111,7 +111,9 @@ func checkFormat(bytes bool) func(any) error {
 		case !ok:
 			return nil // it is required, which says enough
 		case name == "":
-			return errors.New("the formats here are AvroFormat, JsonFormat, ByteArrayFormat and ParquetFormat")
+			return errors.New("the formats here are AvroFormat, JsonFormat, ByteArrayFormat, ParquetFormat and CsvFormat")
+		case name == "Csv" && !bytes:
+			return errors.New("headers cannot be written as CSV: use AvroFormat, JsonFormat or ParquetFormat")
 		case name == "ByteArray" && !bytes:
 			return errors.New("headers cannot be written as plain bytes: use AvroFormat, JsonFormat or ParquetFormat")
 		}

@@ -7,9 +7,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/millrace/millrace/connectors/s3/format"
-	"github.com/millrace/millrace/connectors/s3/partition"
-	"github.com/millrace/millrace/connectors/s3/rotation"
+	"github.com/millrace/millrace/connectors/objectfile/format"
+	"github.com/millrace/millrace/connectors/objectfile/partition"
+	"github.com/millrace/millrace/connectors/objectfile/rotation"
 	"github.com/millrace/millrace/plugins/data"
 	"github.com/millrace/millrace/plugins/sdk"
 )
@@ -32,6 +32,7 @@ type sinkConfig struct {
 	rotation  rotation.Config
 
 	value, keys, headers format.Format // keys and headers are nil if not stored
+	metadata             format.Format // nil if not stored
 	nulls                nulls
 	reportNulls          bool
 	tombstones           string
@@ -94,6 +95,7 @@ func newSinkConfig(cfg sdk.Config) (*sinkConfig, []sdk.Problem) {
 	c.rotate(p)
 	c.formats(p)
 	c.null(p)
+	c.withMetadata(p)
 	c.objects(p)
 	return c, p.problems
 }
@@ -142,7 +144,7 @@ func (c *sinkConfig) rotate(p *parser) {
 func (c *sinkConfig) formats(p *parser) {
 	compression := format.Compression{Type: p.cfg.String("s3.compression.type"), Level: p.cfg.Int("s3.compression.level")}
 	main := formatName(p.cfg.String("format.class"))
-	if compression.Type != "none" && main != "Json" && main != "ByteArray" {
+	if compression.Type != "none" && codecKeys[main] != "" {
 		const why = "files of %s are compressed within, by %s: use s3.compression.type with JsonFormat or ByteArrayFormat"
 		p.bad("s3.compression.type", fmt.Errorf(why, main+"Format", codecKeys[main]))
 		p.bad("format.class", fmt.Errorf("s3.compression.type=%s does not go with %sFormat", compression.Type, main))
@@ -153,6 +155,22 @@ func (c *sinkConfig) formats(p *parser) {
 	}
 	if p.cfg.Bool("store.kafka.headers") {
 		c.headers = newFormat(p, formatName(p.cfg.String("headers.format.class")), compression)
+	}
+}
+
+// withMetadata checks what files of metadata go together with.
+func (c *sinkConfig) withMetadata(p *parser) {
+	if !p.cfg.Bool(metadataKey) {
+		return
+	}
+	c.metadata = format.Avro{Codec: p.cfg.String("avro.codec"), Level: -1}
+	switch {
+	case c.keys == nil:
+		p.bad(metadataKey, errors.New("it says which records have keys, so it needs store.kafka.keys=true"))
+	case c.headers != nil:
+		p.bad(metadataKey, errors.New("it stores headers as well: remove store.kafka.headers"))
+	case c.nulls == writeNulls && c.rotation.Compatibility != rotation.NoCompatibility:
+		p.bad(metadataKey, errors.New("with behavior.on.null.values=write it needs schema.compatibility=NONE, since nulls are of no schema"))
 	}
 }
 
@@ -168,6 +186,8 @@ func newFormat(p *parser, name string, compression format.Compression) format.Fo
 		return format.Avro{Codec: cfg.String("avro.codec"), Options: avro, Level: -1}
 	case "Json":
 		return format.JSON{Compression: compression, Options: data.JSONOptions{NumericDecimals: strings.EqualFold(cfg.String("json.decimal.format"), "NUMERIC")}}
+	case "Csv":
+		return format.CSV{NoHeader: !cfg.Bool(csvHeaderKey), Separator: csvSeparator(cfg), Compression: compression, Options: data.JSONOptions{NumericDecimals: strings.EqualFold(cfg.String("json.decimal.format"), "NUMERIC")}}
 	case "Parquet":
 		return format.Parquet{Codec: cfg.String("parquet.codec"), Options: avro}
 	}

@@ -4,7 +4,7 @@ import (
 	"log/slog"
 	"strings"
 
-	"github.com/millrace/millrace/connectors/s3/partition"
+	"github.com/millrace/millrace/connectors/objectfile/partition"
 	"github.com/millrace/millrace/plugins/sdk"
 )
 

@@ -11,8 +11,8 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/millrace/millrace/connectors/s3/format"
-	"github.com/millrace/millrace/connectors/s3/rotation"
+	"github.com/millrace/millrace/connectors/objectfile/format"
+	"github.com/millrace/millrace/connectors/objectfile/rotation"
 	"github.com/millrace/millrace/connectors/s3/upload"
 	"github.com/millrace/millrace/plugins/data"
 )
@@ -26,13 +26,25 @@ const (
 	countMetadata     = "mr-count"
 )
 
-// files are the open files of one directory: of values, and of keys and headers
-// where these are stored. They hold the same records in the same order.
+// files are the open files of one directory: of values, and of keys, headers and
+// metadata where these are stored. They hold the same records in the same order.
 type files struct {
 	writer     *writer
 	start, end int64 // offsets of the first and last record
 	count      int64
+	base       string // of their names
+	tombstones bool   // records have no values, and there is no file of them
+	kinds      [4]fileKind
+	kind       [4]*file // by kind, nil where there is none yet
 	all        []*file
+}
+
+// fileKind is one of those that hold a record together: of values, keys, headers
+// and metadata.
+type fileKind struct {
+	infix  string
+	format format.Format // nil if it is not stored
+	datum  func(*data.Record) (data.Datum, error)
 }
 
 // file is one object in the making.
@@ -47,35 +59,53 @@ type file struct {
 // open starts the files of a record's directory.
 func (w *writer) open(r *data.Record, in rotation.Input) (*files, error) {
 	cfg := w.task.cfg
-	f := &files{writer: w, start: r.OriginalOffset}
+	f := &files{writer: w, start: r.OriginalOffset, tombstones: in.Tombstone && cfg.metadata == nil}
 	_, directory, _ := strings.Cut(in.Directory, "\x00")
-	base := cfg.layout.name(r.Topic, directory, r.OriginalPartition, r.OriginalOffset)
-	type kind struct {
-		infix  string
-		format format.Format
-		datum  func(*data.Record) (data.Datum, error)
+	f.base = cfg.layout.name(r.Topic, directory, r.OriginalPartition, r.OriginalOffset)
+	f.kinds = [...]fileKind{
+		{"", cfg.value, valueOf}, {".keys", cfg.keys, keyOf(cfg.keys)}, {".headers", cfg.headers, headersOf}, {".meta", cfg.metadata, metadataOf()},
 	}
-	kinds := []kind{
-		{"", cfg.value, valueOf}, {".keys", cfg.keys, keyOf(cfg.keys)}, {".headers", cfg.headers, headersOf},
-	}
-	for i, k := range kinds {
-		if k.format == nil || i == 0 && in.Tombstone {
-			continue
-		}
-		one, err := w.openFile(base+k.infix+k.format.Extension(), k.format, k.datum, r)
-		if err != nil {
-			f.forget()
-			return nil, err
-		}
-		if i == 0 && cfg.rotation.Compatibility != rotation.NoCompatibility && one.schema != nil {
-			one.project = newProjection(one.schema)
-		}
-		f.all = append(f.all, one)
+	if err := f.need(r); err != nil {
+		f.forget()
+		return nil, err
 	}
 	return f, nil
 }
 
-func (w *writer) openFile(key string, kind format.Format, datum func(*data.Record) (data.Datum, error), r *data.Record) (*file, error) {
+// need starts the files that a record has something for and that are not there.
+func (f *files) need(r *data.Record) error {
+	for i, k := range f.kinds {
+		if f.kind[i] != nil || !f.holds(i, r) {
+			continue
+		}
+		one, err := f.writer.openFile(f.base+k.infix+k.format.Extension(), k.format, k.datum, r, f.start)
+		if err != nil {
+			return err
+		}
+		if i == 0 && f.writer.task.cfg.rotation.Compatibility != rotation.NoCompatibility && one.schema != nil {
+			one.project = newProjection(one.schema)
+		}
+		f.kind[i] = one
+		f.all = append(f.all, one)
+	}
+	return nil
+}
+
+// holds reports whether a record is in the files of a kind.
+func (f *files) holds(kind int, r *data.Record) bool {
+	metadata := f.writer.task.cfg.metadata != nil
+	switch {
+	case f.kinds[kind].format == nil, kind == 0 && f.tombstones:
+		return false
+	case kind == 0:
+		return !metadata || !r.Value.IsNull()
+	case kind == 1:
+		return !metadata || !r.Key.IsNull()
+	}
+	return true
+}
+
+func (w *writer) openFile(key string, kind format.Format, datum func(*data.Record) (data.Datum, error), r *data.Record, start int64) (*file, error) {
 	d, err := datum(r)
 	if err != nil {
 		return nil, &format.DataError{Err: err}
@@ -90,7 +120,7 @@ func (w *writer) openFile(key string, kind format.Format, datum func(*data.Recor
 		Key: key, IfAbsent: cfg.conditional,
 		Metadata: map[string]string{
 			writerMetadata: hex.EncodeToString(nonce[:]), connectorMetadata: url.PathEscape(cfg.connector),
-			startMetadata: strconv.FormatInt(r.OriginalOffset, 10),
+			startMetadata: strconv.FormatInt(start, 10),
 		},
 	}, cfg.conditional)
 	if one.content, err = kind.Open(one.upload, d.Schema); err != nil {
@@ -101,7 +131,13 @@ func (w *writer) openFile(key string, kind format.Format, datum func(*data.Recor
 
 // append writes a record to all files, or to none and returns a *DataError.
 func (f *files) append(r *data.Record) error {
-	for _, one := range f.all {
+	if err := f.need(r); err != nil {
+		return err
+	}
+	for i, one := range f.kind {
+		if one == nil || !f.holds(i, r) {
+			continue
+		}
 		d, err := one.datum(r)
 		if err == nil && one.project != nil {
 			d, err = one.project.apply(d)
@@ -113,7 +149,10 @@ func (f *files) append(r *data.Record) error {
 			return err
 		}
 	}
-	for _, one := range f.all {
+	for i, one := range f.kind {
+		if one == nil || !f.holds(i, r) {
+			continue
+		}
 		if err := one.content.Append(); err != nil {
 			return err
 		}

@@ -9,7 +9,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/millrace/millrace/connectors/s3/rotation"
+	"github.com/millrace/millrace/connectors/objectfile/rotation"
 	"github.com/millrace/millrace/plugins/sdk"
 )
 
@@ -75,7 +75,7 @@ func (w *writer) takeOff(reason rotation.Reason) error {
 	}
 	w.task.log.Debug("files are committed", "topic", w.tp.Topic, "partition", w.tp.Partition, "reason", reason.String(),
 		"records", w.state.Count(), "files", len(f.files), "next", f.next)
-	w.flight, w.order = f, nil
+	w.flight, w.order, w.hasKeys = f, nil, false
 	clear(w.files)
 	if w.redo != nil && f.next >= w.redo.limit {
 		w.redo = nil

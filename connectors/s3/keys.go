@@ -96,7 +96,9 @@ func sinkKeys() sdk.ConfigDef {
 	oneOf := func(s ...string) []configdef.Rule { return []configdef.Rule{configdef.OneOf(s...)} }
 	return sdk.ConfigDef{
 		{Name: "format.class", Type: sdk.Class, Required: true, Check: checkFormat(true), Importance: configdef.High, Group: "Connector",
-			Doc: "Format of files: AvroFormat, JsonFormat, ByteArrayFormat or ParquetFormat of io.confluent.connect.s3.format."},
+			Doc: "Format of files: AvroFormat, JsonFormat, ByteArrayFormat or ParquetFormat of io.confluent.connect.s3.format, or CsvFormat."},
+		{Name: csvHeaderKey, Type: sdk.Boolean, Default: true, Importance: configdef.Low, Group: "Connector", Doc: "Whether CSV files begin with the names of their fields. Millrace's own."},
+		{Name: csvSeparatorKey, Type: sdk.String, Default: ",", Check: checkCSVSeparator, Importance: configdef.Low, Group: "Connector", Doc: "What parts the fields of CSV files: one character. Millrace's own."},
 		{Name: "flush.size", Type: sdk.Int, Required: true, Rules: atLeast(1), Importance: configdef.High, Group: "Connector",
 			Doc: "Records of a topic's partition, in all its open files, after which they are committed."},
 		{Name: "rotate.interval.ms", Type: sdk.Long, Default: -1, Importance: configdef.High, Group: "Connector",
@@ -123,6 +125,8 @@ func sinkKeys() sdk.ConfigDef {
 			Doc: "Directory of records without a value."},
 		{Name: "store.kafka.keys", Type: sdk.Boolean, Default: false, Importance: configdef.Low, Group: "Connector", Doc: "Whether keys are written to files of their own."},
 		{Name: "store.kafka.headers", Type: sdk.Boolean, Default: false, Importance: configdef.Low, Group: "Connector", Doc: "Whether headers are written to files of their own."},
+		{Name: metadataKey, Type: sdk.Boolean, Default: false, Importance: configdef.Low, Group: "Connector",
+			Doc: "Whether timestamps, headers with their exact values, and which keys and values are null are written to files of their own, from which the source restores records as they were. Needs store.kafka.keys. Millrace's own."},
 		{Name: "keys.format.class", Type: sdk.Class, Default: formatPrefix + "avro.AvroFormat", Check: checkFormat(true), Importance: configdef.Low, Group: "Connector", Doc: "Format of files of keys."},
 		{Name: "headers.format.class", Type: sdk.Class, Default: formatPrefix + "avro.AvroFormat", Check: checkFormat(false), Importance: configdef.Low, Group: "Connector", Doc: "Format of files of headers."},
 		{Name: "timestamp.extractor", Type: sdk.String, Default: "Wallclock", Check: checkExtractor, Group: "Partitioner", Doc: "Where a record's time comes from: Wallclock, Record or RecordField."},

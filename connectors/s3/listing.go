@@ -15,9 +15,9 @@ import (
 // them may be missing.
 type backup struct {
 	stream
-	offset               int64  // of the first record
-	base                 string // what the names have in common
-	value, keys, headers *objectRef
+	offset                     int64  // of the first record
+	base                       string // what the names have in common
+	value, keys, headers, meta *objectRef
 }
 
 // objectRef is an object as it was listed.
@@ -105,6 +105,8 @@ func (t *sourceTask) note(ctx context.Context, found map[string]*backup, o types
 		b.value = ref
 	case keyPart:
 		b.keys = ref
+	case metaPart:
+		b.meta = ref
 	default:
 		b.headers = ref
 	}
@@ -116,7 +118,7 @@ func (t *sourceTask) note(ctx context.Context, found map[string]*backup, o types
 func (t *sourceTask) sorted(found map[string]*backup) []*backup {
 	var out []*backup
 	for _, b := range found {
-		if b.value != nil || b.keys != nil && strings.HasSuffix(b.folder, t.cfg.layout.delim+t.cfg.tombstones) {
+		if b.value != nil || b.meta != nil || b.keys != nil && strings.HasSuffix(b.folder, t.cfg.layout.delim+t.cfg.tombstones) {
 			out = append(out, b)
 		}
 	}

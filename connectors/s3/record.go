@@ -3,7 +3,7 @@ package s3
 import (
 	"fmt"
 
-	"github.com/millrace/millrace/connectors/s3/format"
+	"github.com/millrace/millrace/connectors/objectfile/format"
 	"github.com/millrace/millrace/plugins/data"
 )
 

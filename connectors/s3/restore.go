@@ -8,7 +8,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
-	"github.com/millrace/millrace/connectors/s3/read"
+	"github.com/millrace/millrace/connectors/objectfile/read"
 	"github.com/millrace/millrace/plugins/data"
 	"github.com/millrace/millrace/plugins/sdk"
 )
@@ -23,7 +23,7 @@ type restore struct {
 	end      context.CancelFunc
 	failed   error // to be returned by the next call
 
-	values, keys, headers read.Reader // nil where there is none
+	values, keys, headers, meta read.Reader // nil where there is none
 }
 
 // errGone is an object that was listed and is not there any more, or is
@@ -55,7 +55,7 @@ func (r *restore) open(ctx context.Context, t *sourceTask) error {
 	for _, p := range []struct {
 		ref  *objectRef
 		into *read.Reader
-	}{{r.value, &r.values}, {r.backup.keys, &r.keys}, {r.backup.headers, &r.headers}} {
+	}{{r.value, &r.values}, {r.backup.keys, &r.keys}, {r.backup.headers, &r.headers}, {r.backup.meta, &r.meta}} {
 		if p.ref == nil {
 			continue
 		}
@@ -76,8 +76,11 @@ func (r *restore) open(ctx context.Context, t *sourceTask) error {
 			return t.store.fail("read", p.ref.key, err)
 		}
 		r.bodies = append(r.bodies, out.Body)
-		if *p.into, err = read.Open(kind, p.ref.key, t.cfg.separator, out.Body); err != nil {
+		if *p.into, err = read.Open(kind, p.ref.key, t.cfg.readOptions(), out.Body); err != nil {
 			return fmt.Errorf("object %s: %w", p.ref.key, err)
+		}
+		if c, ok := (*p.into).(io.Closer); ok {
+			r.bodies = append(r.bodies, c)
 		}
 	}
 	return nil
@@ -131,10 +134,12 @@ func (r *restore) later(err error) error {
 
 // name is the object that positions name.
 func (r *restore) name() string {
-	if r.value != nil {
-		return r.value.key
+	for _, ref := range []*objectRef{r.value, r.backup.keys} {
+		if ref != nil {
+			return ref.key
+		}
 	}
-	return r.backup.keys.key
+	return r.backup.meta.key
 }
 
 // next reads one record: a value, or a key without one, and what belongs to it.
@@ -143,6 +148,10 @@ func (r *restore) next() (data.Record, error) {
 		return data.Record{}, r.failed
 	}
 	record := data.Record{Topic: r.topic, Partition: r.partition, Timestamp: data.NoTimestamp, Position: data.NoPosition}
+	if r.meta != nil {
+		err := r.exact(&record)
+		return record, err
+	}
 	var headers data.Datum
 	ends, files := 0, 0
 	for _, p := range []struct {
@@ -163,6 +172,7 @@ func (r *restore) next() (data.Record, error) {
 		}
 		*p.into = d
 	}
+	record.Key = unwrapped(record.Key)
 	switch {
 	case ends == files:
 		return record, io.EOF
@@ -174,6 +184,57 @@ func (r *restore) next() (data.Record, error) {
 		record.Headers, err = headersFrom(headers)
 	}
 	return record, err
+}
+
+// exact reads one record by its metadata, which says what there is of it.
+func (r *restore) exact(record *data.Record) error {
+	d, err := r.meta.Next()
+	if errors.Is(err, io.EOF) {
+		return io.EOF
+	}
+	var m recordMetadata
+	if err == nil {
+		m, err = parseMetadata(d)
+	}
+	if err != nil {
+		return fmt.Errorf("object %s: %w", r.backup.meta.key, err)
+	}
+	record.Timestamp, record.Headers = m.timestamp, m.headers
+	for _, p := range []struct {
+		has    bool
+		reader read.Reader
+		what   string
+		into   *data.Datum
+	}{{m.hasKey, r.keys, "keys", &record.Key}, {m.hasValue, r.values, "values", &record.Value}} {
+		if !p.has {
+			continue
+		}
+		if p.reader == nil {
+			return &read.DataError{Err: fmt.Errorf("object %s says that there are %s, and their object is not there", r.backup.meta.key, p.what)}
+		}
+		d, err := p.reader.Next()
+		if errors.Is(err, io.EOF) {
+			return &read.DataError{Err: fmt.Errorf("the object of %s beside %s ends before it", p.what, r.backup.meta.key)}
+		}
+		if err != nil {
+			return fmt.Errorf("object %s, its %s: %w", r.base, p.what, err)
+		}
+		*p.into = d
+	}
+	record.Key = unwrapped(record.Key)
+	return nil
+}
+
+// unwrapped is a key as it was before a Parquet file had it in a record.
+func unwrapped(key data.Datum) data.Datum {
+	if key.Schema == nil || key.Schema.Name() != "RecordKey" || len(key.Schema.Fields()) != 1 || key.Schema.Fields()[0].Name != "key" {
+		return key
+	}
+	key.Schema = key.Schema.Fields()[0].Schema // the row of a record of one field is that of the field
+	if data.IsNullRow(key.Schema, key.Row) {
+		return data.Datum{Schema: key.Schema, State: data.Null}
+	}
+	return key
 }
 
 // headersFrom reads what the sink writes of headers.
@@ -241,21 +302,13 @@ func (t *sourceTask) ended(err error) error {
 		}
 		t.current = nil
 	}
-	broken := (*read.DataError)(nil)
-	class := (*sdk.Error)(nil)
-	switch {
-	case errors.Is(err, errGone):
+	if errors.Is(err, errGone) {
 		t.log.Warn("object passed over", "err", err)
 		t.queue = t.queue[1:]
 		return nil
-	case errors.As(err, &broken) && t.cfg.ignore:
-		t.log.Warn("object not read to its end (behavior.on.error=ignore)", "err", err)
-	case errors.As(err, &broken):
-		return sdk.Fatal(fmt.Errorf("%w: repair or remove the object, or set behavior.on.error=ignore", err))
-	case errors.As(err, &class):
+	}
+	if err = t.cfg.judge(t.log, b.base, err); err != nil {
 		return err
-	case !errors.Is(err, io.EOF):
-		return sdk.Retry(fmt.Errorf("read %s in bucket %s: %w", b.base, t.cfg.store.bucket, err), 0)
 	}
 	*t.cursors[b.stream] = cursor{offset: b.offset, done: true}
 	t.queue = t.queue[1:]

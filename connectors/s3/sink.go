@@ -6,7 +6,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/millrace/millrace/connectors/s3/partition"
+	"github.com/millrace/millrace/connectors/objectfile/partition"
 	"github.com/millrace/millrace/connectors/s3/upload"
 	"github.com/millrace/millrace/plugins/sdk"
 )

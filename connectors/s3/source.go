@@ -13,8 +13,8 @@ import (
 	"github.com/millrace/millrace/plugins/sdk"
 )
 
-// Source reads what the S3 sink wrote, as Confluent's S3 source connector does
-// in its mode RESTORE_BACKUP.
+// Source is Confluent's S3 source connector: it reads what the S3 sink wrote, or
+// objects of any name.
 type Source struct {
 	wrap func(http.RoundTripper) http.RoundTripper // tests make faults
 }
@@ -32,7 +32,7 @@ func (Source) Validate(_ context.Context, cfg sdk.Config) []sdk.Problem {
 }
 
 // ExactlyOnce says that a task continues right after the record it starts from:
-// the sink's objects do not change.
+// the sink's objects do not change, and of others one version is read.
 func (Source) ExactlyOnce(sdk.Config) bool { return true }
 
 // Plan divides the partitions that were backed up among tasks, by a hash.
@@ -48,6 +48,12 @@ func (Source) Plan(_ context.Context, cfg sdk.Config, maxTasks int) ([]map[strin
 // AlterOffsets checks offsets that somebody wants to store.
 func (Source) AlterOffsets(_ context.Context, _ sdk.Config, changes []sdk.Position) (bool, error) {
 	for _, c := range changes {
+		if _, object := c.Partition["objectKey"].(string); object {
+			if err := checkObjectOffset(c); err != nil {
+				return false, err
+			}
+			continue
+		}
 		for _, name := range []string{"bucket", "folder", "file"} {
 			if _, ok := c.Partition[name].(string); !ok || len(c.Partition) != 3 {
 				return false, fmt.Errorf("a source partition must have the texts bucket, folder and file, and nothing else: %q is missing or there is more", name)
@@ -64,6 +70,21 @@ func (Source) AlterOffsets(_ context.Context, _ sdk.Config, changes []sdk.Positi
 	return true, nil
 }
 
+// checkObjectOffset checks an offset of the mode GENERIC.
+func checkObjectOffset(c sdk.Position) error {
+	if _, ok := c.Partition["bucket"].(string); !ok || len(c.Partition) != 2 {
+		return errors.New("a source partition of an object must have the texts bucket and objectKey, and nothing else")
+	}
+	if c.Offset == nil {
+		return nil
+	}
+	n, ok := c.Offset["recordCount"].(int64)
+	if _, text := c.Offset["etag"].(string); !text || !ok || n < 0 {
+		return errors.New("an offset of an object must have etag, a text, and recordCount, a whole number that is not negative")
+	}
+	return nil
+}
+
 // Open starts a task. The bucket must exist.
 func (s Source) Open(ctx context.Context, cfg sdk.Config, offsets sdk.OffsetReader) (sdk.Task, error) {
 	c, problems := newSourceConfig(cfg)
@@ -74,6 +95,9 @@ func (s Source) Open(ctx context.Context, cfg sdk.Config, offsets sdk.OffsetRead
 	st, err := openStore(ctx, c.store, s.wrap, log)
 	if err != nil {
 		return nil, err
+	}
+	if c.generic {
+		return &genericTask{cfg: c, store: st, log: log, offsets: offsets, finished: make(map[uint64]uint64)}, nil
 	}
 	return &sourceTask{cfg: c, store: st, log: log, offsets: offsets, cursors: make(map[stream]*cursor)}, nil
 }

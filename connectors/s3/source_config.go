@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/millrace/millrace/connectors/s3/read"
+	"github.com/millrace/millrace/connectors/objectfile/read"
 	"github.com/millrace/millrace/plugins/configdef"
 	"github.com/millrace/millrace/plugins/sdk"
 )
@@ -24,9 +24,18 @@ func sourceKeys() sdk.ConfigDef {
 	atLeast := func(n float64) []configdef.Rule { return []configdef.Rule{configdef.AtLeast(n)} }
 	return sdk.ConfigDef{
 		{Name: "mode", Type: sdk.String, Default: "RESTORE_BACKUP", Check: checkMode, Importance: configdef.High, Group: "Source",
-			Doc: "RESTORE_BACKUP reads what the S3 sink wrote."},
+			Doc: "RESTORE_BACKUP reads what the S3 sink wrote; GENERIC reads objects of any name."},
 		{Name: "format.class", Type: sdk.Class, Required: true, Check: checkReadFormat, Importance: configdef.High, Group: "Source",
-			Doc: "Format of the files of values: AvroFormat, JsonFormat or ByteArrayFormat of io.confluent.connect.s3.format."},
+			Doc: "Format of the files of values: AvroFormat, JsonFormat, ParquetFormat or ByteArrayFormat of io.confluent.connect.s3.format, StringFormat, or CsvFormat."},
+		{Name: "topic.regex.list", Type: sdk.List, Default: []string{}, Check: checkTopics, Importance: configdef.High, Group: "Source",
+			Doc: "In the mode GENERIC, pairs topic:pattern: objects whose name matches a pattern go to its topic, by the first that does; others are left out."},
+		{Name: "reread.on.change", Type: sdk.Boolean, Default: false, Importance: configdef.Low, Group: "Source",
+			Doc: "In the mode GENERIC, whether an object that was replaced is read again, from its first record. Millrace's own."},
+		{Name: "rescan.listings", Type: sdk.Int, Default: 10, Rules: atLeast(1), Importance: configdef.Low, Group: "Source",
+			Doc: "In the mode GENERIC, every so many listings begin with the first name, not after the last one that was seen. Millrace's own."},
+		{Name: "task.batch.size", Type: sdk.Int, Default: 10, Group: "Source", Doc: noEffect + "each task finds its objects by itself."},
+		{Name: csvHeaderKey, Type: sdk.Boolean, Default: true, Group: "Source", Doc: "Whether CSV files begin with the names of their fields. Millrace's own."},
+		{Name: csvSeparatorKey, Type: sdk.String, Default: ",", Check: checkCSVSeparator, Group: "Source", Doc: "What parts the fields of CSV files: one character. Millrace's own."},
 		{Name: "filename.regex", Type: sdk.String, Default: `(.+)\+(\d+)\+.+$`, Check: checkNames, Group: "Source",
 			Doc: "Pattern of the names of files, whose first group is the topic and whose second the partition."},
 		{Name: "folders", Type: sdk.List, Default: []string{}, Group: "Source", Doc: "Folders below topics.dir to read; all where it is empty."},
@@ -44,24 +53,56 @@ func sourceKeys() sdk.ConfigDef {
 
 func checkMode(v any) error {
 	switch s, _ := v.(string); strings.ToUpper(s) {
-	case "RESTORE_BACKUP":
+	case "RESTORE_BACKUP", generic:
 		return nil
-	case "GENERIC":
-		return errors.New("GENERIC reads objects of any name, which this source does not: it reads what the S3 sink wrote (RESTORE_BACKUP)")
 	}
-	return errors.New("the mode here is RESTORE_BACKUP")
+	return errors.New("the modes are RESTORE_BACKUP and GENERIC")
 }
+
+const generic = "GENERIC"
 
 func checkReadFormat(v any) error {
 	s, ok := v.(string)
-	switch name := formatName(s); {
-	case !ok: // it is required, which says enough
-	case name == "Parquet":
-		return errors.New("Parquet files are written, not read, here: AvroFormat, JsonFormat and ByteArrayFormat are read")
-	case name == "":
-		return errors.New("the formats here are AvroFormat, JsonFormat and ByteArrayFormat")
+	if ok && formatName(s) == "" && readName(s) == "" {
+		return errors.New("the formats here are AvroFormat, JsonFormat, ParquetFormat, ByteArrayFormat, StringFormat and CsvFormat")
 	}
-	return nil
+	return nil // it is required, which says enough
+}
+
+// readName returns the formats that are read beside those of formatName.
+func readName(class string) string {
+	if name := strings.TrimSuffix(simple(class), "Format"); name == string(read.Text) {
+		return name
+	}
+	return ""
+}
+
+// topicPattern says where objects go.
+type topicPattern struct {
+	topic   string
+	pattern *regexp.Regexp
+}
+
+func parseTopics(list []string) ([]topicPattern, error) {
+	var out []topicPattern
+	for _, item := range list {
+		topic, pattern, ok := strings.Cut(item, ":")
+		if topic = strings.TrimSpace(topic); !ok || topic == "" {
+			return nil, fmt.Errorf("%q is not of the form topic:pattern", item)
+		}
+		re, err := regexp.Compile("^(?:" + pattern + ")$") // Java's matches() is anchored
+		if err != nil {
+			return nil, fmt.Errorf("pattern of topic %s: %w", topic, err)
+		}
+		out = append(out, topicPattern{topic, re})
+	}
+	return out, nil
+}
+
+func checkTopics(v any) error {
+	list, _ := v.([]string)
+	_, err := parseTopics(list)
+	return err
 }
 
 func checkNames(v any) error {
@@ -83,6 +124,7 @@ type sourceConfig struct {
 	kind       read.Kind
 	extension  string
 	separator  string
+	csv        read.CSVOptions
 	names      *regexp.Regexp
 	folders    []string
 	tombstones string
@@ -91,6 +133,11 @@ type sourceConfig struct {
 	since      time.Time
 	ignore     bool // objects that cannot be read
 	task, of   uint32
+
+	generic bool
+	topics  []topicPattern
+	reread  bool // objects that were replaced
+	rescan  int  // listings
 }
 
 func newSourceConfig(cfg sdk.Config) (*sourceConfig, []sdk.Problem) {
@@ -101,11 +148,25 @@ func newSourceConfig(cfg sdk.Config) (*sourceConfig, []sdk.Problem) {
 		interval: cfg.Millis("s3.poll.interval.ms"), since: time.Unix(cfg.Int64("file.discovery.starting.timestamp"), 0),
 		ignore: strings.EqualFold(cfg.String("behavior.on.error"), "ignore"), of: 1,
 	}
-	c.extension = map[read.Kind]string{read.Avro: ".avro", read.JSON: ".json"}[c.kind]
+	if c.kind == "" {
+		c.kind = read.Kind(readName(cfg.String("format.class")))
+	}
+	c.generic = strings.EqualFold(cfg.String("mode"), generic)
+	c.reread, c.rescan = cfg.Bool("reread.on.change"), cfg.Int("rescan.listings")
+	c.csv = read.CSVOptions{Header: cfg.Bool(csvHeaderKey), Separator: csvSeparator(cfg)}
+	c.extension = map[read.Kind]string{read.Avro: ".avro", read.JSON: ".json", read.Parquet: ".parquet", read.CSV: ".csv"}[c.kind]
 	if c.kind == read.Bytes {
 		c.extension = cfg.String("format.bytearray.extension")
 	}
 	var err error
+	c.topics, err = parseTopics(cfg.List("topic.regex.list"))
+	p.bad("topic.regex.list", err)
+	switch {
+	case c.generic && len(c.topics) == 0 && err == nil:
+		p.bad("topic.regex.list", errors.New("the mode GENERIC needs it, as orders:.*orders.*"))
+	case c.kind == read.Text && !c.generic:
+		p.bad("format.class", errors.New("the S3 sink writes no StringFormat: it goes with the mode GENERIC"))
+	}
 	c.names, err = regexp.Compile(cfg.String("filename.regex"))
 	p.bad("filename.regex", err)
 	if text, ok := cfg.Original(taskKey); ok {
@@ -146,6 +207,7 @@ const (
 	valuePart
 	keyPart
 	headerPart
+	metaPart
 )
 
 // parse reads an object's name: which stream it is of, the offset of its first
@@ -179,8 +241,14 @@ func (c *sourceConfig) part(name string) (stem string, which part) {
 	for _, compressed := range []string{".gz", ".zst", ".sz"} {
 		plain = strings.TrimSuffix(plain, compressed)
 	}
+	if stem, columns := strings.CutSuffix(plain, ".parquet"); columns { // its codec stands before that
+		for _, codec := range []string{".snappy", ".gz", ".zstd", ".lz4raw", ".br"} {
+			stem = strings.TrimSuffix(stem, codec)
+		}
+		plain = stem + ".parquet"
+	}
 	if stem = strings.TrimSuffix(plain, path.Ext(plain)); stem != plain {
-		for infix, which := range map[string]part{".keys": keyPart, ".headers": headerPart} {
+		for infix, which := range map[string]part{".keys": keyPart, ".headers": headerPart, ".meta": metaPart} {
 			if s, ok := strings.CutSuffix(stem, infix); ok {
 				return s, which
 			}
@@ -203,7 +271,7 @@ func (c *sourceConfig) kindOf(key string) (read.Kind, error) {
 	case ".json":
 		return read.JSON, nil
 	case ".parquet":
-		return "", &read.DataError{Err: fmt.Errorf("%s: Parquet files are not read here", key)}
+		return read.Parquet, nil
 	}
 	return read.Bytes, nil
 }

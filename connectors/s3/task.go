@@ -7,7 +7,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/millrace/millrace/connectors/s3/partition"
+	"github.com/millrace/millrace/connectors/objectfile/partition"
 	"github.com/millrace/millrace/connectors/s3/upload"
 	"github.com/millrace/millrace/plugins/data"
 	"github.com/millrace/millrace/plugins/sdk"

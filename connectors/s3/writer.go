@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/millrace/millrace/connectors/s3/format"
-	"github.com/millrace/millrace/connectors/s3/rotation"
+	"github.com/millrace/millrace/connectors/objectfile/format"
+	"github.com/millrace/millrace/connectors/objectfile/rotation"
 	"github.com/millrace/millrace/plugins/data"
 	"github.com/millrace/millrace/plugins/sdk"
 )
@@ -38,10 +38,11 @@ type writer struct {
 	files     map[string]*files
 	order     []*files        // in the order in which they were opened
 	due       rotation.Reason // a rotation that has to come before anything else
-	keySchema *data.Schema    // of the keys in the open files
-	flight    *flight         // nil when nothing is on its way
-	failing   bool            // it has been logged that uploads fail
-	redo      *redo           // not nil while records are read again
+	keySchema *data.Schema    // of the keys in the open files, if hasKeys
+	hasKeys   bool
+	flight    *flight // nil when nothing is on its way
+	failing   bool    // it has been logged that uploads fail
+	redo      *redo   // not nil while records are read again
 	schemas   schemaRotations
 }
 
@@ -161,6 +162,7 @@ func (w *writer) nulls(r *data.Record) (skip bool, err error) {
 		}
 	}
 	switch {
+	case cfg.metadata != nil: // which says what there is
 	case cfg.keys != nil && r.Key.IsNull():
 		return false, badRecord("the record has no key, which store.kafka.keys needs")
 	case cfg.headers != nil && len(r.Headers) == 0:
@@ -174,6 +176,9 @@ func badRecord(text string) error { return &format.DataError{Err: errors.New(tex
 // place says which file a record goes to.
 func (w *writer) place(r *data.Record, now time.Time) (rotation.Input, error) {
 	if r.Value.IsNull() {
+		if in, ok := w.inPlace(r, now); ok {
+			return in, nil
+		}
 		ms, timed := w.task.places.Time(r, now)
 		return rotation.Input{Directory: r.Topic + "\x00" + w.task.cfg.tombstones, Millis: ms, Timed: timed, Tombstone: true}, nil
 	}
@@ -184,9 +189,25 @@ func (w *writer) place(r *data.Record, now time.Time) (rotation.Input, error) {
 	return rotation.Input{Directory: r.Topic + "\x00" + p.Directory, Millis: p.Millis, Timed: p.Timed, Schema: r.Value.Schema}, nil
 }
 
+// inPlace puts a record without a value where those with one are, which can be
+// done if there is metadata, and if its place does not depend on the value.
+func (w *writer) inPlace(r *data.Record, now time.Time) (rotation.Input, bool) {
+	if w.task.cfg.metadata == nil {
+		return rotation.Input{}, false
+	}
+	p, err := w.task.places.Place(r, now)
+	if err != nil {
+		return rotation.Input{}, false
+	}
+	return rotation.Input{Directory: r.Topic + "\x00" + p.Directory, Millis: p.Millis, Timed: p.Timed, Tombstone: true}, true
+}
+
 // keysDiffer reports whether the files of keys that are open cannot take a
 // record's key because of its schema.
 func (w *writer) keysDiffer(r *data.Record) bool {
+	if w.task.cfg.metadata != nil && (r.Key.IsNull() || !w.hasKeys) {
+		return false // nulls are not in the files of keys
+	}
 	return w.task.cfg.keys != nil && w.state.Count() > 0 && !w.keySchema.Equal(r.Key.Schema)
 }
 
@@ -194,7 +215,11 @@ func (w *writer) keysDiffer(r *data.Record) bool {
 func (w *writer) append(r *data.Record, in rotation.Input) (*files, error) {
 	f := w.files[in.Directory]
 	if f != nil {
-		return f, f.append(r)
+		err := f.append(r)
+		if err == nil && !w.hasKeys {
+			w.sawKey(r)
+		}
+		return f, err
 	}
 	f, err := w.open(r, in)
 	if err != nil {
@@ -206,8 +231,15 @@ func (w *writer) append(r *data.Record, in rotation.Input) (*files, error) {
 	}
 	w.files[in.Directory] = f
 	w.order = append(w.order, f)
-	w.keySchema = r.Key.Schema
+	w.sawKey(r)
 	return f, nil
+}
+
+// sawKey remembers the schema of the keys in the files.
+func (w *writer) sawKey(r *data.Record) {
+	if w.task.cfg.metadata == nil || !r.Key.IsNull() {
+		w.keySchema, w.hasKeys = r.Key.Schema, true
+	}
 }
 
 // classed gives errors that pass the wait until the next attempt.

@@ -108,6 +108,14 @@ type countTask struct {
 	row   []byte
 }
 
+// Progress tells of work in tasks that only wait.
+func (t *countTask) Progress() sdk.Progress {
+	if t.mode != "wait" {
+		return sdk.Progress{}
+	}
+	return sdk.Progress{Work: "waiting", Records: 7, Done: 0.5, PerSecond: 2, Left: 1500 * time.Millisecond}
+}
+
 func (t *countTask) PollBatch(ctx context.Context, b *data.Batch) error {
 	switch t.mode {
 	case "wait":

@@ -91,6 +91,8 @@ type Stats struct {
 	RSS    int64         // resident memory in bytes
 	CPU    time.Duration // processor time used
 	Uptime time.Duration
+	// Figures are what the connector itself counts, in the order of names.
+	Figures []proto.Figure
 }
 
 // stats reads the figures; those that cannot be had, as after the process's

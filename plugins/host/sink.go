@@ -121,7 +121,11 @@ func (s *Sink) Close(ctx context.Context) error {
 }
 
 // Stats returns figures of the task's process. It may be called any time.
-func (s *Sink) Stats() Stats { return s.process.stats() }
+func (s *Sink) Stats() Stats {
+	st := s.process.stats()
+	st.Figures = s.sink.Figures()
+	return st
+}
 
 // Output returns the lines that the process printed last, oldest first. It may
 // be called any time.

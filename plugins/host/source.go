@@ -116,7 +116,18 @@ func (s *Source) Close(ctx context.Context) error {
 }
 
 // Stats returns figures of the task's process.
-func (s *Source) Stats() Stats { return s.process.stats() }
+func (s *Source) Stats() Stats {
+	st := s.process.stats()
+	st.Figures = s.source.Figures()
+	return st
+}
+
+// Progress returns how far the task is in a piece of work that has an end; Work
+// is "" when there is none.
+func (s *Source) Progress() Progress { return s.source.Progress() }
+
+// Progress is what a task tells of its work.
+type Progress = proto.WorkProgress
 
 // Output returns the lines that the process printed last, oldest first.
 func (s *Source) Output() []string { return s.process.out.lines() }

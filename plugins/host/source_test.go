@@ -156,6 +156,21 @@ func TestCreditBoundsWhatIsInFlight(t *testing.T) {
 	}
 }
 
+func TestProgressReachesTheWorker(t *testing.T) {
+	h, _ := newHost(t, Config{})
+	s := openSource(t, h, SourceSpec{Connector: "orders", Config: map[string]string{"mode": "wait"}})
+	eventually(t, "the progress", func() bool { return s.Progress().Work != "" })
+	if got, want := s.Progress(), (Progress{Work: "waiting", Records: 7, Done: 0.5, PerSecond: 2, Left: 1500 * time.Millisecond}); got != want {
+		t.Errorf("progress is %+v, want %+v", got, want)
+	}
+	if err := s.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestPauseAndResume(t *testing.T) {
 	h, _ := newHost(t, Config{})
 	s := openSource(t, h, SourceSpec{Config: map[string]string{"records": "1"}, Window: 4 << 10})

@@ -1443,6 +1443,8 @@ type FromSource struct {
 	//	*FromSource_Failed
 	//	*FromSource_Stopped
 	//	*FromSource_Closed
+	//	*FromSource_Figures
+	//	*FromSource_Progress
 	Message       isFromSource_Message `protobuf_oneof:"message"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1548,6 +1550,24 @@ func (x *FromSource) GetClosed() *Empty {
 	return nil
 }
 
+func (x *FromSource) GetFigures() *FigureList {
+	if x != nil {
+		if x, ok := x.Message.(*FromSource_Figures); ok {
+			return x.Figures
+		}
+	}
+	return nil
+}
+
+func (x *FromSource) GetProgress() *Progress {
+	if x != nil {
+		if x, ok := x.Message.(*FromSource_Progress); ok {
+			return x.Progress
+		}
+	}
+	return nil
+}
+
 type isFromSource_Message interface {
 	isFromSource_Message()
 }
@@ -1580,6 +1600,14 @@ type FromSource_Closed struct {
 	Closed *Empty `protobuf:"bytes,7,opt,name=closed,proto3,oneof"`
 }
 
+type FromSource_Figures struct {
+	Figures *FigureList `protobuf:"bytes,8,opt,name=figures,proto3,oneof"`
+}
+
+type FromSource_Progress struct {
+	Progress *Progress `protobuf:"bytes,9,opt,name=progress,proto3,oneof"`
+}
+
 func (*FromSource_Opened) isFromSource_Message() {}
 
 func (*FromSource_Offsets) isFromSource_Message() {}
@@ -1594,6 +1622,192 @@ func (*FromSource_Stopped) isFromSource_Message() {}
 
 func (*FromSource_Closed) isFromSource_Message() {}
 
+func (*FromSource_Figures) isFromSource_Message() {}
+
+func (*FromSource_Progress) isFromSource_Message() {}
+
+// FigureList is what a task counts of its own work, each whenever it has changed.
+type FigureList struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Figures       []*FigureValue         `protobuf:"bytes,1,rep,name=figures,proto3" json:"figures,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FigureList) Reset() {
+	*x = FigureList{}
+	mi := &file_connector_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FigureList) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FigureList) ProtoMessage() {}
+
+func (x *FigureList) ProtoReflect() protoreflect.Message {
+	mi := &file_connector_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FigureList.ProtoReflect.Descriptor instead.
+func (*FigureList) Descriptor() ([]byte, []int) {
+	return file_connector_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *FigureList) GetFigures() []*FigureValue {
+	if x != nil {
+		return x.Figures
+	}
+	return nil
+}
+
+type FigureValue struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`    // lower case words joined by _
+	Gauge         bool                   `protobuf:"varint,2,opt,name=gauge,proto3" json:"gauge,omitempty"` // it may fall as well; else it counts from the task's start
+	Value         int64                  `protobuf:"varint,3,opt,name=value,proto3" json:"value,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FigureValue) Reset() {
+	*x = FigureValue{}
+	mi := &file_connector_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FigureValue) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FigureValue) ProtoMessage() {}
+
+func (x *FigureValue) ProtoReflect() protoreflect.Message {
+	mi := &file_connector_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FigureValue.ProtoReflect.Descriptor instead.
+func (*FigureValue) Descriptor() ([]byte, []int) {
+	return file_connector_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *FigureValue) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *FigureValue) GetGauge() bool {
+	if x != nil {
+		return x.Gauge
+	}
+	return false
+}
+
+func (x *FigureValue) GetValue() int64 {
+	if x != nil {
+		return x.Value
+	}
+	return 0
+}
+
+// Progress is how far a source task is in a piece of work that has an end.
+type Progress struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Work          string                 `protobuf:"bytes,1,opt,name=work,proto3" json:"work,omitempty"`                              // what it does; empty when there is none
+	Records       int64                  `protobuf:"varint,2,opt,name=records,proto3" json:"records,omitempty"`                       // handed over so far
+	Done          float64                `protobuf:"fixed64,3,opt,name=done,proto3" json:"done,omitempty"`                            // from 0 to 1; below 0 when the end is not known
+	PerSecond     float64                `protobuf:"fixed64,4,opt,name=per_second,json=perSecond,proto3" json:"per_second,omitempty"` // records
+	LeftMs        int64                  `protobuf:"varint,5,opt,name=left_ms,json=leftMs,proto3" json:"left_ms,omitempty"`           // time; below 0 when it is not known
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Progress) Reset() {
+	*x = Progress{}
+	mi := &file_connector_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Progress) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Progress) ProtoMessage() {}
+
+func (x *Progress) ProtoReflect() protoreflect.Message {
+	mi := &file_connector_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Progress.ProtoReflect.Descriptor instead.
+func (*Progress) Descriptor() ([]byte, []int) {
+	return file_connector_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *Progress) GetWork() string {
+	if x != nil {
+		return x.Work
+	}
+	return ""
+}
+
+func (x *Progress) GetRecords() int64 {
+	if x != nil {
+		return x.Records
+	}
+	return 0
+}
+
+func (x *Progress) GetDone() float64 {
+	if x != nil {
+		return x.Done
+	}
+	return 0
+}
+
+func (x *Progress) GetPerSecond() float64 {
+	if x != nil {
+		return x.PerSecond
+	}
+	return 0
+}
+
+func (x *Progress) GetLeftMs() int64 {
+	if x != nil {
+		return x.LeftMs
+	}
+	return 0
+}
+
 type PartitionName struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Topic         string                 `protobuf:"bytes,1,opt,name=topic,proto3" json:"topic,omitempty"`
@@ -1604,7 +1818,7 @@ type PartitionName struct {
 
 func (x *PartitionName) Reset() {
 	*x = PartitionName{}
-	mi := &file_connector_proto_msgTypes[19]
+	mi := &file_connector_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1616,7 +1830,7 @@ func (x *PartitionName) String() string {
 func (*PartitionName) ProtoMessage() {}
 
 func (x *PartitionName) ProtoReflect() protoreflect.Message {
-	mi := &file_connector_proto_msgTypes[19]
+	mi := &file_connector_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1629,7 +1843,7 @@ func (x *PartitionName) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PartitionName.ProtoReflect.Descriptor instead.
 func (*PartitionName) Descriptor() ([]byte, []int) {
-	return file_connector_proto_rawDescGZIP(), []int{19}
+	return file_connector_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *PartitionName) GetTopic() string {
@@ -1657,7 +1871,7 @@ type PartitionOffset struct {
 
 func (x *PartitionOffset) Reset() {
 	*x = PartitionOffset{}
-	mi := &file_connector_proto_msgTypes[20]
+	mi := &file_connector_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1669,7 +1883,7 @@ func (x *PartitionOffset) String() string {
 func (*PartitionOffset) ProtoMessage() {}
 
 func (x *PartitionOffset) ProtoReflect() protoreflect.Message {
-	mi := &file_connector_proto_msgTypes[20]
+	mi := &file_connector_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1682,7 +1896,7 @@ func (x *PartitionOffset) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PartitionOffset.ProtoReflect.Descriptor instead.
 func (*PartitionOffset) Descriptor() ([]byte, []int) {
-	return file_connector_proto_rawDescGZIP(), []int{20}
+	return file_connector_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *PartitionOffset) GetTopic() string {
@@ -1717,7 +1931,7 @@ type OffsetList struct {
 
 func (x *OffsetList) Reset() {
 	*x = OffsetList{}
-	mi := &file_connector_proto_msgTypes[21]
+	mi := &file_connector_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1729,7 +1943,7 @@ func (x *OffsetList) String() string {
 func (*OffsetList) ProtoMessage() {}
 
 func (x *OffsetList) ProtoReflect() protoreflect.Message {
-	mi := &file_connector_proto_msgTypes[21]
+	mi := &file_connector_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1742,7 +1956,7 @@ func (x *OffsetList) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OffsetList.ProtoReflect.Descriptor instead.
 func (*OffsetList) Descriptor() ([]byte, []int) {
-	return file_connector_proto_rawDescGZIP(), []int{21}
+	return file_connector_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *OffsetList) GetRequest() uint64 {
@@ -1777,7 +1991,7 @@ type PartitionList struct {
 
 func (x *PartitionList) Reset() {
 	*x = PartitionList{}
-	mi := &file_connector_proto_msgTypes[22]
+	mi := &file_connector_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1789,7 +2003,7 @@ func (x *PartitionList) String() string {
 func (*PartitionList) ProtoMessage() {}
 
 func (x *PartitionList) ProtoReflect() protoreflect.Message {
-	mi := &file_connector_proto_msgTypes[22]
+	mi := &file_connector_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1802,7 +2016,7 @@ func (x *PartitionList) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PartitionList.ProtoReflect.Descriptor instead.
 func (*PartitionList) Descriptor() ([]byte, []int) {
-	return file_connector_proto_rawDescGZIP(), []int{22}
+	return file_connector_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *PartitionList) GetRequest() uint64 {
@@ -1843,7 +2057,7 @@ type ToSink struct {
 
 func (x *ToSink) Reset() {
 	*x = ToSink{}
-	mi := &file_connector_proto_msgTypes[23]
+	mi := &file_connector_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1855,7 +2069,7 @@ func (x *ToSink) String() string {
 func (*ToSink) ProtoMessage() {}
 
 func (x *ToSink) ProtoReflect() protoreflect.Message {
-	mi := &file_connector_proto_msgTypes[23]
+	mi := &file_connector_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1868,7 +2082,7 @@ func (x *ToSink) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ToSink.ProtoReflect.Descriptor instead.
 func (*ToSink) Descriptor() ([]byte, []int) {
-	return file_connector_proto_rawDescGZIP(), []int{23}
+	return file_connector_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ToSink) GetMessage() isToSink_Message {
@@ -1983,7 +2197,7 @@ type PutDone struct {
 
 func (x *PutDone) Reset() {
 	*x = PutDone{}
-	mi := &file_connector_proto_msgTypes[24]
+	mi := &file_connector_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1995,7 +2209,7 @@ func (x *PutDone) String() string {
 func (*PutDone) ProtoMessage() {}
 
 func (x *PutDone) ProtoReflect() protoreflect.Message {
-	mi := &file_connector_proto_msgTypes[24]
+	mi := &file_connector_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2008,7 +2222,7 @@ func (x *PutDone) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutDone.ProtoReflect.Descriptor instead.
 func (*PutDone) Descriptor() ([]byte, []int) {
-	return file_connector_proto_rawDescGZIP(), []int{24}
+	return file_connector_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *PutDone) GetSequence() uint64 {
@@ -2042,7 +2256,7 @@ type Done struct {
 
 func (x *Done) Reset() {
 	*x = Done{}
-	mi := &file_connector_proto_msgTypes[25]
+	mi := &file_connector_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2054,7 +2268,7 @@ func (x *Done) String() string {
 func (*Done) ProtoMessage() {}
 
 func (x *Done) ProtoReflect() protoreflect.Message {
-	mi := &file_connector_proto_msgTypes[25]
+	mi := &file_connector_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2067,7 +2281,7 @@ func (x *Done) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Done.ProtoReflect.Descriptor instead.
 func (*Done) Descriptor() ([]byte, []int) {
-	return file_connector_proto_rawDescGZIP(), []int{25}
+	return file_connector_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Done) GetRequest() uint64 {
@@ -2096,7 +2310,7 @@ type Errant struct {
 
 func (x *Errant) Reset() {
 	*x = Errant{}
-	mi := &file_connector_proto_msgTypes[26]
+	mi := &file_connector_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2108,7 +2322,7 @@ func (x *Errant) String() string {
 func (*Errant) ProtoMessage() {}
 
 func (x *Errant) ProtoReflect() protoreflect.Message {
-	mi := &file_connector_proto_msgTypes[26]
+	mi := &file_connector_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2121,7 +2335,7 @@ func (x *Errant) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Errant.ProtoReflect.Descriptor instead.
 func (*Errant) Descriptor() ([]byte, []int) {
-	return file_connector_proto_rawDescGZIP(), []int{26}
+	return file_connector_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Errant) GetTopic() string {
@@ -2169,6 +2383,7 @@ type FromSink struct {
 	//	*FromSink_RequestCommit
 	//	*FromSink_Failed
 	//	*FromSink_Closed
+	//	*FromSink_Figures
 	Message       isFromSink_Message `protobuf_oneof:"message"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2176,7 +2391,7 @@ type FromSink struct {
 
 func (x *FromSink) Reset() {
 	*x = FromSink{}
-	mi := &file_connector_proto_msgTypes[27]
+	mi := &file_connector_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2188,7 +2403,7 @@ func (x *FromSink) String() string {
 func (*FromSink) ProtoMessage() {}
 
 func (x *FromSink) ProtoReflect() protoreflect.Message {
-	mi := &file_connector_proto_msgTypes[27]
+	mi := &file_connector_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2201,7 +2416,7 @@ func (x *FromSink) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FromSink.ProtoReflect.Descriptor instead.
 func (*FromSink) Descriptor() ([]byte, []int) {
-	return file_connector_proto_rawDescGZIP(), []int{27}
+	return file_connector_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *FromSink) GetMessage() isFromSink_Message {
@@ -2328,6 +2543,15 @@ func (x *FromSink) GetClosed() *Empty {
 	return nil
 }
 
+func (x *FromSink) GetFigures() *FigureList {
+	if x != nil {
+		if x, ok := x.Message.(*FromSink_Figures); ok {
+			return x.Figures
+		}
+	}
+	return nil
+}
+
 type isFromSink_Message interface {
 	isFromSink_Message()
 }
@@ -2384,6 +2608,10 @@ type FromSink_Closed struct {
 	Closed *Empty `protobuf:"bytes,13,opt,name=closed,proto3,oneof"`
 }
 
+type FromSink_Figures struct {
+	Figures *FigureList `protobuf:"bytes,14,opt,name=figures,proto3,oneof"`
+}
+
 func (*FromSink_Opened) isFromSink_Message() {}
 
 func (*FromSink_Credit) isFromSink_Message() {}
@@ -2409,6 +2637,8 @@ func (*FromSink_RequestCommit) isFromSink_Message() {}
 func (*FromSink_Failed) isFromSink_Message() {}
 
 func (*FromSink_Closed) isFromSink_Message() {}
+
+func (*FromSink_Figures) isFromSink_Message() {}
 
 var File_connector_proto protoreflect.FileDescriptor
 
@@ -2514,7 +2744,7 @@ const file_connector_proto_rawDesc = "" +
 	"\apayload\x18\x02 \x01(\fR\apayload\x12\x12\n" +
 	"\x04last\x18\x03 \x01(\bR\x04last\x12\x12\n" +
 	"\x04more\x18\x04 \x01(\bR\x04more\x124\n" +
-	"\x03end\x18\x05 \x01(\x0e2\".millrace.plugin.v1.TransactionEndR\x03end\"\x9f\x03\n" +
+	"\x03end\x18\x05 \x01(\x0e2\".millrace.plugin.v1.TransactionEndR\x03end\"\x97\x04\n" +
 	"\n" +
 	"FromSource\x123\n" +
 	"\x06opened\x18\x01 \x01(\v2\x19.millrace.plugin.v1.EmptyH\x00R\x06opened\x12>\n" +
@@ -2523,8 +2753,24 @@ const file_connector_proto_rawDesc = "" +
 	"\bretrying\x18\x04 \x01(\v2\x1b.millrace.plugin.v1.FailureH\x00R\bretrying\x125\n" +
 	"\x06failed\x18\x05 \x01(\v2\x1b.millrace.plugin.v1.FailureH\x00R\x06failed\x125\n" +
 	"\astopped\x18\x06 \x01(\v2\x19.millrace.plugin.v1.EmptyH\x00R\astopped\x123\n" +
-	"\x06closed\x18\a \x01(\v2\x19.millrace.plugin.v1.EmptyH\x00R\x06closedB\t\n" +
-	"\amessage\"C\n" +
+	"\x06closed\x18\a \x01(\v2\x19.millrace.plugin.v1.EmptyH\x00R\x06closed\x12:\n" +
+	"\afigures\x18\b \x01(\v2\x1e.millrace.plugin.v1.FigureListH\x00R\afigures\x12:\n" +
+	"\bprogress\x18\t \x01(\v2\x1c.millrace.plugin.v1.ProgressH\x00R\bprogressB\t\n" +
+	"\amessage\"G\n" +
+	"\n" +
+	"FigureList\x129\n" +
+	"\afigures\x18\x01 \x03(\v2\x1f.millrace.plugin.v1.FigureValueR\afigures\"M\n" +
+	"\vFigureValue\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
+	"\x05gauge\x18\x02 \x01(\bR\x05gauge\x12\x14\n" +
+	"\x05value\x18\x03 \x01(\x03R\x05value\"\x84\x01\n" +
+	"\bProgress\x12\x12\n" +
+	"\x04work\x18\x01 \x01(\tR\x04work\x12\x18\n" +
+	"\arecords\x18\x02 \x01(\x03R\arecords\x12\x12\n" +
+	"\x04done\x18\x03 \x01(\x01R\x04done\x12\x1d\n" +
+	"\n" +
+	"per_second\x18\x04 \x01(\x01R\tperSecond\x12\x17\n" +
+	"\aleft_ms\x18\x05 \x01(\x03R\x06leftMs\"C\n" +
 	"\rPartitionName\x12\x14\n" +
 	"\x05topic\x18\x01 \x01(\tR\x05topic\x12\x1c\n" +
 	"\tpartition\x18\x02 \x01(\x05R\tpartition\"]\n" +
@@ -2563,7 +2809,7 @@ const file_connector_proto_rawDesc = "" +
 	"\x05topic\x18\x01 \x01(\tR\x05topic\x12\x1c\n" +
 	"\tpartition\x18\x02 \x01(\x05R\tpartition\x12\x16\n" +
 	"\x06offset\x18\x03 \x01(\x03R\x06offset\x12\x12\n" +
-	"\x04text\x18\x04 \x01(\tR\x04text\"\xb3\x05\n" +
+	"\x04text\x18\x04 \x01(\tR\x04text\"\xef\x05\n" +
 	"\bFromSink\x12\x18\n" +
 	"\x06opened\x18\x01 \x01(\x04H\x00R\x06opened\x12\x18\n" +
 	"\x06credit\x18\x02 \x01(\x04H\x00R\x06credit\x128\n" +
@@ -2579,7 +2825,8 @@ const file_connector_proto_rawDesc = "" +
 	" \x01(\x03H\x00R\ttimeoutMs\x12B\n" +
 	"\x0erequest_commit\x18\v \x01(\v2\x19.millrace.plugin.v1.EmptyH\x00R\rrequestCommit\x125\n" +
 	"\x06failed\x18\f \x01(\v2\x1b.millrace.plugin.v1.FailureH\x00R\x06failed\x123\n" +
-	"\x06closed\x18\r \x01(\v2\x19.millrace.plugin.v1.EmptyH\x00R\x06closedB\t\n" +
+	"\x06closed\x18\r \x01(\v2\x19.millrace.plugin.v1.EmptyH\x00R\x06closed\x12:\n" +
+	"\afigures\x18\x0e \x01(\v2\x1e.millrace.plugin.v1.FigureListH\x00R\afiguresB\t\n" +
 	"\amessage*<\n" +
 	"\x04Kind\x12\x14\n" +
 	"\x10KIND_UNSPECIFIED\x10\x00\x12\x0f\n" +
@@ -2621,7 +2868,7 @@ func file_connector_proto_rawDescGZIP() []byte {
 }
 
 var file_connector_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_connector_proto_msgTypes = make([]protoimpl.MessageInfo, 33)
+var file_connector_proto_msgTypes = make([]protoimpl.MessageInfo, 36)
 var file_connector_proto_goTypes = []any{
 	(Kind)(0),                    // 0: millrace.plugin.v1.Kind
 	(FailureClass)(0),            // 1: millrace.plugin.v1.FailureClass
@@ -2646,37 +2893,40 @@ var file_connector_proto_goTypes = []any{
 	(*OffsetsRequest)(nil),       // 20: millrace.plugin.v1.OffsetsRequest
 	(*Payload)(nil),              // 21: millrace.plugin.v1.Payload
 	(*FromSource)(nil),           // 22: millrace.plugin.v1.FromSource
-	(*PartitionName)(nil),        // 23: millrace.plugin.v1.PartitionName
-	(*PartitionOffset)(nil),      // 24: millrace.plugin.v1.PartitionOffset
-	(*OffsetList)(nil),           // 25: millrace.plugin.v1.OffsetList
-	(*PartitionList)(nil),        // 26: millrace.plugin.v1.PartitionList
-	(*ToSink)(nil),               // 27: millrace.plugin.v1.ToSink
-	(*PutDone)(nil),              // 28: millrace.plugin.v1.PutDone
-	(*Done)(nil),                 // 29: millrace.plugin.v1.Done
-	(*Errant)(nil),               // 30: millrace.plugin.v1.Errant
-	(*FromSink)(nil),             // 31: millrace.plugin.v1.FromSink
-	nil,                          // 32: millrace.plugin.v1.ValidateRequest.ConfigEntry
-	nil,                          // 33: millrace.plugin.v1.PlanRequest.ConfigEntry
-	nil,                          // 34: millrace.plugin.v1.TaskConfig.ConfigEntry
-	nil,                          // 35: millrace.plugin.v1.AlterOffsetsRequest.ConfigEntry
-	nil,                          // 36: millrace.plugin.v1.OpenTask.ConfigEntry
+	(*FigureList)(nil),           // 23: millrace.plugin.v1.FigureList
+	(*FigureValue)(nil),          // 24: millrace.plugin.v1.FigureValue
+	(*Progress)(nil),             // 25: millrace.plugin.v1.Progress
+	(*PartitionName)(nil),        // 26: millrace.plugin.v1.PartitionName
+	(*PartitionOffset)(nil),      // 27: millrace.plugin.v1.PartitionOffset
+	(*OffsetList)(nil),           // 28: millrace.plugin.v1.OffsetList
+	(*PartitionList)(nil),        // 29: millrace.plugin.v1.PartitionList
+	(*ToSink)(nil),               // 30: millrace.plugin.v1.ToSink
+	(*PutDone)(nil),              // 31: millrace.plugin.v1.PutDone
+	(*Done)(nil),                 // 32: millrace.plugin.v1.Done
+	(*Errant)(nil),               // 33: millrace.plugin.v1.Errant
+	(*FromSink)(nil),             // 34: millrace.plugin.v1.FromSink
+	nil,                          // 35: millrace.plugin.v1.ValidateRequest.ConfigEntry
+	nil,                          // 36: millrace.plugin.v1.PlanRequest.ConfigEntry
+	nil,                          // 37: millrace.plugin.v1.TaskConfig.ConfigEntry
+	nil,                          // 38: millrace.plugin.v1.AlterOffsetsRequest.ConfigEntry
+	nil,                          // 39: millrace.plugin.v1.OpenTask.ConfigEntry
 }
 var file_connector_proto_depIdxs = []int32{
 	1,  // 0: millrace.plugin.v1.Failure.class:type_name -> millrace.plugin.v1.FailureClass
 	7,  // 1: millrace.plugin.v1.DescribeResponse.connectors:type_name -> millrace.plugin.v1.ConnectorDescription
 	0,  // 2: millrace.plugin.v1.ConnectorDescription.kind:type_name -> millrace.plugin.v1.Kind
-	32, // 3: millrace.plugin.v1.ValidateRequest.config:type_name -> millrace.plugin.v1.ValidateRequest.ConfigEntry
+	35, // 3: millrace.plugin.v1.ValidateRequest.config:type_name -> millrace.plugin.v1.ValidateRequest.ConfigEntry
 	4,  // 4: millrace.plugin.v1.ValidateResponse.failure:type_name -> millrace.plugin.v1.Failure
 	2,  // 5: millrace.plugin.v1.ValidateResponse.exactly_once:type_name -> millrace.plugin.v1.ExactlyOnce
-	33, // 6: millrace.plugin.v1.PlanRequest.config:type_name -> millrace.plugin.v1.PlanRequest.ConfigEntry
-	34, // 7: millrace.plugin.v1.TaskConfig.config:type_name -> millrace.plugin.v1.TaskConfig.ConfigEntry
+	36, // 6: millrace.plugin.v1.PlanRequest.config:type_name -> millrace.plugin.v1.PlanRequest.ConfigEntry
+	37, // 7: millrace.plugin.v1.TaskConfig.config:type_name -> millrace.plugin.v1.TaskConfig.ConfigEntry
 	11, // 8: millrace.plugin.v1.PlanResponse.tasks:type_name -> millrace.plugin.v1.TaskConfig
 	4,  // 9: millrace.plugin.v1.PlanResponse.failure:type_name -> millrace.plugin.v1.Failure
-	35, // 10: millrace.plugin.v1.AlterOffsetsRequest.config:type_name -> millrace.plugin.v1.AlterOffsetsRequest.ConfigEntry
+	38, // 10: millrace.plugin.v1.AlterOffsetsRequest.config:type_name -> millrace.plugin.v1.AlterOffsetsRequest.ConfigEntry
 	13, // 11: millrace.plugin.v1.AlterOffsetsRequest.changes:type_name -> millrace.plugin.v1.OffsetChange
-	24, // 12: millrace.plugin.v1.AlterOffsetsRequest.sink_changes:type_name -> millrace.plugin.v1.PartitionOffset
+	27, // 12: millrace.plugin.v1.AlterOffsetsRequest.sink_changes:type_name -> millrace.plugin.v1.PartitionOffset
 	4,  // 13: millrace.plugin.v1.AlterOffsetsResponse.failure:type_name -> millrace.plugin.v1.Failure
-	36, // 14: millrace.plugin.v1.OpenTask.config:type_name -> millrace.plugin.v1.OpenTask.ConfigEntry
+	39, // 14: millrace.plugin.v1.OpenTask.config:type_name -> millrace.plugin.v1.OpenTask.ConfigEntry
 	16, // 15: millrace.plugin.v1.ToSource.open:type_name -> millrace.plugin.v1.OpenTask
 	19, // 16: millrace.plugin.v1.ToSource.offsets:type_name -> millrace.plugin.v1.OffsetsReply
 	18, // 17: millrace.plugin.v1.ToSource.pause:type_name -> millrace.plugin.v1.Empty
@@ -2692,44 +2942,48 @@ var file_connector_proto_depIdxs = []int32{
 	4,  // 27: millrace.plugin.v1.FromSource.failed:type_name -> millrace.plugin.v1.Failure
 	18, // 28: millrace.plugin.v1.FromSource.stopped:type_name -> millrace.plugin.v1.Empty
 	18, // 29: millrace.plugin.v1.FromSource.closed:type_name -> millrace.plugin.v1.Empty
-	24, // 30: millrace.plugin.v1.OffsetList.offsets:type_name -> millrace.plugin.v1.PartitionOffset
-	4,  // 31: millrace.plugin.v1.OffsetList.failure:type_name -> millrace.plugin.v1.Failure
-	23, // 32: millrace.plugin.v1.PartitionList.partitions:type_name -> millrace.plugin.v1.PartitionName
-	16, // 33: millrace.plugin.v1.ToSink.open:type_name -> millrace.plugin.v1.OpenTask
-	25, // 34: millrace.plugin.v1.ToSink.assigned:type_name -> millrace.plugin.v1.OffsetList
-	26, // 35: millrace.plugin.v1.ToSink.revoked:type_name -> millrace.plugin.v1.PartitionList
-	21, // 36: millrace.plugin.v1.ToSink.put:type_name -> millrace.plugin.v1.Payload
-	25, // 37: millrace.plugin.v1.ToSink.pre_commit:type_name -> millrace.plugin.v1.OffsetList
-	18, // 38: millrace.plugin.v1.ToSink.close:type_name -> millrace.plugin.v1.Empty
-	4,  // 39: millrace.plugin.v1.PutDone.failure:type_name -> millrace.plugin.v1.Failure
-	4,  // 40: millrace.plugin.v1.Done.failure:type_name -> millrace.plugin.v1.Failure
-	28, // 41: millrace.plugin.v1.FromSink.put_done:type_name -> millrace.plugin.v1.PutDone
-	25, // 42: millrace.plugin.v1.FromSink.pre_committed:type_name -> millrace.plugin.v1.OffsetList
-	29, // 43: millrace.plugin.v1.FromSink.done:type_name -> millrace.plugin.v1.Done
-	30, // 44: millrace.plugin.v1.FromSink.errant:type_name -> millrace.plugin.v1.Errant
-	25, // 45: millrace.plugin.v1.FromSink.rewind:type_name -> millrace.plugin.v1.OffsetList
-	26, // 46: millrace.plugin.v1.FromSink.pause:type_name -> millrace.plugin.v1.PartitionList
-	26, // 47: millrace.plugin.v1.FromSink.resume:type_name -> millrace.plugin.v1.PartitionList
-	18, // 48: millrace.plugin.v1.FromSink.request_commit:type_name -> millrace.plugin.v1.Empty
-	4,  // 49: millrace.plugin.v1.FromSink.failed:type_name -> millrace.plugin.v1.Failure
-	18, // 50: millrace.plugin.v1.FromSink.closed:type_name -> millrace.plugin.v1.Empty
-	5,  // 51: millrace.plugin.v1.Connector.Describe:input_type -> millrace.plugin.v1.DescribeRequest
-	8,  // 52: millrace.plugin.v1.Connector.Validate:input_type -> millrace.plugin.v1.ValidateRequest
-	10, // 53: millrace.plugin.v1.Connector.Plan:input_type -> millrace.plugin.v1.PlanRequest
-	14, // 54: millrace.plugin.v1.Connector.AlterOffsets:input_type -> millrace.plugin.v1.AlterOffsetsRequest
-	17, // 55: millrace.plugin.v1.Connector.SourceTask:input_type -> millrace.plugin.v1.ToSource
-	27, // 56: millrace.plugin.v1.Connector.SinkTask:input_type -> millrace.plugin.v1.ToSink
-	6,  // 57: millrace.plugin.v1.Connector.Describe:output_type -> millrace.plugin.v1.DescribeResponse
-	9,  // 58: millrace.plugin.v1.Connector.Validate:output_type -> millrace.plugin.v1.ValidateResponse
-	12, // 59: millrace.plugin.v1.Connector.Plan:output_type -> millrace.plugin.v1.PlanResponse
-	15, // 60: millrace.plugin.v1.Connector.AlterOffsets:output_type -> millrace.plugin.v1.AlterOffsetsResponse
-	22, // 61: millrace.plugin.v1.Connector.SourceTask:output_type -> millrace.plugin.v1.FromSource
-	31, // 62: millrace.plugin.v1.Connector.SinkTask:output_type -> millrace.plugin.v1.FromSink
-	57, // [57:63] is the sub-list for method output_type
-	51, // [51:57] is the sub-list for method input_type
-	51, // [51:51] is the sub-list for extension type_name
-	51, // [51:51] is the sub-list for extension extendee
-	0,  // [0:51] is the sub-list for field type_name
+	23, // 30: millrace.plugin.v1.FromSource.figures:type_name -> millrace.plugin.v1.FigureList
+	25, // 31: millrace.plugin.v1.FromSource.progress:type_name -> millrace.plugin.v1.Progress
+	24, // 32: millrace.plugin.v1.FigureList.figures:type_name -> millrace.plugin.v1.FigureValue
+	27, // 33: millrace.plugin.v1.OffsetList.offsets:type_name -> millrace.plugin.v1.PartitionOffset
+	4,  // 34: millrace.plugin.v1.OffsetList.failure:type_name -> millrace.plugin.v1.Failure
+	26, // 35: millrace.plugin.v1.PartitionList.partitions:type_name -> millrace.plugin.v1.PartitionName
+	16, // 36: millrace.plugin.v1.ToSink.open:type_name -> millrace.plugin.v1.OpenTask
+	28, // 37: millrace.plugin.v1.ToSink.assigned:type_name -> millrace.plugin.v1.OffsetList
+	29, // 38: millrace.plugin.v1.ToSink.revoked:type_name -> millrace.plugin.v1.PartitionList
+	21, // 39: millrace.plugin.v1.ToSink.put:type_name -> millrace.plugin.v1.Payload
+	28, // 40: millrace.plugin.v1.ToSink.pre_commit:type_name -> millrace.plugin.v1.OffsetList
+	18, // 41: millrace.plugin.v1.ToSink.close:type_name -> millrace.plugin.v1.Empty
+	4,  // 42: millrace.plugin.v1.PutDone.failure:type_name -> millrace.plugin.v1.Failure
+	4,  // 43: millrace.plugin.v1.Done.failure:type_name -> millrace.plugin.v1.Failure
+	31, // 44: millrace.plugin.v1.FromSink.put_done:type_name -> millrace.plugin.v1.PutDone
+	28, // 45: millrace.plugin.v1.FromSink.pre_committed:type_name -> millrace.plugin.v1.OffsetList
+	32, // 46: millrace.plugin.v1.FromSink.done:type_name -> millrace.plugin.v1.Done
+	33, // 47: millrace.plugin.v1.FromSink.errant:type_name -> millrace.plugin.v1.Errant
+	28, // 48: millrace.plugin.v1.FromSink.rewind:type_name -> millrace.plugin.v1.OffsetList
+	29, // 49: millrace.plugin.v1.FromSink.pause:type_name -> millrace.plugin.v1.PartitionList
+	29, // 50: millrace.plugin.v1.FromSink.resume:type_name -> millrace.plugin.v1.PartitionList
+	18, // 51: millrace.plugin.v1.FromSink.request_commit:type_name -> millrace.plugin.v1.Empty
+	4,  // 52: millrace.plugin.v1.FromSink.failed:type_name -> millrace.plugin.v1.Failure
+	18, // 53: millrace.plugin.v1.FromSink.closed:type_name -> millrace.plugin.v1.Empty
+	23, // 54: millrace.plugin.v1.FromSink.figures:type_name -> millrace.plugin.v1.FigureList
+	5,  // 55: millrace.plugin.v1.Connector.Describe:input_type -> millrace.plugin.v1.DescribeRequest
+	8,  // 56: millrace.plugin.v1.Connector.Validate:input_type -> millrace.plugin.v1.ValidateRequest
+	10, // 57: millrace.plugin.v1.Connector.Plan:input_type -> millrace.plugin.v1.PlanRequest
+	14, // 58: millrace.plugin.v1.Connector.AlterOffsets:input_type -> millrace.plugin.v1.AlterOffsetsRequest
+	17, // 59: millrace.plugin.v1.Connector.SourceTask:input_type -> millrace.plugin.v1.ToSource
+	30, // 60: millrace.plugin.v1.Connector.SinkTask:input_type -> millrace.plugin.v1.ToSink
+	6,  // 61: millrace.plugin.v1.Connector.Describe:output_type -> millrace.plugin.v1.DescribeResponse
+	9,  // 62: millrace.plugin.v1.Connector.Validate:output_type -> millrace.plugin.v1.ValidateResponse
+	12, // 63: millrace.plugin.v1.Connector.Plan:output_type -> millrace.plugin.v1.PlanResponse
+	15, // 64: millrace.plugin.v1.Connector.AlterOffsets:output_type -> millrace.plugin.v1.AlterOffsetsResponse
+	22, // 65: millrace.plugin.v1.Connector.SourceTask:output_type -> millrace.plugin.v1.FromSource
+	34, // 66: millrace.plugin.v1.Connector.SinkTask:output_type -> millrace.plugin.v1.FromSink
+	61, // [61:67] is the sub-list for method output_type
+	55, // [55:61] is the sub-list for method input_type
+	55, // [55:55] is the sub-list for extension type_name
+	55, // [55:55] is the sub-list for extension extendee
+	0,  // [0:55] is the sub-list for field type_name
 }
 
 func init() { file_connector_proto_init() }
@@ -2756,8 +3010,10 @@ func file_connector_proto_init() {
 		(*FromSource_Failed)(nil),
 		(*FromSource_Stopped)(nil),
 		(*FromSource_Closed)(nil),
+		(*FromSource_Figures)(nil),
+		(*FromSource_Progress)(nil),
 	}
-	file_connector_proto_msgTypes[23].OneofWrappers = []any{
+	file_connector_proto_msgTypes[26].OneofWrappers = []any{
 		(*ToSink_Open)(nil),
 		(*ToSink_Assigned)(nil),
 		(*ToSink_Revoked)(nil),
@@ -2765,7 +3021,7 @@ func file_connector_proto_init() {
 		(*ToSink_PreCommit)(nil),
 		(*ToSink_Close)(nil),
 	}
-	file_connector_proto_msgTypes[27].OneofWrappers = []any{
+	file_connector_proto_msgTypes[30].OneofWrappers = []any{
 		(*FromSink_Opened)(nil),
 		(*FromSink_Credit)(nil),
 		(*FromSink_PutDone)(nil),
@@ -2779,6 +3035,7 @@ func file_connector_proto_init() {
 		(*FromSink_RequestCommit)(nil),
 		(*FromSink_Failed)(nil),
 		(*FromSink_Closed)(nil),
+		(*FromSink_Figures)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -2786,7 +3043,7 @@ func file_connector_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_connector_proto_rawDesc), len(file_connector_proto_rawDesc)),
 			NumEnums:      4,
-			NumMessages:   33,
+			NumMessages:   36,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -65,6 +65,7 @@ type Sink struct {
 	credit  int64
 	answer  any // the latest PutDone, Done or OffsetList
 	changed chan struct{}
+	figures figureSet
 }
 
 // OpenSink starts a task and waits until its connector has opened it. ctx
@@ -167,10 +168,22 @@ func (s *Sink) handle(m *FromSink) error {
 		s.update(func() { s.ended = failed(m.Failed) })
 	case *FromSink_Closed:
 		s.update(func() { s.closed = true })
+	case *FromSink_Figures:
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return s.figures.take(m.Figures)
 	default:
 		return s.spec.Events.handle(m)
 	}
 	return nil
+}
+
+// Figures returns what the task has counted, in the order of names. It may be
+// called any time.
+func (s *Sink) Figures() []Figure {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.figures.list()
 }
 
 // maxCredit bounds the bytes that a sink may ask to have in flight.

@@ -80,6 +80,8 @@ type Source struct {
 	ended     error // why no more will come
 	changed   chan struct{}
 	finalSent bool
+	figures   figureSet
+	progress  WorkProgress
 }
 
 // OpenSource starts a task and waits until its connector has opened it. ctx
@@ -192,6 +194,14 @@ func (s *Source) handle(life context.Context, m *FromSource) error {
 		s.update(func() { s.stopped = true })
 	case *FromSource_Closed:
 		s.update(func() { s.closed = true })
+	case *FromSource_Figures:
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return s.figures.take(m.Figures)
+	case *FromSource_Progress:
+		s.mu.Lock()
+		s.progress = workProgress(m.Progress)
+		s.mu.Unlock()
 	default:
 		return protocolErrorf("a message of an unknown kind")
 	}
@@ -316,6 +326,13 @@ func (s *Source) Received() uint64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.total
+}
+
+// Figures returns what the task has counted, in the order of names.
+func (s *Source) Figures() []Figure {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.figures.list()
 }
 
 // Err returns why the task has ended, nil while it runs.

@@ -46,6 +46,8 @@ func TaskID(ctx context.Context) int {
 	return id
 }
 
+// withTask makes the context of a task's calls.
 func withTask(ctx context.Context, log *slog.Logger, open *proto.OpenTask) context.Context {
-	return context.WithValue(withLogger(ctx, log), taskKey{}, int(open.Task))
+	ctx = context.WithValue(withLogger(ctx, log), figuresKey{}, &figures{})
+	return context.WithValue(ctx, taskKey{}, int(open.Task))
 }

@@ -125,6 +125,9 @@ func (t *sinkTask) tell(m *proto.FromSink) {
 // run is the life of the task: open, serve calls until the close, close.
 func (t *sinkTask) run(s *server) {
 	task, err := t.start(s)
+	reported := reporting(t.life, func(l *proto.FigureList) {
+		t.tell(&proto.FromSink{Message: &proto.FromSink_Figures{Figures: l}})
+	})
 	if err == nil {
 		t.tell(&proto.FromSink{Message: &proto.FromSink_Opened{Opened: sinkCredit}})
 		err = t.serve(task)
@@ -140,6 +143,7 @@ func (t *sinkTask) run(s *server) {
 			t.log.Warn("close of the task", "err", err)
 		}
 	}
+	reported()
 	if t.life.Err() == nil {
 		t.tell(&proto.FromSink{Message: &proto.FromSink_Closed{Closed: &proto.Empty{}}})
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/millrace/millrace/plugins/data"
+	"github.com/millrace/millrace/plugins/proto"
 )
 
 // Source makes tasks that read from somewhere.
@@ -56,6 +57,18 @@ type Acker interface {
 type Committer interface {
 	Committed(ctx context.Context, positions []Position) error
 }
+
+// ProgressReporter is a task that tells how far it is in a piece of work that
+// has an end, such as the reading of whole tables. Users see it in the task's
+// status and in metrics. Progress is called every second by a goroutine of its
+// own, beside Poll, and not after Close.
+type ProgressReporter interface {
+	// Progress returns a Work of "" when there is no such work.
+	Progress() Progress
+}
+
+// Progress is how far a task is in a piece of work.
+type Progress = proto.WorkProgress
 
 // ExactlyOncer is a source that says whether it delivers exactly once with a
 // configuration, given that records and offsets are stored together: whether a

@@ -149,6 +149,9 @@ func (t *sourceTask) handle(m *proto.ToSource) {
 // acknowledgements, close.
 func (t *sourceTask) run(s *server) {
 	task, err := t.start(s)
+	reported := reporting(t.life, func(l *proto.FigureList) {
+		t.tell(&proto.FromSource{Message: &proto.FromSource_Figures{Figures: l}})
+	})
 	if err == nil {
 		err = t.work(task)
 	}
@@ -164,6 +167,7 @@ func (t *sourceTask) run(s *server) {
 			t.log.Warn("close of the task", "err", err)
 		}
 	}
+	reported()
 	if t.life.Err() == nil {
 		t.tell(&proto.FromSource{Message: &proto.FromSource_Closed{Closed: &proto.Empty{}}})
 	}
@@ -208,6 +212,7 @@ func (t *sourceTask) work(task Task) error {
 	committer, _ := task.(Committer)
 	t.update(func() { t.ledger.keepRecords, t.ledger.keepPositions = acker != nil, committer != nil })
 	t.tell(&proto.FromSource{Message: &proto.FromSource_Opened{Opened: &proto.Empty{}}})
+	defer t.progress(task)()
 	acking := make(chan error, 1)
 	go func() { acking <- t.acks(acker, committer) }()
 	err := t.poll(task)

@@ -28,6 +28,8 @@ type Record struct {
 	// Move is the source offset that is to be stored once this record is in
 	// the log. It is nil for a record that moves none.
 	Move *data.Position
+	// Before are offsets that came without a record since the one before.
+	Before []data.Position
 }
 
 // SourceRun is a running source task.
@@ -36,7 +38,8 @@ type SourceRun struct {
 	source *proto.Source
 	conn   *grpc.ClientConn
 	end    func()
-	ready  []Record // received and not taken
+	ready  []Record        // received and not taken
+	loose  []data.Position // came without a record, and before the next one
 	seq    uint64
 	closed bool
 
@@ -162,8 +165,19 @@ func (r *SourceRun) receive(ctx context.Context) error {
 	}
 	defer b.Release()
 	r.seq = b.Sequence
+	used := make([]bool, len(b.Positions))
 	for i := range b.Records {
-		r.ready = append(r.ready, keep(&b.Batch, &b.Records[i]))
+		one := keep(&b.Batch, &b.Records[i])
+		one.Before, r.loose = r.loose, nil
+		r.ready = append(r.ready, one)
+		if p := b.Records[i].Position; p != data.NoPosition {
+			used[p] = true
+		}
+	}
+	for i, p := range b.Positions {
+		if !used[i] {
+			r.loose = append(r.loose, data.Position{Partition: bytes.Clone(p.Partition), Offset: bytes.Clone(p.Offset)})
+		}
 	}
 	return nil
 }
@@ -232,14 +246,21 @@ func (r *SourceRun) Close() {
 // Apply stores what records move, in their order.
 func (o Offsets) Apply(records []Record) {
 	for _, r := range records {
-		switch {
-		case r.Move == nil:
-		case r.Move.Offset == nil:
-			delete(o, string(r.Move.Partition))
-		default:
-			o[string(r.Move.Partition)] = string(r.Move.Offset)
+		for _, p := range r.Before {
+			o.set(p)
+		}
+		if r.Move != nil {
+			o.set(*r.Move)
 		}
 	}
+}
+
+func (o Offsets) set(p data.Position) {
+	if p.Offset == nil {
+		delete(o, string(p.Partition))
+		return
+	}
+	o[string(p.Partition)] = string(p.Offset)
 }
 
 // Text is a record's content, for comparisons: its topic, key, value and

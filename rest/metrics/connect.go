@@ -154,6 +154,12 @@ func sinceEpoch(t time.Time) float64 {
 var (
 	taskMemory      = desc("connect_task_resident_memory_bytes", "Resident memory of the task's process.", "connector", "task")
 	taskMemoryLimit = desc("connect_task_memory_limit_bytes", "Resident memory at which the task's process is killed.", "connector", "task")
+	taskEvents      = desc("connect_task_events_total", "What the task's connector counts; README.md beside its code names the events.", "connector", "task", "event")
+	taskFigure      = desc("connect_task_figure", "What the task's connector measures; README.md beside its code names the figures.", "connector", "task", "figure")
+	workRecords     = desc("connect_task_work_records", "Records that a task has handed over of a piece of work that has an end.", "connector", "task", "work")
+	workDone        = desc("connect_task_work_done_ratio", "How much of that work is done, from 0 to 1.", "connector", "task", "work")
+	workRate        = desc("connect_task_work_records_per_second", "Records a second of that work.", "connector", "task", "work")
+	workLeft        = desc("connect_task_work_left_seconds", "Time that the rest of that work is expected to take.", "connector", "task", "work")
 	taskCPU         = desc("connect_task_cpu_seconds_total", "CPU time of the task's process.", "connector", "task")
 )
 
@@ -168,7 +174,7 @@ func (c connectCollector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range tasksInState {
 		ch <- d
 	}
-	for _, d := range append([]*prometheus.Desc{connectorInfo, objectState, connectorState, tasksOfConnector, taskMemory, taskMemoryLimit, taskCPU}, groupDescs...) {
+	for _, d := range append([]*prometheus.Desc{connectorInfo, objectState, connectorState, tasksOfConnector, taskMemory, taskMemoryLimit, taskCPU, taskEvents, taskFigure, workRecords, workDone, workRate, workLeft}, groupDescs...) {
 		ch <- d
 	}
 }
@@ -215,6 +221,14 @@ func collectTask(ch chan<- prometheus.Metric, t connect.TaskStats, state string)
 			send(ch, m.desc, m.total, m.value(t), name, id)
 		}
 	}
+	for _, f := range t.Figures {
+		if f.Gauge {
+			gauge(ch, taskFigure, float64(f.Value), name, id, f.Name)
+		} else {
+			counter(ch, taskEvents, float64(f.Value), name, id, f.Name)
+		}
+	}
+	collectWork(ch, t.Progress, name, id)
 	if t.MemoryBytes > 0 {
 		gauge(ch, taskMemory, float64(t.MemoryBytes), name, id)
 		counter(ch, taskCPU, t.CPU.Seconds(), name, id)
@@ -229,5 +243,20 @@ func send(ch chan<- prometheus.Metric, d *prometheus.Desc, total bool, v float64
 		counter(ch, d, v, labels...)
 	} else {
 		gauge(ch, d, v, labels...)
+	}
+}
+
+// collectWork renders the progress of a task, if it has any.
+func collectWork(ch chan<- prometheus.Metric, p connect.Progress, name, id string) {
+	if p.Work == "" {
+		return
+	}
+	gauge(ch, workRecords, float64(p.Records), name, id, p.Work)
+	gauge(ch, workRate, p.PerSecond, name, id, p.Work)
+	if p.Done >= 0 {
+		gauge(ch, workDone, p.Done, name, id, p.Work)
+	}
+	if p.Left >= 0 {
+		gauge(ch, workLeft, p.Left.Seconds(), name, id, p.Work)
 	}
 }

@@ -3,30 +3,20 @@ package registryapi
 import (
 	"bytes"
 	"encoding/json"
-	"net/http"
 	"strconv"
 	"strings"
 	"sync"
 
+	"github.com/millrace/millrace/rest/front"
 	registry "github.com/millrace/millrace/schema-registry"
 )
 
-// Known answers GET /schemas/ids/{id} for schemas that are there, without
-// parameters, before anything else looks at a request: readers of data ask for
-// nothing else. All other requests go on to next.
-func Known(reg *registry.Registry, next http.Handler) http.Handler {
+// Known answers GET /schemas/ids/{id} for schemas that are there: readers of
+// data ask for nothing else. Every other request is for Routes.
+func Known(reg *registry.Registry) front.Answer {
 	k := &knownAnswers{reg: reg}
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if body := k.answer(r); body != nil {
-			w.Header()["Content-Type"] = typeV1
-			_, _ = w.Write(body) // the client has gone otherwise; nobody is left to tell
-			return
-		}
-		next.ServeHTTP(w, r)
-	})
+	return func(path, accept string) (string, []byte) { return mediaV1, k.answer(path, accept) }
 }
-
-var typeV1 = []string{mediaV1} // shared by all answers, and so never changed
 
 // Bounds of the answers kept.
 const (
@@ -45,12 +35,9 @@ type knownAnswers struct {
 }
 
 // answer returns the body of an answer, nil if the request is another.
-func (k *knownAnswers) answer(r *http.Request) []byte {
-	if r.Method != http.MethodGet || r.URL.RawQuery != "" || !acceptsV1(r.Header["Accept"]) {
-		return nil
-	}
-	text, ok := strings.CutPrefix(r.URL.Path, "/schemas/ids/")
-	if !ok {
+func (k *knownAnswers) answer(path, accept string) []byte {
+	text, ok := strings.CutPrefix(path, "/schemas/ids/")
+	if !ok || !acceptsV1(accept) {
 		return nil
 	}
 	id, err := strconv.ParseInt(text, 10, 32)
@@ -71,8 +58,8 @@ func (k *knownAnswers) answer(r *http.Request) []byte {
 }
 
 // acceptsV1 reports whether a client takes what is answered by default.
-func acceptsV1(accept []string) bool {
-	return len(accept) == 0 || len(accept) == 1 && (accept[0] == "*/*" || strings.HasPrefix(accept[0], mediaV1) && !strings.Contains(accept[0], ";"))
+func acceptsV1(accept string) bool {
+	return accept == "" || accept == "*/*" || strings.HasPrefix(accept, mediaV1) && !strings.Contains(accept, ";")
 }
 
 func (k *knownAnswers) keep(s *registry.Schema) []byte {

@@ -10,6 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/millrace/millrace/broker/brokertest"
+	"github.com/millrace/millrace/rest/front"
 	registry "github.com/millrace/millrace/schema-registry"
 )
 
@@ -19,7 +20,7 @@ func TestKnownAnswersAreTheSame(t *testing.T) {
 	c := brokertest.Start(t)
 	reg := startRegistry(t, registry.Config{ClientOpts: []kgo.Opt{kgo.SeedBrokers(c.Addr())}})
 	slow := Routes(reg, slog.New(slog.DiscardHandler), Build{})
-	fast := Known(reg, slow)
+	fast := front.Handler(Known(reg), slow)
 	answer := func(h http.Handler, method, path, accept string) string {
 		r := httptest.NewRequest(method, path, nil)
 		if accept != "" {

@@ -15,6 +15,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/millrace/millrace/broker/brokertest"
+	"github.com/millrace/millrace/rest/front"
 	registry "github.com/millrace/millrace/schema-registry"
 	"github.com/millrace/millrace/schema-registry/elect"
 )
@@ -58,7 +59,7 @@ func startProcess(t *testing.T, c *brokertest.Cluster) *process {
 	case err := <-done:
 		t.Fatalf("registry did not start: %v", err)
 	}
-	srv := &httptest.Server{Listener: l, Config: &http.Server{Handler: Known(reg, Routes(reg, slog.New(slog.DiscardHandler), Build{}))}}
+	srv := &httptest.Server{Listener: l, Config: &http.Server{Handler: front.Handler(Known(reg), Routes(reg, slog.New(slog.DiscardHandler), Build{}))}}
 	srv.Start()
 	p := &process{reg: reg, url: srv.URL}
 	p.stop = sync.OnceFunc(func() {

@@ -234,6 +234,9 @@ func (s *Server) connect(ctx context.Context, db string) (*pgconn.PgConn, error)
 	return pgconn.Connect(ctx, s.URL(db))
 }
 
+// Program returns the path of one of PostgreSQL's programs.
+func (s *Server) Program(name string) string { return filepath.Join(s.bin, name) }
+
 // URL returns the address of a database for libpq and pgx.
 func (s *Server) URL(db string) string {
 	return fmt.Sprintf("postgres://%s@%s:%d/%s?sslmode=disable", User, s.Host, s.Port, db)

@@ -208,6 +208,35 @@ func (s *Server) stop() error {
 	return errors.Join(err, waitErr)
 }
 
+// Kill ends the server as a power cut would. What it has stays, for Restart.
+func (s *Server) Kill() error {
+	if err := s.cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return err
+	}
+	err := s.cmd.Wait()
+	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
+		return nil // it ended with the signal's status
+	}
+	return err
+}
+
+// Restart starts a server that was killed on what it has, at another address.
+// Nothing else may use the Server meanwhile.
+func (s *Server) Restart() error {
+	program, err := Program()
+	if err != nil {
+		return err
+	}
+	for range attempts {
+		var again *Server
+		if again, err = start(program, s.dir); err == nil {
+			*s = *again
+			return nil
+		}
+	}
+	return err
+}
+
 // Close stops the server and removes its files.
 func (s *Server) Close() error {
 	http.DefaultClient.CloseIdleConnections()
