@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -15,14 +16,31 @@ import (
 	"github.com/millrace/millrace/connect/connector"
 )
 
-// buildVersion builds the plugin of testdata/versioned in a version and puts it
-// into place at once, as a package manager does.
-func buildVersion(t *testing.T, path, version string) {
-	t.Helper()
-	tmp := filepath.Join(t.TempDir(), "versioned")
-	out, err := exec.Command("go", "build", "-ldflags", "-X main.version="+version, "-o", tmp, "./testdata/versioned").CombinedOutput()
+// versionedPlugin is the plugin of testdata/versioned, built once.
+var versionedPlugin = sync.OnceValues(func() (string, error) {
+	path := filepath.Join(filepath.Dir(binary), "versioned")
+	out, err := exec.Command("go", "build", "-o", path, "./testdata/versioned").CombinedOutput()
 	if err != nil {
-		t.Fatalf("build the plugin: %v\n%s", err, out)
+		return "", fmt.Errorf("%w\n%s", err, out)
+	}
+	return path, nil
+})
+
+// putVersion puts the plugin of testdata/versioned, in a version, into place at
+// once, as a package manager does.
+func putVersion(t *testing.T, path, version string) {
+	t.Helper()
+	built, err := versionedPlugin()
+	if err != nil {
+		t.Fatalf("build the plugin: %v", err)
+	}
+	program, err := os.ReadFile(built)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tmp := filepath.Join(t.TempDir(), "versioned")
+	if err := os.WriteFile(tmp, append(program, "\nversion "+version...), 0o755); err != nil {
+		t.Fatal(err)
 	}
 	if err := os.Rename(tmp, path); err != nil {
 		t.Fatal(err)
@@ -81,8 +99,8 @@ func versioned(topic string, more map[string]string) map[string]string {
 // others run on.
 func TestPluginVersionsSideBySide(t *testing.T) {
 	plugins := t.TempDir()
-	buildVersion(t, filepath.Join(plugins, "versioned-1"), "1.0")
-	buildVersion(t, filepath.Join(plugins, "versioned-2"), "2.0")
+	putVersion(t, filepath.Join(plugins, "versioned-1"), "1.0")
+	putVersion(t, filepath.Join(plugins, "versioned-2"), "2.0")
 	s := startServer(t, "--plugin-path", plugins)
 	_, body := s.rest(http.MethodGet, "/connector-plugins", "")
 	for _, v := range []string{"1.0", "2.0"} {
@@ -99,7 +117,7 @@ func TestPluginVersionsSideBySide(t *testing.T) {
 		t.Errorf("figures are %+v", before)
 	}
 
-	buildVersion(t, filepath.Join(plugins, "versioned-3"), "3.0")
+	putVersion(t, filepath.Join(plugins, "versioned-3"), "3.0")
 	restart := func() {
 		t.Helper()
 		if code, body := s.rest(http.MethodPost, "/connectors/new/restart?includeTasks=true", ""); code != http.StatusAccepted {
@@ -108,7 +126,7 @@ func TestPluginVersionsSideBySide(t *testing.T) {
 	}
 	restart()
 	s.awaitValue("new", "3.0")
-	buildVersion(t, filepath.Join(plugins, "versioned-3"), "3.1")
+	putVersion(t, filepath.Join(plugins, "versioned-3"), "3.1")
 	restart()
 	s.awaitValue("new", "3.1")
 	if p := s.process("new"); p.Version != "3.1" {
@@ -168,7 +186,7 @@ func TestPluginVersionsSideBySide(t *testing.T) {
 // figures; one that crashes again and again stays failed, with its last output.
 func TestTaskLimitsAndCrashLoop(t *testing.T) {
 	plugins := t.TempDir()
-	buildVersion(t, filepath.Join(plugins, "versioned"), "1.0")
+	putVersion(t, filepath.Join(plugins, "versioned"), "1.0")
 	s := startServer(t, "--plugin-path", plugins)
 	s.create("hoard", versioned("t", map[string]string{"mode": "hoard", "task.memory.max.bytes": fmt.Sprint(96 << 20), "errors.restart": "false"}))
 	st := s.awaitTask("hoard", connector.Failed)
@@ -225,7 +243,7 @@ func TestTaskLimitsAndCrashLoop(t *testing.T) {
 // mask stands for what is stored. A dry run tells what a PUT would change.
 func TestSecretsAreMaskedAndKept(t *testing.T) {
 	plugins := t.TempDir()
-	buildVersion(t, filepath.Join(plugins, "versioned"), "1.0")
+	putVersion(t, filepath.Join(plugins, "versioned"), "1.0")
 	s := startServer(t, "--plugin-path", plugins)
 	config := versioned("told", map[string]string{
 		"mode": "tell", "pin": "hunter2", "tasks.max": "1", "name": "c",

@@ -29,19 +29,13 @@ type fraction struct {
 	Mantissa *big.Int
 }
 
-var schemalessEncoder, schemalessDecoder = cborModes()
+var schemalessDecoder = decodeMode()
 
-func cborModes() (cbor.EncMode, cbor.DecMode) {
+func decodeMode() cbor.DecMode {
 	tags := cbor.NewTagSet()
 	err := tags.Add(cbor.TagOptions{EncTag: cbor.EncTagRequired, DecTag: cbor.DecTagRequired},
 		reflect.TypeFor[fraction](), decimalTag)
-	enc, err2 := cbor.EncOptions{
-		Sort:          cbor.SortBytewiseLexical,
-		ShortestFloat: cbor.ShortestFloatNone,
-		NilContainers: cbor.NilContainerAsNull,
-		IndefLength:   cbor.IndefLengthForbidden,
-	}.EncModeWithTags(tags)
-	dec, err3 := cbor.DecOptions{
+	dec, err2 := cbor.DecOptions{
 		DupMapKey:        cbor.DupMapKeyEnforcedAPF,
 		MaxNestedLevels:  maxSchemalessDepth,
 		MaxArrayElements: maxSchemalessElements,
@@ -53,10 +47,10 @@ func cborModes() (cbor.EncMode, cbor.DecMode) {
 		NaN:              cbor.NaNDecodeAllowed,
 		Inf:              cbor.InfDecodeAllowed,
 	}.DecModeWithTags(tags)
-	if err := errors.Join(err, err2, err3); err != nil {
+	if err := errors.Join(err, err2); err != nil {
 		panic(err) // the options above are constants
 	}
-	return enc, dec
+	return dec
 }
 
 // EncodeSchemaless appends a value without schema to dst as deterministic
@@ -64,21 +58,20 @@ func cborModes() (cbor.EncMode, cbor.DecMode) {
 // Decimal, map[string]any, []any and numbers: all integers become int64 and
 // all floats float64.
 func EncodeSchemaless(dst []byte, v any) ([]byte, error) {
-	plain, err := toCBOR(v, 0)
+	out, err := appendCBOR(dst, v, 0)
 	if err != nil {
 		return dst, fmt.Errorf("encode schemaless value: %w", err)
 	}
-	b, err := schemalessEncoder.Marshal(plain)
-	if err != nil {
-		return dst, fmt.Errorf("encode schemaless value: %w", err)
-	}
-	return append(dst, b...), nil
+	return out, nil
 }
 
 // DecodeSchemaless returns the value that EncodeSchemaless wrote: nil, bool,
 // string, []byte, Decimal, int64, float64, map[string]any or []any. Foreign
 // bytes are held to limits of nesting and size.
 func DecodeSchemaless(row []byte) (any, error) {
+	if v, ok := decodePlain(row); ok {
+		return v, nil
+	}
 	var v any
 	if err := schemalessDecoder.Unmarshal(row, &v); err != nil {
 		return nil, fmt.Errorf("decode schemaless value: %w: %w", ErrCorrupt, err)
@@ -88,49 +81,6 @@ func DecodeSchemaless(row []byte) (any, error) {
 		return nil, fmt.Errorf("decode schemaless value: %w", err)
 	}
 	return v, nil
-}
-
-// toCBOR checks a value and brings it to the few types that are written.
-func toCBOR(v any, depth int) (any, error) {
-	if depth >= maxSchemalessDepth {
-		return nil, fmt.Errorf("more than %d levels of nesting", maxSchemalessDepth)
-	}
-	switch v := v.(type) {
-	case nil, bool, string, []byte, int64, float64:
-		return v, nil
-	case int8, int16, int32, int:
-		return reflect.ValueOf(v).Int(), nil
-	case float32:
-		return float64(v), nil
-	case Decimal:
-		u := v.Unscaled
-		if u == nil {
-			u = new(big.Int)
-		}
-		return fraction{Exponent: -int64(v.Scale), Mantissa: u}, nil
-	case []any:
-		out := make([]any, len(v))
-		for i, e := range v {
-			x, err := toCBOR(e, depth+1)
-			if err != nil {
-				return nil, underIndex(i, err)
-			}
-			out[i] = x
-		}
-		return out, nil
-	case map[string]any:
-		out := make(map[string]any, len(v))
-		for k, e := range v {
-			x, err := toCBOR(e, depth+1)
-			if err != nil {
-				return nil, under(k, err)
-			}
-			out[k] = x
-		}
-		return out, nil
-	default:
-		return nil, fmt.Errorf("a %T has no schemaless form", v)
-	}
 }
 
 func fromCBOR(v any) (any, error) {
