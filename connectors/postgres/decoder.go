@@ -52,7 +52,7 @@ func (d *decoder) begin(p *position) error {
 	if d.nullable == nil {
 		d.nullable = make(map[string]bool)
 	}
-	if p.snapshot == "" && !p.fresh {
+	if (p.snapshot == "" || p.snapshot == "BLOCKING") && !p.fresh {
 		d.lastCommit = p.commit
 	}
 	if p.hold != 0 {
@@ -164,7 +164,7 @@ func (t *task) receive(ctx context.Context) (more bool, err error) {
 
 // due returns how long the server may be waited for.
 func (t *task) due() time.Duration {
-	next := lookEvery // not less often
+	next := retainedEvery // not less often
 	if t.dirty {
 		next = idleEvery - time.Since(t.handed)
 		if t.dec.asked {
