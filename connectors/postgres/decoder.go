@@ -52,7 +52,7 @@ func (d *decoder) begin(p *position) error {
 	if d.nullable == nil {
 		d.nullable = make(map[string]bool)
 	}
-	if p.snapshot == "" && !p.fresh {
+	if (p.snapshot == "" || p.snapshot == "BLOCKING") && !p.fresh {
 		d.lastCommit = p.commit
 	}
 	if p.hold != 0 {
@@ -161,49 +161,6 @@ func (t *task) receive(ctx context.Context) (more bool, err error) {
 	}
 	d.rest = frames // the rows before were copied out of theirs
 	return true, nil
-}
-
-// due returns how long the server may be waited for.
-func (t *task) due() time.Duration {
-	next := lookEvery // not less often
-	if t.dirty {
-		next = idleEvery - time.Since(t.handed)
-		if t.dec.asked {
-			next = 0
-		}
-	}
-	if t.cfg.heartbeat > 0 && !t.dec.inTx {
-		next = min(next, t.cfg.heartbeat-time.Since(t.beat))
-	}
-	if !t.dec.inTx {
-		next = min(next, t.inc.patience())
-	}
-	return next
-}
-
-// heartbeat appends a heartbeat when one is due, and runs its statement.
-func (t *task) heartbeat(ctx context.Context) error {
-	if t.cfg.heartbeat <= 0 || time.Since(t.beat) < t.cfg.heartbeat || t.dec.inTx {
-		return nil
-	}
-	t.beat = time.Now()
-	if err := t.em.heartbeat(ctx, t.beat); err != nil {
-		return err
-	}
-	if t.cfg.heartbeatQuery == "" {
-		return nil
-	}
-	_, err := query(ctx, t.conn, t.cfg.heartbeatQuery)
-	switch code := sqlState(err); {
-	case err == nil:
-		return nil
-	case code == codeNoTable || code == codeTerminated:
-		return sdk.Fatal(fmt.Errorf("heartbeat.action.query: %w", err))
-	case code == "":
-		return fmt.Errorf("heartbeat.action.query: %w", err)
-	}
-	t.log.Warn("heartbeat.action.query", "err", err)
-	return nil
 }
 
 // streamError says why the stream ended.

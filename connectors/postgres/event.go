@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -159,10 +160,11 @@ func (e *emitter) source(w *writer, o *origin, schema, table string) {
 	} else {
 		e.scratch = append(strconv.AppendInt(append(e.scratch, '"'), int64(o.lastCommit), 10), '"')
 	}
-	if o.lsn == 0 {
+	// Rows of an incremental snapshot have no position but that of the stream.
+	if at := cmp.Or(o.lsn, o.lastCommit); at == 0 {
 		e.scratch = append(e.scratch, ",null]"...)
 	} else {
-		e.scratch = append(strconv.AppendInt(append(e.scratch, `,"`...), int64(o.lsn), 10), `"]`...)
+		e.scratch = append(strconv.AppendInt(append(e.scratch, `,"`...), int64(at), 10), `"]`...)
 	}
 	w.TextBytes(e.scratch)
 	w.Int64(o.time)

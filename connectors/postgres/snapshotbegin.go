@@ -197,7 +197,7 @@ func (t *task) planSnapshot(ctx context.Context, conn *pgconn.PgConn, pos *posit
 	read := newProgress()
 	p := &planner{t: t, conn: conn, max: now.seen.max, read: read, pos: pos}
 	s := &snapshotter{cfg: t.cfg, log: t.log, conns: []*pgconn.PgConn{conn}, read: read, tabs: map[*tablePlan]*table{},
-		types: *t.compiler(), limit: t.em.limit, at: origin{lsn: pos.lsn, xid: pos.xid}}
+		types: *t.compiler(), limit: t.em.limit, at: snapshotOrigin(pos)}
 	s.types.nullable = maps.Clone(s.types.nullable)
 	if goesOn {
 		var err error
@@ -289,4 +289,14 @@ func (t *task) readSnapshot(ctx context.Context) error {
 	t.dirty = false
 	t.phase = phaseStart
 	return wait(ctx, t.cfg.streamingDelay)
+}
+
+// snapshotOrigin is what the rows of a snapshot say of their position. One that
+// the stream waits for follows a commit.
+func snapshotOrigin(p *position) origin {
+	o := origin{lsn: p.lsn, xid: p.xid}
+	if p.snapshot == "BLOCKING" {
+		o.lastCommit = p.commit
+	}
+	return o
 }

@@ -183,6 +183,7 @@ func eventScenarios() []scenario {
 		with("headers", map[string]string{"extended.headers.enabled": "true", "skipped.operations": "none", "provide.transaction.metadata": "true"}, slices.Concat(changes, truncates, messages)...),
 		with("origins", map[string]string{"provide.transaction.metadata": "true"}, origins),
 		with("xmin", map[string]string{"xmin.fetch.interval.ms": "1"}, changes...),
+		signals("incremental", "incremental"), signals("blocking", "blocking"),
 		{"ddl", nil, slices.Concat(tables, []string{"CREATE TYPE mood AS ENUM ('a')", "CREATE TABLE m (id int PRIMARY KEY, m mood, n varchar(5))"}), [][]string{
 			{"INSERT INTO m VALUES (1, 'a', 'x')", "ALTER TABLE t ADD n int NOT NULL DEFAULT 7", "INSERT INTO t VALUES (10, 'ten')"},
 			{"ALTER TABLE t DROP n", "ALTER TABLE t RENAME v TO vv", "INSERT INTO t VALUES (11, 'eleven')"},
@@ -194,6 +195,16 @@ func eventScenarios() []scenario {
 			{"CREATE TABLE fresh (id int PRIMARY KEY, v text)", "INSERT INTO fresh VALUES (1, 'new')"},
 		}},
 	}
+}
+
+// signals asks for a snapshot of a table while the stream goes on.
+func signals(name, kind string) scenario {
+	ask := sprintf(`INSERT INTO debezium_signal VALUES ('ask', 'execute-snapshot', '{"type": "%s", "data-collections": ["public.t"]}')`, kind)
+	return scenario{name, map[string]string{
+		"signal.data.collection": "public.debezium_signal", "table.include.list": "public.t,public.u,public.millrace_end",
+	}, slices.Concat(tables, []string{"CREATE TABLE debezium_signal (id varchar(42) PRIMARY KEY, type varchar(32) NOT NULL, data varchar(2048))"}), [][]string{
+		{"INSERT INTO t VALUES (3, 'three')"}, {ask, "SELECT pg_sleep(3)"}, {"INSERT INTO t VALUES (4, 'four')", "SELECT pg_sleep(1)"},
+	}}
 }
 
 func nameScenarios() []scenario {
