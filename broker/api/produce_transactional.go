@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -69,8 +70,8 @@ func (a *API) admit(ctx context.Context, req *kmsg.ProduceRequest) (admissions, 
 	producer, epoch := int64(-1), int16(-1)
 	for i := range req.Topics {
 		t := &req.Topics[i]
-		name, err := a.named(t.Topic, t.TopicID, req.Version >= 13)
-		if err != nil || internal(name) {
+		name, unknown := a.named(t.Topic, t.TopicID, req.Version >= 13)
+		if internal(name) {
 			continue // for who appends it
 		}
 		for j := range t.Partitions {
@@ -84,7 +85,8 @@ func (a *API) admit(ctx context.Context, req *kmsg.ProduceRequest) (admissions, 
 			}
 			producer, epoch = h.ProducerID(), h.ProducerEpoch()
 			p, err := a.partition(name, rp.Partition)
-			if err != nil {
+			if err = cmp.Or(unknown, err); err != nil {
+				out[rp] = &admission{err: err} // it may be there in a moment, when the batch is appended
 				continue
 			}
 			x := &admission{p: p, producer: producer, epoch: epoch, sequence: h.BaseSequence(), fresh: req.Version >= implicitAdd}
