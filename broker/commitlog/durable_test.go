@@ -334,6 +334,26 @@ func TestReadWhileTruncating(t *testing.T) {
 	wg.Wait()
 }
 
+// TestReadOfWhatWasJustRemoved reads between the look at where the log begins
+// and the look at its segments, when the first are removed: the batches that are
+// left are not those that were asked for.
+func TestReadOfWhatWasJustRemoved(t *testing.T) {
+	l := mustOpen(t, t.TempDir(), Config{SegmentBytes: 300, FS: quiet()})
+	for l.EndOffset() < 20 {
+		mustAppend(t, l, batch{n: 2, size: 50})
+	}
+	l.SetHighWatermark(20)
+	if err := l.DeleteBefore(10); err != nil {
+		t.Fatal(err)
+	}
+	if c, ok, err := l.tryRead(1, 1000, 20, true); ok || err != nil {
+		t.Errorf("a read of offset 1 is %+v, %v; the log begins at %d", c, err, l.StartOffset())
+	}
+	if _, err := l.Read(1, 1000, 20, true); !errors.Is(err, ErrOffsetOutOfRange) {
+		t.Errorf("reading offset 1: %v", err)
+	}
+}
+
 func follow(t *testing.T, l *Log, until int64) {
 	for offset := int64(0); offset < until; {
 		if err := l.WaitHighWatermark(t.Context(), offset+1); err != nil {

@@ -37,6 +37,9 @@ func (l *Log) Read(offset int64, maxBytes int, bound int64, minOne bool) (Chunk,
 func (l *Log) tryRead(offset int64, maxBytes int, bound int64, minOne bool) (Chunk, bool, error) {
 	p, epoch, known := l.remembered(offset)
 	segs := *l.segments.Load()
+	if len(segs) > 0 && segs[0].base > offset {
+		return Chunk{}, false, nil // removed since Read looked: the log begins later now
+	}
 	i, pos, found := locate(segs, offset, p, known)
 	for ; i < len(segs); i++ {
 		s := segs[i]
