@@ -72,26 +72,26 @@ func Validate(t testing.TB, c sdk.Connector, config map[string]string) []string 
 	return v.Errors()
 }
 
-// goroutines returns the stacks of goroutines of the connector's making: all
-// but the test's own machinery.
-func goroutines() map[string]int {
+// goroutines returns the stacks of all goroutines by their numbers.
+func goroutines() map[string]string {
 	buf := make([]byte, 4<<20)
-	out := make(map[string]int)
+	out := make(map[string]string)
 	for _, s := range strings.Split(string(buf[:runtime.Stack(buf, true)]), "\n\n")[1:] {
-		_, stack, _ := strings.Cut(s, "\n") // without the number and state
-		out[stack]++
+		head, stack, _ := strings.Cut(s, "\n")
+		number, _, _ := strings.Cut(strings.TrimPrefix(head, "goroutine "), " ") // the state changes
+		out[number] = stack
 	}
 	return out
 }
 
 // checkLeaks fails the test if goroutines are left that were not there before.
-func checkLeaks(t testing.TB, before map[string]int) {
+func checkLeaks(t testing.TB, before map[string]string) {
 	t.Helper()
 	deadline := time.Now().Add(2 * time.Second)
 	for {
 		var left []string
-		for stack, n := range goroutines() {
-			if n > before[stack] && !strings.Contains(stack, "testing.") && !strings.Contains(stack, "os/signal.loop") {
+		for number, stack := range goroutines() {
+			if _, was := before[number]; !was && !strings.Contains(stack, "testing.") && !strings.Contains(stack, "os/signal.loop") {
 				left = append(left, stack)
 			}
 		}

@@ -93,8 +93,8 @@ func (s Sink) promised(t *testing.T, answer sdk.Offsets, n, before int) int {
 }
 
 func (s Sink) testOrder(t *testing.T) {
-	before := goroutines()
 	config := s.Config(t)
+	before := goroutines()
 	run := StartSink(t, s.Connector, config)
 	run.Assign(s.end(0))
 	done := 0
@@ -149,8 +149,8 @@ func (s Sink) testRestart(t *testing.T) {
 
 // testIdle runs a task that gets nothing but the passing of time.
 func (s Sink) testIdle(t *testing.T) {
-	before := goroutines()
 	config := s.Config(t)
+	before := goroutines()
 	run := StartSink(t, s.Connector, config)
 	run.MustPut()
 	run.Assign(s.end(0))

@@ -40,8 +40,9 @@ func TestSource(t *testing.T, s Source) {
 	t.Run("resume", s.testResume)
 	t.Run("stop", s.testStop)
 	t.Run("close without stop", func(t *testing.T) {
+		config := s.Config(t)
 		before := goroutines()
-		StartSource(t, s.Connector, s.Config(t), nil).Close()
+		StartSource(t, s.Connector, config, nil).Close()
 		checkLeaks(t, before)
 	})
 }
@@ -128,8 +129,9 @@ func (s Source) testResume(t *testing.T) {
 // testStop stops a task that delivers, and one that has nothing to deliver or
 // whose consumer takes nothing.
 func (s Source) testStop(t *testing.T) {
+	config := s.Config(t)
 	before := goroutines()
-	run := StartSource(t, s.Connector, s.Config(t), nil)
+	run := StartSource(t, s.Connector, config, nil)
 	run.Take(s.Records / 2)
 	run.Acknowledge()
 	started := time.Now()
