@@ -48,6 +48,9 @@ func (a *textArray) bytes() []byte {
 
 // appendCopy appends a field in the text form of COPY.
 func appendCopy(dst, field []byte) []byte {
+	if bytes.IndexByte(field, '\\') < 0 && bytes.IndexByte(field, '\n') < 0 && bytes.IndexByte(field, '\t') < 0 && bytes.IndexByte(field, '\r') < 0 {
+		return append(dst, field...) // nearly always, and each search is faster than one for all
+	}
 	for {
 		i := bytes.IndexAny(field, "\\\n\r\t")
 		if i < 0 {

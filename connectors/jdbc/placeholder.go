@@ -27,12 +27,20 @@ var unavailableTexts = func() map[string]bool {
 	}
 }()
 
+// maxUnavailable is the length of the longest of them.
+const maxUnavailable = 2*len(unavailable) + len(`{"":""}`)
+
+// isUnavailableText reports whether a text is the placeholder.
+func isUnavailableText(b []byte) bool {
+	return len(b) >= len(unavailable) && len(b) <= maxUnavailable && unavailableTexts[string(b)]
+}
+
 // isUnavailable reports whether a value is the placeholder, which must not be
 // written over what the column has.
 func isUnavailable(v any) bool {
 	switch v := v.(type) {
 	case string:
-		return len(v) >= len(unavailable) && unavailableTexts[v]
+		return unavailableTexts[v]
 	case []byte:
 		return string(v) == unavailable
 	case data.Map:

@@ -22,6 +22,8 @@ type task struct {
 	reader   reader
 	progress map[sdk.TopicPartition]*progress
 	failures int // transient ones in a row
+	items    []item
+	copied   []byte // what COPY is given
 }
 
 // item is a record of a put: what it writes, nil for nothing, and where the
@@ -153,24 +155,9 @@ func (t *task) Put(ctx context.Context, b *data.Batch) error {
 }
 
 func (t *task) put(ctx context.Context, b *data.Batch) error {
-	items := make([]item, 0, len(b.Records))
-	var flawed error
-	for i := range b.Records {
-		r := &b.Records[i]
-		it := item{index: i, tp: sdk.TopicPartition{Topic: r.OriginalTopic, Partition: r.OriginalPartition}, next: r.OriginalOffset + 1}
-		if t.cfg.once {
-			if t.progress[it.tp] == nil {
-				return sdk.Fatal(fmt.Errorf("a record of %s-%d, which this task was not given", it.tp.Topic, it.tp.Partition))
-			}
-			if it.next <= t.progress[it.tp].next {
-				continue // written already
-			}
-		}
-		if it.row, flawed = t.reader.read(r); flawed != nil {
-			flawed = sdk.RecordError(i, fmt.Errorf("topic %s, partition %d, offset %d: %w", r.OriginalTopic, r.OriginalPartition, r.OriginalOffset, flawed))
-			break
-		}
-		items = append(items, it)
+	items, flawed, err := t.read(b)
+	if err != nil {
+		return err
 	}
 	for len(items) > 0 {
 		n := min(len(items), t.cfg.batch)
@@ -180,6 +167,36 @@ func (t *task) put(ctx context.Context, b *data.Batch) error {
 		items = items[n:]
 	}
 	return flawed
+}
+
+// read turns records into items, up to one that is flawed.
+func (t *task) read(b *data.Batch) (items []item, flawed, err error) {
+	t.reader.reset(len(b.Records))
+	items = t.items[:0]
+	var tp sdk.TopicPartition
+	var p *progress
+	for i := range b.Records {
+		r := &b.Records[i]
+		if now := (sdk.TopicPartition{Topic: r.OriginalTopic, Partition: r.OriginalPartition}); i == 0 || now != tp {
+			tp, p = now, t.progress[now]
+		}
+		it := item{index: i, tp: tp, next: r.OriginalOffset + 1}
+		if t.cfg.once {
+			if p == nil {
+				return nil, nil, sdk.Fatal(fmt.Errorf("a record of %s-%d, which this task was not given", tp.Topic, tp.Partition))
+			}
+			if it.next <= p.next {
+				continue // written already
+			}
+		}
+		if it.row, err = t.reader.read(r); err != nil {
+			flawed = sdk.RecordError(i, fmt.Errorf("topic %s, partition %d, offset %d: %w", r.OriginalTopic, r.OriginalPartition, r.OriginalOffset, err))
+			break
+		}
+		items = append(items, it)
+	}
+	t.items = items
+	return items, flawed, nil
 }
 
 // write writes items in one transaction or, when one of them is bad, in as few

@@ -52,16 +52,18 @@ func (c *config) text(s *data.Schema, v any, isJSON bool) ([]byte, error) {
 
 func hexBytes(v []byte) []byte { return hex.AppendEncode([]byte(`\x`), v) }
 
-func float(v float64, bits int) []byte {
+func float(v float64, bits int) []byte { return appendFloat(nil, v, bits) }
+
+func appendFloat(dst []byte, v float64, bits int) []byte {
 	switch {
 	case math.IsNaN(v):
-		return []byte("NaN")
+		return append(dst, "NaN"...)
 	case math.IsInf(v, 1):
-		return []byte("Infinity")
+		return append(dst, "Infinity"...)
 	case math.IsInf(v, -1):
-		return []byte("-Infinity")
+		return append(dst, "-Infinity"...)
 	}
-	return strconv.AppendFloat(nil, v, 'g', -1, bits)
+	return strconv.AppendFloat(dst, v, 'g', -1, bits)
 }
 
 // decimal writes a number without expanding its exponent: a hostile scale

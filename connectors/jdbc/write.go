@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/millrace/millrace/plugins/sdk"
@@ -24,6 +25,7 @@ type line struct {
 // cell is the value of a column.
 type cell struct {
 	text   []byte
+	value  any // instead of the text, which depends on the column
 	null   bool
 	absent bool // leaves the column as it is
 }
@@ -53,8 +55,10 @@ func (t *task) transact(ctx context.Context, items []item) error {
 		return t.rollback(ctx, classify(err))
 	}
 	if t.cfg.once {
-		for _, it := range items {
-			t.progress[it.tp].next = it.next
+		for i, it := range items {
+			if i+1 == len(items) || items[i+1].tp != it.tp {
+				t.progress[it.tp].next = it.next
+			}
 		}
 	}
 	return nil
@@ -63,8 +67,10 @@ func (t *task) transact(ctx context.Context, items []item) error {
 func (t *task) inTransaction(ctx context.Context, items []item, sections []*section) error {
 	if t.cfg.once {
 		next := sdk.Offsets{}
-		for _, it := range items {
-			next[it.tp] = it.next
+		for i, it := range items {
+			if i+1 == len(items) || items[i+1].tp != it.tp {
+				next[it.tp] = it.next
+			}
 		}
 		if err := t.storeOffsets(ctx, next); err != nil {
 			return err
@@ -104,33 +110,42 @@ func (t *task) rollback(ctx context.Context, err error) error {
 func (t *task) sections(ctx context.Context, items []item) ([]*section, error) {
 	var out []*section
 	byName := map[string]*section{}
-	for _, it := range items {
-		if it.row == nil {
+	var last struct { // what the row before went to
+		row *row
+		to  *section
+		fit *fit
+	}
+	for n, it := range items {
+		r := it.row
+		if r == nil {
 			continue
 		}
-		if it.row.op == opDelete && t.cfg.create && len(it.row.plan.columns) > 0 {
-			if gone, err := t.nothingToDelete(ctx, it.row); err != nil || gone {
+		if r.op == opDelete && t.cfg.create && len(r.plan.columns) > 0 {
+			if gone, err := t.nothingToDelete(ctx, r); err != nil || gone {
 				if err != nil {
 					return nil, err
 				}
 				continue
 			}
 		}
-		tb, to, err := t.target(ctx, it.row)
+		if l := last.row; l == nil || l.op != r.op || l.plan != r.plan || l.table != r.table || l.schema != r.schema {
+			tb, f, err := t.target(ctx, r)
+			if err != nil {
+				return nil, err
+			}
+			s := byName[tb.quoted]
+			if s == nil {
+				s = &section{table: tb, lines: make([]line, 0, len(items)-n)}
+				byName[tb.quoted] = s
+				out = append(out, s)
+			}
+			last.row, last.to, last.fit = r, s, f
+		}
+		l, err := t.cfg.line(r, last.fit)
 		if err != nil {
 			return nil, err
 		}
-		s := byName[tb.quoted]
-		if s == nil {
-			s = &section{table: tb}
-			byName[tb.quoted] = s
-			out = append(out, s)
-		}
-		l, err := t.cfg.line(it.row, to)
-		if err != nil {
-			return nil, err
-		}
-		s.lines = append(s.lines, l)
+		last.to.lines = append(last.to.lines, l)
 	}
 	return out, nil
 }
@@ -146,34 +161,36 @@ func (t *task) nothingToDelete(ctx context.Context, r *row) (bool, error) {
 	return tb == nil, classify(err)
 }
 
-// line turns the values of a row into texts.
-func (c *config) line(r *row, to []*target) (line, error) {
+// line turns the values of a row that are none yet into texts.
+func (c *config) line(r *row, f *fit) (line, error) {
 	l := line{op: r.op}
 	if r.op == opTruncate {
 		l.shape = "t"
 		return l, nil
 	}
-	l.to, l.keys, l.cells = to, r.plan.keys, make([]cell, len(r.values))
-	var id []byte
-	for i, v := range r.values {
-		switch {
-		case v == nil:
-			l.cells[i].null = true
-		case i >= l.keys && isUnavailable(v):
-			l.cells[i].absent = true
-		default:
-			text, err := c.text(r.plan.columns[i].schema, v, to[i].isJSON)
+	l.to, l.keys, l.cells, l.shape = f.to, r.plan.keys, r.cells, f.shape
+	absent := false
+	for i := range l.cells {
+		cell := &l.cells[i]
+		if cell.value != nil {
+			text, err := c.text(r.plan.columns[i].schema, cell.value, f.to[i].isJSON)
 			if err != nil {
 				return l, bad("field %s: %w", r.plan.columns[i].name, err)
 			}
-			l.cells[i].text = text
+			cell.text = text
 		}
-		if i < l.keys {
-			id = append(append(append(id, number(int64(len(l.cells[i].text)))...), ':'), l.cells[i].text...)
-		}
+		absent = absent || cell.absent
 	}
-	l.id = string(id)
-	l.drop()
+	if c.mode != "insert" {
+		var id []byte
+		for _, cell := range l.cells[:l.keys] {
+			id = append(append(strconv.AppendInt(id, int64(len(cell.text)), 10), ':'), cell.text...)
+		}
+		l.id = string(id)
+	}
+	if absent {
+		l.drop()
+	}
 	return l, nil
 }
 
@@ -181,15 +198,20 @@ func (c *config) line(r *row, to []*target) (line, error) {
 func (l *line) drop() {
 	var to []*target
 	var cells []cell
-	shape := []byte{l.op}
 	for i, c := range l.cells {
-		if c.absent {
-			continue
+		if !c.absent {
+			to, cells = append(to, l.to[i]), append(cells, c)
 		}
-		to, cells = append(to, l.to[i]), append(cells, c)
-		shape = append(append(shape, 0), l.to[i].name...)
 	}
-	l.to, l.cells, l.shape = to, cells, string(shape)
+	l.to, l.cells, l.shape = to, cells, shapeOf(l.op, to)
+}
+
+func shapeOf(op byte, to []*target) string {
+	shape := []byte{op}
+	for _, t := range to {
+		shape = append(append(shape, 0), t.name...)
+	}
+	return string(shape)
 }
 
 // runs orders lines into statements. With plain inserts the order stays. Else
@@ -317,15 +339,27 @@ func (t *task) writeRun(ctx context.Context, tb *table, lines []line) error {
 	return err
 }
 
+// maxKept bounds buffers that are kept for the next put, in bytes.
+const maxKept = 8 << 20
+
 // copyIn inserts by COPY.
 func (t *task) copyIn(ctx context.Context, tb *table, lines []line) error {
-	var b []byte
-	for _, l := range lines {
-		for i, c := range l.cells {
+	b := appendLines(t.copied[:0], lines)
+	if t.copied = b; cap(b) > maxKept {
+		t.copied = nil
+	}
+	_, err := t.conn.CopyFrom(ctx, bytes.NewReader(b), "COPY "+tb.quoted+" ("+strings.Join(quoted(lines[0].to), ", ")+") FROM STDIN")
+	return err
+}
+
+// appendLines appends lines in the text form of COPY.
+func appendLines(b []byte, lines []line) []byte {
+	for n := range lines {
+		for i := range lines[n].cells {
 			if i > 0 {
 				b = append(b, '\t')
 			}
-			if c.null {
+			if c := &lines[n].cells[i]; c.null {
 				b = append(b, `\N`...)
 			} else {
 				b = appendCopy(b, c.text)
@@ -333,8 +367,7 @@ func (t *task) copyIn(ctx context.Context, tb *table, lines []line) error {
 		}
 		b = append(b, '\n')
 	}
-	_, err := t.conn.CopyFrom(ctx, bytes.NewReader(b), "COPY "+tb.quoted+" ("+strings.Join(quoted(lines[0].to), ", ")+") FROM STDIN")
-	return err
+	return b
 }
 
 func quoted(columns []*target) []string {

@@ -165,6 +165,10 @@ func (d *decoder) union(p *plan) (any, error) {
 	if i < 0 || d.err != nil {
 		return nil, d.err
 	}
+	return d.branch(p, i)
+}
+
+func (d *decoder) branch(p *plan, i int) (any, error) {
 	s := NewStruct(p.schema)
 	v, err := d.present(p.fields[i])
 	if err != nil {

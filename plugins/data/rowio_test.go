@@ -143,6 +143,11 @@ func TestWriterAndReaderMatchEncodeAndDecode(t *testing.T) {
 		if err := r.Finish(); err != nil {
 			t.Fatalf("Skip: %v", err)
 		}
+		r.Reset(want[1:])
+		whole := r.Value()
+		if err := r.Finish(); err != nil || !EqualValues(whole, v) {
+			t.Fatalf("Value is %s, %v, want %s", Text(whole), err, Text(v))
+		}
 	})
 }
 

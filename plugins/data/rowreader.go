@@ -333,6 +333,32 @@ func (r *RowReader) More() bool {
 	return false
 }
 
+// Value reads the next value, null or not, into a new one as Decode returns
+// them. It is for the few that need no speed.
+func (r *RowReader) Value() any {
+	if r.Null() {
+		return nil
+	}
+	p := r.cur
+	r.cur = nil
+	d := decoder{r.cursor}
+	var v any
+	var err error
+	if p.op == opUnion {
+		v, err = d.branch(p, r.pick)
+	} else {
+		v, err = d.present(p)
+	}
+	if r.cursor = d.cursor; err != nil {
+		if path := r.path(); path != "" {
+			err = under(path, err)
+		}
+		r.err = err
+		return nil
+	}
+	return v
+}
+
 // Skip moves past the next value, null or not.
 func (r *RowReader) Skip() {
 	if r.Null() {
