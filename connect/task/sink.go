@@ -121,12 +121,16 @@ type sinkLoop struct {
 	client   *kgo.Client
 	current  map[TopicPartition]int64
 	owned    map[TopicPartition]int64 // assigned partitions, and where to read again from: -1 before any record
-	waiting  []data.Record            // to be put again
+	flight   *putCall                 // the put that is under way
+	next     parcel                   // what is put then
+	waiting  *parcel                  // to be put again, before next
+	blocked  bool                     // something waits: nothing more is fetched
+	spare    parcel                   // memory
+	given    []*kgo.Record            // what was put last was made from these
 	retryAt  time.Time
+	dueAt    time.Time               // when a put is due without records
 	held     map[TopicPartition]bool // paused by the task itself
 	paused   bool                    // by the user
-	batch    []data.Record
-	consumed []*kgo.Record // what batch, or waiting, was made from
 	touched  map[string]bool
 	behind   map[TopicPartition]int64 // records that are in the log and were not fetched yet
 	failed   error                    // what a callback ran into
@@ -162,6 +166,7 @@ func RunSink(ctx context.Context, cfg SinkConfig) error {
 		return fmt.Errorf("consumer: %w", err)
 	}
 	err = l.run(ctx)
+	err = errors.Join(err, l.land(cctx))
 	client.CloseAllowingRebalance() // leaving the group revokes everything, which commits
 	if ctx.Err() != nil {
 		return nil // asked to stop
@@ -174,7 +179,8 @@ func (l *sinkLoop) run(ctx context.Context) error {
 		if err := context.Cause(ctx); err != nil {
 			return err
 		}
-		fetches := l.poll(ctx, l.due())
+		due, landed := l.due()
+		fetches := l.poll(ctx, due, landed)
 		err := l.step(ctx, fetches)
 		l.client.AllowRebalance()
 		if err != nil {
@@ -183,9 +189,9 @@ func (l *sinkLoop) run(ctx context.Context) error {
 	}
 }
 
-// due follows the wish to pause, and returns when something is to be done even
-// if no record comes.
-func (l *sinkLoop) due() time.Time {
+// due follows the wish to pause. It returns when something is to be done even
+// if no record comes, and what tells that the put under way has ended.
+func (l *sinkLoop) due() (time.Time, <-chan struct{}) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.followPause()
@@ -195,11 +201,16 @@ func (l *sinkLoop) due() time.Time {
 			due = t
 		}
 	}
-	return due
+	if l.flight != nil {
+		return due, l.flight.done
+	}
+	l.dueAt = due
+	return due, nil
 }
 
-// poll waits for records, until due or until the wish to pause changes.
-func (l *sinkLoop) poll(ctx context.Context, due time.Time) kgo.Fetches {
+// poll waits for records, until due, until the wish to pause changes or until
+// the put under way has ended.
+func (l *sinkLoop) poll(ctx context.Context, due time.Time, landed <-chan struct{}) kgo.Fetches {
 	pctx, stop := context.WithDeadline(ctx, due)
 	_, changed := l.Pause.Get()
 	watched := make(chan struct{})
@@ -207,6 +218,8 @@ func (l *sinkLoop) poll(ctx context.Context, due time.Time) kgo.Fetches {
 		defer close(watched)
 		select {
 		case <-changed:
+			stop()
+		case <-landed:
 			stop()
 		case <-pctx.Done():
 		}
@@ -217,7 +230,8 @@ func (l *sinkLoop) poll(ctx context.Context, due time.Time) kgo.Fetches {
 	return fetches
 }
 
-// step does all that one round asks for.
+// step does all that one round asks for. Records are converted while those
+// before them are put.
 func (l *sinkLoop) step(ctx context.Context, fetches kgo.Fetches) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -230,10 +244,14 @@ func (l *sinkLoop) step(ctx context.Context, fetches kgo.Fetches) error {
 		}
 		return fmt.Errorf("consume topic %s, partition %d: %w", e.Topic, e.Partition, e.Err)
 	}
-	if err := l.deliver(ctx, fetches); err != nil {
+	if l.blocked || !l.next.empty() {
+		// Everything is paused while records wait, so nothing was fetched but
+		// what was already buffered before; that is asked for again.
+		l.refetch(fetches)
+	} else if err := l.convert(ctx, fetches); err != nil {
 		return err
 	}
-	if err := l.serve(ctx, l.Sink.Requests()); err != nil {
+	if err := l.settle(ctx); err != nil {
 		return err
 	}
 	l.noteActive()
@@ -241,6 +259,7 @@ func (l *sinkLoop) step(ctx context.Context, fetches kgo.Fetches) error {
 		l.commitAt = now.Add(l.CommitInterval)
 		l.commit(ctx, l.current)
 	}
+	l.launch(ctx)
 	return nil
 }
 
@@ -253,24 +272,6 @@ func (l *sinkLoop) noteActive() {
 		}
 	}
 	l.Stats.active.Store(n)
-}
-
-// deliver puts what was fetched, or what waits to be put again.
-func (l *sinkLoop) deliver(ctx context.Context, fetches kgo.Fetches) error {
-	if len(l.waiting) > 0 {
-		// Everything is paused while records wait, so nothing was fetched but
-		// what was already buffered before; that is asked for again.
-		l.refetch(fetches)
-		if time.Now().Before(l.retryAt) {
-			return nil
-		}
-		return l.put(ctx, l.waiting)
-	}
-	records, err := l.convert(ctx, fetches)
-	if err != nil {
-		return err
-	}
-	return l.put(ctx, records)
 }
 
 // refetch rewinds the client to before the records of fetches.
@@ -293,17 +294,25 @@ func (l *sinkLoop) refetch(fetches kgo.Fetches) {
 
 // convert turns fetched records into Connect's. Those that fail and are
 // tolerated count as delivered.
-func (l *sinkLoop) convert(ctx context.Context, fetches kgo.Fetches) ([]data.Record, error) {
-	l.batch, l.consumed = l.batch[:0], l.consumed[:0]
-	l.Stats.read(fetches.NumRecords())
+func (l *sinkLoop) convert(ctx context.Context, fetches kgo.Fetches) error {
+	n := fetches.NumRecords()
+	if n == 0 {
+		return nil
+	}
+	l.next, l.spare, l.given = l.spare.again(), parcel{}, nil // given may be in that memory
+	l.Stats.read(n)
 	l.noteLag(fetches)
+	var at TopicPartition
 	for it := fetches.RecordIter(); !it.Done(); {
 		r := it.Next()
-		if tp := (TopicPartition{r.Topic, r.Partition}); l.owned[tp] < 0 {
-			l.owned[tp] = r.Offset
+		if tp := (TopicPartition{r.Topic, r.Partition}); tp != at {
+			at = tp
+			if l.owned[tp] < 0 {
+				l.owned[tp] = r.Offset
+			}
+			l.touch(r.Topic)
 		}
-		l.touch(r.Topic)
-		l.consumed = append(l.consumed, r)
+		l.next.consumed = append(l.next.consumed, r)
 		var out data.Record
 		keep := false
 		err := l.Policy.retry(ctx, l.Stats, func() error { return l.Convert.FromLog(ctx, r, &out) })
@@ -311,24 +320,27 @@ func (l *sinkLoop) convert(ctx context.Context, fetches kgo.Fetches) ([]data.Rec
 			keep, err = transformed(l.Chain, &out, Coordinates{Topic: r.Topic, Partition: r.Partition, Offset: r.Offset})
 		}
 		if err != nil {
-			if err := l.tolerate(ctx, err); err != nil {
-				return nil, err
+			if err := l.tolerate(ctx, err, l.next.consumed); err != nil {
+				return err
 			}
 		}
-		if !keep {
-			l.advance(r.Topic, r.Partition, r.Offset)
-			continue
+		if keep {
+			l.next.records = append(l.next.records, out)
 		}
-		l.batch = append(l.batch, out)
 	}
-	return l.batch, nil
+	fetches.EachPartition(func(p kgo.FetchTopicPartition) {
+		if n := len(p.Records); n > 0 {
+			l.next.ends[TopicPartition{p.Topic, p.Partition}] = p.Records[n-1].Offset + 1
+		}
+	})
+	return nil
 }
 
 // tolerate counts, logs and sets aside a record that failed, and forgives it if
 // the policy lets it. Kafka Connect sets aside the record that it does not
 // forgive as well; here that one is read again when the task is started again,
 // and would be set aside each time.
-func (l *sinkLoop) tolerate(ctx context.Context, err error) error {
+func (l *sinkLoop) tolerate(ctx context.Context, err error, consumed []*kgo.Record) error {
 	l.Stats.failed()
 	var failure *RecordError
 	if ctx.Err() != nil || !errors.As(err, &failure) {
@@ -345,7 +357,7 @@ func (l *sinkLoop) tolerate(ctx context.Context, err error) error {
 	if !l.Policy.Tolerate {
 		return err
 	}
-	if err := l.setAside(ctx, failure); err != nil {
+	if err := l.setAside(ctx, failure, consumed); err != nil {
 		return err
 	}
 	l.Stats.skipped()
@@ -353,11 +365,11 @@ func (l *sinkLoop) tolerate(ctx context.Context, err error) error {
 }
 
 // setAside gives a record to the dead letter queue, if there is one.
-func (l *sinkLoop) setAside(ctx context.Context, failure *RecordError) error {
+func (l *sinkLoop) setAside(ctx context.Context, failure *RecordError, consumed []*kgo.Record) error {
 	if l.DeadLetters == nil {
 		return nil
 	}
-	for _, r := range l.consumed {
+	for _, r := range consumed {
 		if w := failure.Record; r.Offset == w.Offset && r.Partition == w.Partition && r.Topic == w.Topic {
 			if err := l.Stats.deadLettered(l.DeadLetters(ctx, r, failure)); err != nil {
 				return fmt.Errorf("dead letter queue: %w", err)
@@ -392,98 +404,4 @@ func (l *sinkLoop) touch(topic string) {
 
 func (l *sinkLoop) advance(topic string, partition int32, offset int64) {
 	l.current[TopicPartition{topic, partition}] = offset + 1
-}
-
-// put hands records to the task. What fails for the time being stays in
-// waiting, and everything is paused until it has gone through.
-func (l *sinkLoop) put(ctx context.Context, records []data.Record) error {
-	retry, after, err := l.putAll(ctx, records)
-	if err != nil {
-		return err
-	}
-	if len(retry) > 0 {
-		if len(l.waiting) == 0 {
-			l.pauseAll()
-		}
-		l.waiting = append([]data.Record(nil), retry...)
-		l.retryAt = time.Now().Add(after)
-		return nil
-	}
-	if len(l.waiting) > 0 {
-		l.waiting, l.retryAt = nil, time.Time{}
-		l.resumeAll()
-	}
-	return nil
-}
-
-// putAll puts records, skipping those at fault if that is tolerated. It
-// returns the records that are to be put again after a pause.
-func (l *sinkLoop) putAll(ctx context.Context, records []data.Record) (retry []data.Record, after time.Duration, err error) {
-	began := time.Now()
-	err = l.Sink.Put(ctx, records)
-	l.Stats.called(time.Since(began))
-	var failure *PutError
-	if err == nil {
-		l.accept(records)
-		return nil, 0, nil
-	}
-	if !errors.As(err, &failure) {
-		return nil, 0, err
-	}
-	accepted := min(max(failure.Accepted, 0), len(records))
-	l.accept(records[:accepted])
-	rest := records[accepted:]
-	if failure.Transient {
-		l.Logger.Warn("records not taken, trying again", "records", len(rest), "err", failure.Err)
-		after = failure.RetryAfter
-		if after <= 0 {
-			after = retryPause
-		}
-		return rest, after, nil
-	}
-	if len(rest) == 0 {
-		return nil, 0, err
-	}
-	return l.isolate(ctx, rest, failure, failure.Record-accepted)
-}
-
-// isolate finds the record at fault and goes on without it. at is its index if
-// it is known. Halving finds it in a few steps where it is not.
-func (l *sinkLoop) isolate(ctx context.Context, rest []data.Record, failure *PutError, at int) ([]data.Record, time.Duration, error) {
-	known := failure.Known && at >= 0 && at < len(rest)
-	if !known && len(rest) == 1 {
-		known, at = true, 0
-	}
-	if !known {
-		half := len(rest) / 2
-		retry, after, err := l.putAll(ctx, rest[:half])
-		if err != nil || len(retry) > 0 {
-			return append(retry[:len(retry):len(retry)], rest[half:]...), after, err
-		}
-		return l.putAll(ctx, rest[half:])
-	}
-	if at > 0 {
-		retry, after, err := l.putAll(ctx, rest[:at])
-		if err != nil || len(retry) > 0 {
-			return append(retry[:len(retry):len(retry)], rest[at:]...), after, err
-		}
-	}
-	r := &rest[at]
-	where := Coordinates{Topic: r.OriginalTopic, Partition: r.OriginalPartition, Offset: r.OriginalOffset}
-	if err := l.tolerate(ctx, &RecordError{StagePut, where, failure.Err}); err != nil {
-		return nil, 0, err
-	}
-	l.advance(r.OriginalTopic, r.OriginalPartition, r.OriginalOffset)
-	if at+1 == len(rest) {
-		return nil, 0, nil
-	}
-	return l.putAll(ctx, rest[at+1:])
-}
-
-func (l *sinkLoop) accept(records []data.Record) {
-	l.Stats.handedOver(len(records))
-	for i := range records {
-		r := &records[i]
-		l.advance(r.OriginalTopic, r.OriginalPartition, r.OriginalOffset)
-	}
 }

@@ -12,7 +12,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/millrace/millrace/connect/connector"
-	"github.com/millrace/millrace/plugins/data"
 )
 
 // onAssigned opens partitions at their committed offsets.
@@ -26,6 +25,10 @@ func (l *sinkLoop) onAssigned(ctx context.Context, assigned map[string][]int32) 
 		}
 	}
 	if len(starts) == 0 {
+		return
+	}
+	if err := l.settle(ctx); err != nil {
+		l.fail(err)
 		return
 	}
 	committed, err := kadm.NewClient(l.client).FetchOffsets(ctx, l.Group)
@@ -44,7 +47,7 @@ func (l *sinkLoop) onAssigned(ctx context.Context, assigned map[string][]int32) 
 		return
 	}
 	l.Stats.partitions.Store(int64(len(l.owned)))
-	if l.paused || len(l.waiting) > 0 {
+	if l.paused || l.blocked {
 		l.client.PauseFetchPartitions(assigned)
 	}
 }
@@ -54,6 +57,9 @@ func (l *sinkLoop) onAssigned(ctx context.Context, assigned map[string][]int32) 
 func (l *sinkLoop) onRevoked(ctx context.Context, revoked map[string][]int32, lost bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if err := l.settle(ctx); err != nil {
+		l.fail(err)
+	}
 	var parts []TopicPartition
 	current := map[TopicPartition]int64{}
 	for topic, ps := range revoked {
@@ -82,9 +88,7 @@ func (l *sinkLoop) onRevoked(ctx context.Context, revoked map[string][]int32, lo
 	}
 	l.Stats.partitions.Store(int64(len(l.owned)))
 	l.client.ResumeFetchPartitions(revoked) // pauses are of this assignment only
-	l.waiting = slices.DeleteFunc(l.waiting, func(r data.Record) bool {
-		return slices.Contains(parts, TopicPartition{r.OriginalTopic, r.OriginalPartition})
-	})
+	l.drop(func(tp TopicPartition) bool { return slices.Contains(parts, tp) })
 }
 
 func (l *sinkLoop) fail(err error) {
@@ -171,7 +175,8 @@ func (l *sinkLoop) lastCommitted(current map[TopicPartition]int64) map[TopicPart
 	return out
 }
 
-// rewind makes the next fetch start at these offsets.
+// rewind makes the next fetch start at these offsets. What was fetched of the
+// partitions and not put yet comes again.
 func (l *sinkLoop) rewind(to map[TopicPartition]int64) {
 	offsets := map[string]map[int32]kgo.EpochOffset{}
 	for tp, o := range to {
@@ -184,12 +189,13 @@ func (l *sinkLoop) rewind(to map[TopicPartition]int64) {
 	if len(offsets) > 0 {
 		l.client.SetOffsets(offsets)
 	}
+	l.drop(func(tp TopicPartition) bool { _, back := to[tp]; return back })
 }
 
 // serve does what the task asked for.
 func (l *sinkLoop) serve(ctx context.Context, r SinkRequests) error {
 	for _, e := range r.Errant {
-		if err := l.tolerate(ctx, &RecordError{StagePut, e.Record, fmt.Errorf("%s", e.Text)}); err != nil {
+		if err := l.tolerate(ctx, &RecordError{StagePut, e.Record, fmt.Errorf("%s", e.Text)}, l.given); err != nil {
 			return err
 		}
 	}
@@ -202,7 +208,7 @@ func (l *sinkLoop) serve(ctx context.Context, r SinkRequests) error {
 	}
 	for _, tp := range r.Resume {
 		delete(l.held, tp)
-		if !l.paused && len(l.waiting) == 0 {
+		if !l.paused && !l.blocked {
 			l.client.ResumeFetchPartitions(map[string][]int32{tp.Topic: {tp.Partition}})
 		}
 	}
@@ -229,7 +235,7 @@ func (l *sinkLoop) followPause() {
 		l.Report(connector.Paused)
 		return
 	}
-	if len(l.waiting) == 0 {
+	if !l.blocked {
 		l.resumeAll()
 	}
 	l.Report(connector.Running)
