@@ -71,6 +71,7 @@ type bench struct {
 	server   *pgtest.Server
 	db       *pgx.Conn
 	subjects []subject
+	registry string
 	names    int // of tables and connectors, so that none is used twice
 	close    []func() error
 }
@@ -130,6 +131,7 @@ func (b *bench) start(ctx context.Context) error {
 		return err
 	}
 	b.close = append(b.close, node.Stop)
+	b.registry = node.Registry
 	b.subjects = []subject{{"millrace", harness.Worker(node.Connect), node.Kafka, node.PID()}}
 	lib, err := filepath.Abs(filepath.Join(b.peers, "lib"))
 	if err != nil {

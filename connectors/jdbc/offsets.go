@@ -93,8 +93,9 @@ func readProgress(rows [][][]byte) (*progress, error) {
 	return &progress{next, epoch}, nil
 }
 
-// storeOffsets moves partitions within the transaction that writes their rows.
-// It comes first in it, so that whoever takes a partition waits for the rest.
+// storeOffsets begins the transaction that writes rows, and moves their
+// partitions in it. That comes first, so that whoever takes a partition waits
+// for the rest.
 func (t *task) storeOffsets(ctx context.Context, next sdk.Offsets) error {
 	columns := make([]textArray, 4)
 	for tp, n := range next {
@@ -106,11 +107,14 @@ func (t *task) storeOffsets(ctx context.Context, next sdk.Offsets) error {
 	sql := "UPDATE " + t.cfg.offsets + " o SET next_offset = u.n" +
 		" FROM unnest($2::text[], $3::int[], $4::bigint[], $5::bigint[]) AS u(t, p, n, e)" +
 		" WHERE o.connector = $1 AND o.topic = u.t AND o.partition = u.p AND o.epoch = u.e"
-	_, n, err := query(ctx, t.conn, sql, []byte(t.cfg.name), columns[0].bytes(), columns[1].bytes(), columns[2].bytes(), columns[3].bytes())
+	both := &pgconn.Batch{}
+	both.ExecParams("BEGIN", nil, nil, nil, nil)
+	both.ExecParams(sql, [][]byte{[]byte(t.cfg.name), columns[0].bytes(), columns[1].bytes(), columns[2].bytes(), columns[3].bytes()}, nil, nil, nil)
+	results, err := t.conn.ExecBatch(ctx, both).ReadAll()
 	if err != nil {
 		return fmt.Errorf("store offsets in %s: %w", t.cfg.offsets, err)
 	}
-	if n != int64(len(next)) {
+	if n := results[len(results)-1].CommandTag.RowsAffected(); n != int64(len(next)) {
 		return sdk.Fatal(errFenced)
 	}
 	return nil

@@ -188,6 +188,27 @@ func TestZombieIsFenced(t *testing.T) {
 	young.rows("SELECT * FROM t ORDER BY id", "1|a", "2|b")
 }
 
+// A server that forgot what it had committed, as a standby does that took over
+// too early, is given it again.
+func TestForgottenTransactionsAreWrittenAgain(t *testing.T) {
+	db := pg.Database(t)
+	b := start(t, db, map[string]string{"auto.create": "true", "retry.backoff.ms": "1"})
+	one, two, three := b.rec(nil, person(t, 1, "a")), b.rec(nil, person(t, 2, "b")), b.rec(nil, person(t, 3, "c"))
+	b.MustPut(one, two)
+	pg.Exec(t, db, "DELETE FROM t WHERE id = 2", "UPDATE millrace_sink_offsets SET next_offset = 1",
+		"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'millrace %' AND datname = current_database()")
+	for tries := 0; len(b.Events().Rewind) == 0; tries++ {
+		if n, err := b.Put(three); err == nil || tries > 10 {
+			t.Fatalf("took %d, %v, without asking for what is missing", n, err)
+		}
+	}
+	if got := b.Events().Rewind; fmt.Sprint(got) != fmt.Sprint(sdk.Offsets{{Topic: "t"}: 1}) {
+		t.Errorf("rewound to %v", got)
+	}
+	b.MustPut(two, three)
+	b.rows("SELECT * FROM t ORDER BY id", "1|a", "2|b", "3|c")
+}
+
 func TestAlterOffsets(t *testing.T) {
 	db := pg.Database(t)
 	b := start(t, db, map[string]string{"auto.create": "true"})

@@ -75,11 +75,23 @@ func (t *task) connectOnce(ctx context.Context) error {
 		t.disconnect()
 		return err
 	}
+	back := sdk.Offsets{}
 	for tp, p := range t.progress {
+		had := p.next
 		if err := t.reclaim(ctx, tp, p); err != nil {
 			t.disconnect()
 			return err
 		}
+		if p.next < had {
+			back[tp] = max(p.next, 0)
+		}
+	}
+	if len(back) > 0 {
+		// A standby took over that lacks the last transactions, or the table was
+		// restored: what the server forgot is in the log still.
+		t.log.Warn("the target lost transactions that it had committed: reading again from where it stands", "partitions", len(back))
+		t.control.Rewind(back)
+		return sdk.Retry(errors.New("the target lost transactions that it had committed, and what they wrote is read again"), time.Millisecond)
 	}
 	return nil
 }

@@ -45,10 +45,11 @@ func (t *task) transact(ctx context.Context, items []item) error {
 	if len(sections) == 0 && !t.cfg.once {
 		return nil
 	}
-	if err := exec(ctx, t.conn, "BEGIN"); err != nil {
-		return classify(err)
+	err = t.begin(ctx, items)
+	if err == nil {
+		err = t.writeSections(ctx, sections)
 	}
-	if err := t.inTransaction(ctx, items, sections); err != nil {
+	if err != nil {
 		return t.rollback(ctx, classify(err))
 	}
 	if err := exec(ctx, t.conn, "COMMIT"); err != nil {
@@ -64,18 +65,21 @@ func (t *task) transact(ctx context.Context, items []item) error {
 	return nil
 }
 
-func (t *task) inTransaction(ctx context.Context, items []item, sections []*section) error {
-	if t.cfg.once {
-		next := sdk.Offsets{}
-		for i, it := range items {
-			if i+1 == len(items) || items[i+1].tp != it.tp {
-				next[it.tp] = it.next
-			}
-		}
-		if err := t.storeOffsets(ctx, next); err != nil {
-			return err
+// begin begins a transaction, and moves the partitions in it at once.
+func (t *task) begin(ctx context.Context, items []item) error {
+	if !t.cfg.once {
+		return exec(ctx, t.conn, "BEGIN")
+	}
+	next := sdk.Offsets{}
+	for i, it := range items {
+		if i+1 == len(items) || items[i+1].tp != it.tp {
+			next[it.tp] = it.next
 		}
 	}
+	return t.storeOffsets(ctx, next)
+}
+
+func (t *task) writeSections(ctx context.Context, sections []*section) error {
 	for _, s := range sections {
 		for _, run := range t.cfg.runs(s.lines) {
 			if err := t.writeRun(ctx, s.table, run); err != nil {
