@@ -175,7 +175,7 @@ func (rd *reader) cell(from *data.RowReader, c *column, out *cell, key bool) {
 		out.text = decimal(from.Decimal())
 		return
 	default:
-		out.value = from.Value()
+		out.value = c.meant(from.Value())
 		out.absent = !key && isUnavailable(out.value)
 		return
 	}

@@ -37,6 +37,8 @@ type config struct {
 	zone     *time.Location
 	dates    *time.Location
 	postgis  string
+	every    bool                     // writes of one key are all done
+	stamps   map[string]time.Duration // fields that are timestamps, and what they count
 
 	once    bool
 	offsets string // the table of offsets, quoted
@@ -108,6 +110,13 @@ func (c *config) confluent(p *parser) {
 	c.create, c.evolve = cfg.Bool("auto.create"), cfg.Bool("auto.evolve")
 	c.fold, c.defaults = p.lower("quote.sql.identifiers") == "never", cfg.Bool("replace.null.with.default")
 	c.zone = p.zone("db.timezone")
+	c.stamps = map[string]time.Duration{}
+	for _, f := range cfg.List("timestamp.fields.list") {
+		c.stamps[f] = time.Microsecond
+		if p.lower("timestamp.precision.mode") == "nanoseconds" {
+			c.stamps[f] = time.Nanosecond
+		}
+	}
 	if p.lower("date.timezone") == "db_timezone" {
 		c.dates = c.zone
 	}
@@ -141,6 +150,7 @@ func (c *config) debezium(p *parser) {
 	c.create = p.lower("schema.evolution") == "basic"
 	c.evolve = c.create
 	c.fold, c.truncate = !cfg.Bool("quote.identifiers"), cfg.Bool("truncate.enabled")
+	c.every = p.lower("keyed.message.batch.mode") == "passthrough"
 	c.zone, c.postgis = p.zone("use.time.zone"), cfg.String("dialect.postgres.postgis.schema")
 	if len(c.include) > 0 && len(c.exclude) > 0 {
 		p.bad("field.exclude.list", errors.New("field.include.list is set as well: use one of the two"))

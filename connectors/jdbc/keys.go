@@ -58,9 +58,11 @@ func sharedKeys(batch int) []sdk.Key {
 	}
 }
 
-const namingInJava = "strategies in Java cannot run here: "
-
-const noTimestamps = "fields are written by their schema: use a TimestampConverter transform"
+const (
+	namingInJava   = "strategies in Java cannot run here: "
+	defaultTables  = "io.debezium.sink.naming.DefaultCollectionNamingStrategy"
+	defaultColumns = "io.debezium.sink.naming.DefaultColumnNamingStrategy"
+)
 
 func confluentKeys() sdk.ConfigDef {
 	def := append(sharedKeys(3000),
@@ -81,11 +83,11 @@ func confluentKeys() sdk.ConfigDef {
 		choice("quote.sql.identifiers", "ALWAYS", "NEVER folds names to lower case.", "ALWAYS", "NEVER"),
 		num("max.retries", 10, 0, "Repetitions of a write that failed for the time being, before the task fails."),
 		num("retry.backoff.ms", 3000, 0, "Wait before a repetition, in milliseconds."),
-		refused("timestamp.fields.list", "", noTimestamps),
+		list("timestamp.fields.list", "", "Fields of the value, INT64 or STRING, that count from the epoch and are written as timestamps."),
+		choice("timestamp.precision.mode", "microseconds", "What those fields count.", "microseconds", "nanoseconds"),
+		choice("date.calendar.system", "LEGACY", "Has no effect: dates are of the proleptic Gregorian calendar, as PostgreSQL has it.", "LEGACY", "PROLEPTIC_GREGORIAN"),
 		refused("string.output.value.column.name", "record_value", "values must be structs with a schema: use a HoistField transform"),
-		refused("jdbc.credentials.provider.class", nil, "providers in Java cannot run here: give connection.user and connection.password, which may name a config provider's value"),
-		refused("date.calendar.system", nil, "dates are written by the proleptic Gregorian calendar, as PostgreSQL has it"),
-		refused("timestamp.precision.mode", nil, "timestamps are written as precisely as PostgreSQL has them, in microseconds"),
+		refused("jdbc.credentials.provider.class", "io.confluent.connect.jdbc.util.DefaultJdbcCredentialsProvider", "other providers in Java cannot run here: give connection.user and connection.password, which may name a config provider's value"),
 	)
 	return append(def, ignored("trim.sensitive.log", "mssql.use.merge.holdlock")...)
 }
@@ -107,10 +109,11 @@ func debeziumKeys() sdk.ConfigDef {
 		num("flush.retry.delay.ms", 1000, 0, "Wait before a repetition, in milliseconds."),
 		truth("connection.restart.on.errors", false, "Has no effect: a broken connection is always opened again."),
 		str("dialect.postgres.postgis.schema", "public", "Schema of the PostGIS types of columns that are created."),
-		refused("keyed.message.batch.mode", "deduplication", "of the records of a key in a batch the last is always what is written"),
+		choice("keyed.message.batch.mode", "deduplication", "deduplication writes of the records of a key in a batch the last; passthrough writes all, in order.", "deduplication", "passthrough"),
 		refused("collection.table.format", "${table}", "use collection.name.format"),
-		refused("collection.naming.strategy", nil, namingInJava+"collection.name.format names the tables"),
-		refused("column.naming.strategy", nil, namingInJava+"columns have the names of their fields; a ReplaceField transform renames them"),
+		sdk.Key{Name: "collection.naming.strategy", Type: sdk.String, Default: defaultTables, Importance: configdef.Low, Aliases: []string{"table.naming.strategy"},
+			Unsupported: namingInJava + "collection.name.format names the tables", Doc: "Only the default."},
+		refused("column.naming.strategy", defaultColumns, namingInJava+"columns have the names of their fields; a ReplaceField transform renames them"),
 		refused("cloud.events.schema.name.pattern", nil, "events in the form of CloudEvents are not unwrapped"),
 	)
 	return append(def, ignored("connection.provider", "connection.pool.min_size", "connection.pool.max_size", "connection.pool.acquire_increment", "connection.pool.timeout",

@@ -3,6 +3,7 @@ package jdbc
 import (
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/millrace/millrace/plugins/data"
 )
@@ -25,7 +26,16 @@ type column struct {
 	field  int // in the struct that origin names
 	header string
 	form   textForm
-	preset cell // what a null becomes
+	stamp  time.Duration // what a field that is written as a timestamp counts, 0 for others
+	preset cell          // what a null becomes
+}
+
+// meant is what a value of the column means.
+func (c *column) meant(v any) any {
+	if c.stamp != 0 && v != nil {
+		return epoch{v, c.stamp}
+	}
+	return v
 }
 
 // origin is where a column's value comes from.
@@ -97,8 +107,13 @@ func (rd *reader) makePlan(r *data.Record, remove bool, value *data.Schema) (*pl
 	for i := range p.columns {
 		c := &p.columns[i]
 		c.form, c.preset = formOf(c.schema), cell{null: true}
+		if t := c.schema.Type(); c.origin == fromValue && c.schema.Name() == "" && (t == data.TypeInt64 || t == data.TypeString) {
+			if c.stamp = rd.cfg.stamps[value.Fields()[c.field].Name]; c.stamp != 0 {
+				c.form = boxed
+			}
+		}
 		if v, ok := c.schema.Default(); ok && rd.cfg.defaults && v != nil {
-			c.preset = cell{value: v}
+			c.preset = cell{value: c.meant(v)}
 		}
 		switch c.origin {
 		case fromKeyField:

@@ -188,6 +188,38 @@ func TestZombieIsFenced(t *testing.T) {
 	young.rows("SELECT * FROM t ORDER BY id", "1|a", "2|b")
 }
 
+// Fields that count from the epoch are timestamps where the configuration says
+// so.
+func TestTimestampFields(t *testing.T) {
+	for mode, unit := range map[string]int64{"microseconds": 1, "nanoseconds": 1000} {
+		b := start(t, pg.Database(t), map[string]string{"auto.create": "true", "timestamp.fields.list": "at,text", "timestamp.precision.mode": mode, "db.timezone": "Europe/Paris"})
+		n := int64(1700000000123456) * unit
+		preset := data.NewBuilder(data.TypeInt64).Optional().Default(unit * 1e6).MustBuild()
+		b.MustPut(
+			b.rec(nil, st(t, "at", preset, n, "text", data.OptionalStringSchema, fmt.Sprint(n), "other", data.Int64Schema, n)),
+			b.rec(nil, st(t, "at", preset, nil, "text", data.OptionalStringSchema, nil, "other", data.Int64Schema, n)))
+		b.rows("SELECT at, text, other FROM t ORDER BY at DESC", fmt.Sprintf("2023-11-14 23:13:20.123456|2023-11-14 23:13:20.123456|%d", n), fmt.Sprintf("1970-01-01 01:00:01||%d", n))
+		if _, err := b.Put(b.rec(nil, st(t, "at", preset, nil, "text", data.OptionalStringSchema, "soon", "other", data.Int64Schema, n))); err == nil || !strings.Contains(err.Error(), "no number") {
+			t.Errorf("error %v", err)
+		}
+	}
+}
+
+// Every write of a key is done where the configuration says so.
+func TestPassthrough(t *testing.T) {
+	for mode, want := range map[string][]string{"deduplication": {"1|c", "2|x"}, "passthrough": {"1|a", "1|b", "1|c", "2|x"}} {
+		db := pg.Database(t)
+		pg.Exec(t, db, "CREATE TABLE t (id int PRIMARY KEY, name text)", "CREATE TABLE seen (n serial, id int, name text)",
+			"CREATE FUNCTION see() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO seen (id, name) VALUES (NEW.id, NEW.name); RETURN NEW; END $$",
+			"CREATE TRIGGER see AFTER INSERT OR UPDATE ON t FOR EACH ROW EXECUTE FUNCTION see()")
+		b := start(t, db, map[string]string{"connector.class": "DebeziumJdbcSink", "insert.mode": "upsert", "primary.key.mode": "record_key", "delete.enabled": "true", "keyed.message.batch.mode": mode})
+		b.MustPut(b.rec(idKey(t, 1), person(t, 1, "a")), b.rec(idKey(t, 1), person(t, 1, "b")), b.rec(idKey(t, 2), person(t, 2, "x")),
+			b.rec(idKey(t, 1), nil), b.rec(idKey(t, 1), person(t, 1, "c")))
+		b.rows("SELECT id, name FROM seen ORDER BY id, n", want...)
+		b.rows("SELECT id, name FROM t ORDER BY id", "1|c", "2|x")
+	}
+}
+
 // A server that forgot what it had committed, as a standby does that took over
 // too early, is given it again.
 func TestForgottenTransactionsAreWrittenAgain(t *testing.T) {

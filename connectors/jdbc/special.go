@@ -126,6 +126,25 @@ func since(unit time.Duration) writer {
 	}
 }
 
+// epoch is a count since the epoch, as a number or its text, that is written as
+// a timestamp though its schema does not say so.
+type epoch struct {
+	count any
+	unit  time.Duration
+}
+
+func (e epoch) text(zone *time.Location) ([]byte, error) {
+	count := e.count
+	if s, ok := count.(string); ok {
+		n, err := strconv.ParseInt(strings.TrimSpace(s), 10, 64)
+		if err != nil {
+			return nil, bad("%q, of timestamp.fields.list, is no number", s)
+		}
+		count = n
+	}
+	return instant(count, e.unit, func(t time.Time) []byte { return clock(t.In(zone)) })
+}
+
 // ofDay writes a time of day: times units and divided by parts it is
 // microseconds.
 func ofDay(times, parts int64) writer {

@@ -180,9 +180,13 @@ func (t *task) makeTable(ctx context.Context, quoted string, r *row) (*table, er
 
 // definition is a column's in CREATE TABLE and ADD COLUMN.
 func (c *config) definition(col *column, key bool) (string, error) {
-	out := quote(col.name) + " " + c.columnType(col.schema)
+	kind := c.columnType(col.schema)
+	if col.stamp != 0 {
+		kind = "timestamp"
+	}
+	out := quote(col.name) + " " + kind
 	if v, ok := col.schema.Default(); ok && v != nil {
-		text, err := c.text(col.schema, v, false)
+		text, err := c.text(col.schema, col.meant(v), false)
 		if err != nil {
 			return "", err
 		}

@@ -22,6 +22,8 @@ func (c *config) text(s *data.Schema, v any, isJSON bool) ([]byte, error) {
 		return b, nil
 	}
 	switch v := v.(type) {
+	case epoch:
+		return v.text(c.zone)
 	case string:
 		return []byte(v), nil
 	case []byte:

@@ -234,6 +234,23 @@ func (c *config) runs(lines []line) [][]line {
 }
 
 func (c *config) between(lines []line) [][]line {
+	if !c.every || c.mode == "insert" {
+		return c.grouped(lines)
+	}
+	// What is written once for each key needs no order but its own.
+	var out [][]line
+	seen, start := map[string]bool{}, 0
+	for i, l := range lines {
+		if seen[l.id] {
+			out, start = append(out, c.grouped(lines[start:i])...), i
+			clear(seen)
+		}
+		seen[l.id] = true
+	}
+	return append(out, c.grouped(lines[start:])...)
+}
+
+func (c *config) grouped(lines []line) [][]line {
 	if c.mode != "insert" {
 		lines = last(lines)
 		slices.SortStableFunc(lines, func(a, b line) int {
