@@ -30,7 +30,7 @@ func benchCDC(ctx context.Context, o options, r *harness.Report) error {
 	defer db.Close(ctx)
 	var snapshot, stream [2]float64
 	for i := range 2 {
-		if err := withNode(ctx, o, func(n *harness.Node) error {
+		if err := harness.WithNode(ctx, o.bin, "", func(n *harness.Node) error {
 			snapshot[i], stream[i], err = cdcOnce(ctx, o, n, db, server.URL("postgres"), i)
 			return err
 		}); err != nil {

@@ -50,7 +50,7 @@ func benchFile(ctx context.Context, o options, r *harness.Report) error {
 // fileToLog has a connector read the file, with further settings, and returns
 // how many records a second arrive.
 func fileToLog(ctx context.Context, o options, path string, more map[string]string) (rate float64, err error) {
-	err = withNode(ctx, o, func(n *harness.Node) error {
+	err = harness.WithNode(ctx, o.bin, "", func(n *harness.Node) error {
 		config := map[string]string{
 			"connector.class": "FileStreamSource", "file": path, "topic": "lines", "batch.size": "5000",
 			"value.converter": "org.apache.kafka.connect.storage.StringConverter",

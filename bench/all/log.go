@@ -20,7 +20,7 @@ const logPartitions = 6
 
 // benchLog measures producing, consuming and the time from one to the other.
 func benchLog(ctx context.Context, o options, r *harness.Report) error {
-	return withNode(ctx, o, func(n *harness.Node) error {
+	return harness.WithNode(ctx, o.bin, "", func(n *harness.Node) error {
 		for _, size := range []int{100, 1024} {
 			if err := benchThroughput(ctx, o, r, n, size); err != nil {
 				return err

@@ -10,8 +10,6 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
-	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/millrace/millrace/bench/harness"
@@ -34,7 +32,7 @@ func main() {
 	flag.DurationVar(&o.warmup, "warmup", 5*time.Second, "warm-up before it")
 	flag.IntVar(&o.rows, "rows", 500_000, "rows changed in each measurement of change data capture")
 	flag.StringVar(&o.only, "only", "", "measure only these, separated by commas: start, log, cdc, file")
-	flag.StringVar(&o.out, "out", "", "file for the JSON; by default bench/results/ and the time")
+	flag.StringVar(&o.out, "out", "", "file for the JSON; by default one in bench/results that is named after the time")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
@@ -47,43 +45,17 @@ func main() {
 
 func run(ctx context.Context, o options) error {
 	report := harness.NewReport()
-	for _, part := range []struct {
+	var parts []harness.Part
+	for _, p := range []struct {
 		name string
 		run  func(context.Context, options, *harness.Report) error
 	}{{"start", benchStart}, {"log", benchLog}, {"file", benchFile}, {"cdc", benchCDC}} {
-		if o.only != "" && !strings.Contains(","+o.only+",", ","+part.name+",") {
-			continue
-		}
-		fmt.Fprintf(os.Stderr, "measuring %s\n", part.name)
-		if err := part.run(ctx, o, report); err != nil {
-			return fmt.Errorf("%s: %w", part.name, err)
-		}
+		parts = append(parts, harness.Part{Name: p.name, Run: func(ctx context.Context) error { return p.run(ctx, o, report) }})
 	}
-	if err := report.Print(os.Stdout); err != nil {
+	if err := harness.Measure(ctx, o.only, 1, parts...); err != nil {
 		return err
 	}
-	if o.out == "" {
-		o.out = filepath.Join("bench", "results", report.Time.Format("20060102T150405Z")+".json")
-	}
-	return report.Write(o.out)
-}
-
-// withNode runs f with a fresh server.
-func withNode(ctx context.Context, o options, f func(*harness.Node) error) error {
-	dir, err := os.MkdirTemp("", "millrace-bench-")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(dir)
-	node, err := harness.StartNode(ctx, o.bin, dir)
-	if err != nil {
-		return err
-	}
-	if err := f(node); err != nil {
-		node.Kill()
-		return err
-	}
-	return node.Stop()
+	return report.Publish("all", o.out)
 }
 
 // benchStart measures a node's start on an empty directory, and its memory
@@ -92,7 +64,7 @@ func benchStart(ctx context.Context, o options, r *harness.Report) error {
 	var rss [2]float64
 	i := 0
 	err := r.Twice("start to ready", "all roles, empty data directory", "ms", func() (ms float64, err error) {
-		err = withNode(ctx, o, func(n *harness.Node) error {
+		err = harness.WithNode(ctx, o.bin, "", func(n *harness.Node) error {
 			ms = float64(n.StartTime.Microseconds()) / 1000
 			b, err := n.RSS()
 			rss[i%2] = float64(b) / (1 << 20)

@@ -12,7 +12,6 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
-	"strings"
 
 	"github.com/millrace/millrace/bench/harness"
 )
@@ -35,7 +34,7 @@ func main() {
 	flag.IntVar(&o.connectors, "connectors", 200, "connectors that one worker is to start")
 	flag.IntVar(&o.tasks, "tasks", 200, "tasks that are divided over three workers")
 	flag.StringVar(&o.only, "only", "", "measure only these, separated by commas: source, sink, first, idle, start, rebalance")
-	flag.StringVar(&o.out, "out", "", "file for the JSON; by default bench/results/ and the time")
+	flag.StringVar(&o.out, "out", "", "file for the JSON; by default one in bench/results that is named after the time")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
@@ -58,41 +57,20 @@ func run(ctx context.Context, o options) error {
 		return fmt.Errorf("build the load plugin, from the repository's root: %w\n%s", err, out)
 	}
 	report := harness.NewReport()
-	for _, part := range []struct {
+	var parts []harness.Part
+	for _, p := range []struct {
 		name string
 		run  func(context.Context, options, *harness.Report) error
 	}{{"source", benchSource}, {"sink", benchSink}, {"first", benchFirst}, {"idle", benchIdle}, {"start", benchStart}, {"rebalance", benchRebalance}} {
-		if o.only != "" && !strings.Contains(","+o.only+",", ","+part.name+",") {
-			continue
-		}
-		fmt.Fprintf(os.Stderr, "measuring %s\n", part.name)
-		if err := part.run(ctx, o, report); err != nil {
-			return fmt.Errorf("%s: %w", part.name, err)
-		}
+		parts = append(parts, harness.Part{Name: p.name, Run: func(ctx context.Context) error { return p.run(ctx, o, report) }})
 	}
-	if err := report.Print(os.Stdout); err != nil {
+	if err := harness.Measure(ctx, o.only, 1, parts...); err != nil {
 		return err
 	}
-	if o.out == "" {
-		o.out = filepath.Join("bench", "results", report.Time.Format("20060102T150405Z")+"-connect.json")
-	}
-	return report.Write(o.out)
+	return report.Publish("connect", o.out)
 }
 
 // withNode runs f with a fresh server that has the load plugin.
 func withNode(ctx context.Context, o options, f func(*harness.Node) error) error {
-	dir, err := os.MkdirTemp("", "millrace-bench-")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(dir)
-	node, err := harness.StartNode(ctx, o.bin, dir, "--plugin-path", o.plugins)
-	if err != nil {
-		return err
-	}
-	err = f(node)
-	if stop := node.Stop(); err == nil {
-		err = stop
-	}
-	return err
+	return harness.WithNode(ctx, o.bin, "", f, "--plugin-path", o.plugins)
 }

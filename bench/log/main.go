@@ -69,7 +69,7 @@ func main() {
 	flag.DurationVar(&o.warmup, "warmup", 2*time.Second, "warm-up before it")
 	flag.IntVar(&o.turns, "turns", 2, "runs of each measurement on each subject")
 	flag.StringVar(&o.only, "only", "", "measure only these, separated by commas: machine, start, produce, consume, latency, partitions, idle")
-	flag.StringVar(&o.out, "out", "", "file for the JSON; by default bench/results/log- and the time")
+	flag.StringVar(&o.out, "out", "", "file for the JSON; by default one in bench/results that is named after the time")
 	flag.StringVar(&o.dir, "dir", "", "folder for the logs' data; by default a temporary one")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
@@ -103,13 +103,10 @@ func run(ctx context.Context, o options) error {
 		b.Base = "millrace"
 	}
 	err := b.measure(ctx)
-	if printErr := b.Print(os.Stdout); err != nil || printErr != nil {
-		return errors.Join(err, printErr)
+	if err != nil {
+		return errors.Join(err, b.Print(os.Stdout)) // what there is
 	}
-	if o.out == "" {
-		o.out = filepath.Join("bench", "results", "log-"+b.Time.Format("20060102T150405Z")+".json")
-	}
-	return b.Write(o.out)
+	return b.Publish("log", o.out)
 }
 
 func (b *bench) haveKafka() bool {

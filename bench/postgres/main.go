@@ -13,7 +13,6 @@ import (
 	"os/signal"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"github.com/jackc/pgx/v5"
 
@@ -38,7 +37,7 @@ func main() {
 	flag.IntVar(&o.turns, "turns", 2, "how often each is measured")
 	flag.IntVar(&o.rate, "rate", 1000, "transactions a second while latency is measured")
 	flag.StringVar(&o.only, "only", "", "measure only these, separated by commas: stream, snapshot, task, large, latency, sink")
-	flag.StringVar(&o.out, "out", "", "file for the JSON; by default bench/results/postgres- and the time")
+	flag.StringVar(&o.out, "out", "", "file for the JSON; by default one in bench/results that is named after the time")
 	flag.BoolVar(&o.task, "task", false, "be the task that is measured by itself (the command starts itself so)")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
@@ -86,27 +85,13 @@ func run(ctx context.Context, o options) (err error) {
 	if err := b.start(ctx); err != nil {
 		return err
 	}
-	for _, part := range []struct {
-		name string
-		run  func(context.Context) error
-	}{{"stream", b.streams}, {"snapshot", b.snapshots}, {"task", b.tasks}, {"large", b.largeTransaction}, {"latency", b.latency}, {"sink", b.sink}} {
-		if o.only != "" && !slices.Contains(strings.Split(o.only, ","), part.name) {
-			continue
-		}
-		for turn := range o.turns {
-			fmt.Fprintf(os.Stderr, "measuring %s, turn %d of %d\n", part.name, turn+1, o.turns)
-			if err := part.run(ctx); err != nil {
-				return fmt.Errorf("%s: %w", part.name, err)
-			}
-		}
-	}
-	if err := b.Print(os.Stdout); err != nil {
+	err = harness.Measure(ctx, o.only, o.turns, harness.Part{Name: "stream", Run: b.streams}, harness.Part{Name: "snapshot", Run: b.snapshots},
+		harness.Part{Name: "task", Run: b.tasks}, harness.Part{Name: "large", Run: b.largeTransaction},
+		harness.Part{Name: "latency", Run: b.latency}, harness.Part{Name: "sink", Run: b.sink})
+	if err != nil {
 		return err
 	}
-	if b.out == "" {
-		b.out = filepath.Join("bench", "results", "postgres-"+b.Time.Format("20060102T150405Z")+".json")
-	}
-	return b.Write(b.out)
+	return b.Publish("postgres", b.out)
 }
 
 // start starts the database, Millrace, and Debezium if it is at hand.

@@ -31,7 +31,7 @@ func main() {
 	flag.DurationVar(&o.duration, "duration", 20*time.Second, "how long each measurement runs")
 	flag.IntVar(&o.connections, "connections", 50, "clients at once")
 	flag.IntVar(&o.versions, "versions", 100_000, "schema versions to start over")
-	flag.StringVar(&o.out, "out", "", "file for the JSON; by default bench/results/registry- and the time")
+	flag.StringVar(&o.out, "out", "", "file for the JSON; by default one in bench/results that is named after the time")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
@@ -58,26 +58,12 @@ func run(ctx context.Context, o options) error {
 	if err := starts(ctx, o, filepath.Join(dir, "start"), report); err != nil {
 		return err
 	}
-	if err := report.Print(os.Stdout); err != nil {
-		return err
-	}
-	if o.out == "" {
-		o.out = filepath.Join("bench", "results", "registry-"+report.Time.Format("20060102T150405Z")+".json")
-	}
-	return report.Write(o.out)
+	return report.Publish("registry", o.out)
 }
 
 // withNode runs f with a server on a directory.
 func withNode(ctx context.Context, o options, dir string, f func(*harness.Node) error) error {
-	node, err := harness.StartNode(ctx, o.bin, dir, "--roles", "broker,registry")
-	if err != nil {
-		return err
-	}
-	if err := f(node); err != nil {
-		node.Kill()
-		return err
-	}
-	return node.Stop()
+	return harness.WithNode(ctx, o.bin, dir, f, "--roles", "broker,registry")
 }
 
 // starts fills a topic with versions and starts a node over it.
