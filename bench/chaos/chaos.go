@@ -55,7 +55,7 @@ func newMortal(cfg Config, args ...string) (*mortal, error) {
 	if cfg.Logf == nil {
 		cfg.Logf = func(string, ...any) {}
 	}
-	return &mortal{cfg: cfg, addr: addr, args: append([]string{"--kafka-addr", addr}, args...), rng: rand.New(rand.NewPCG(cfg.Seed, 1))}, nil
+	return &mortal{cfg: cfg, addr: addr, args: append([]string{"--kafka-addr", addr, "--log-level", "info"}, args...), rng: rand.New(rand.NewPCG(cfg.Seed, 1))}, nil
 }
 
 func freeAddr() (string, error) {

@@ -3,6 +3,7 @@ package chaos_test
 import (
 	"flag"
 	"math/rand/v2"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"testing"
@@ -10,12 +11,12 @@ import (
 	"github.com/millrace/millrace/bench/chaos"
 )
 
-// defaultKills is how often in every run of the tests.
-const defaultKills = 20
-
+// kills is not set in every run of the tests: each knows then how often is
+// enough.
 var (
-	kills = flag.Int("kills", defaultKills, "how often to kill; make chaos does it 200 times")
+	kills = flag.Int("kills", 0, "how often to kill, 0 for a few times; make chaos does it 200 times")
 	seed  = flag.Uint64("seed", rand.Uint64(), "of the random choices")
+	keep  = flag.String("keep", "", "directory for the state and the logs of all processes, which stay there if the test fails")
 )
 
 // build makes the binary that is killed.
@@ -29,49 +30,67 @@ func build(t *testing.T) string {
 	return bin
 }
 
-// config prints the seed, so that a failure can be run again.
-func config(t *testing.T) chaos.Config {
-	t.Logf("-kills %d -seed %d", *kills, *seed)
-	return chaos.Config{Bin: build(t), Dir: t.TempDir(), Kills: *kills, Seed: *seed, Logf: t.Logf}
+// config kills so often unless another number was asked for. It prints the seed,
+// so that a failure can be run again.
+func config(t *testing.T, enough int) chaos.Config {
+	t.Helper()
+	if *kills > 0 {
+		enough = *kills
+	}
+	t.Logf("-kills %d -seed %d", enough, *seed)
+	return chaos.Config{Bin: build(t), Dir: stateDir(t), Kills: enough, Seed: *seed, Logf: t.Logf}
+}
+
+// stateDir is a directory that goes with the test, or with -keep stays if it
+// fails.
+func stateDir(t *testing.T) string {
+	t.Helper()
+	if *keep == "" {
+		return t.TempDir()
+	}
+	dir, err := os.MkdirTemp(*keep, t.Name()+"-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("state and logs are in %s", dir)
+			return
+		}
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	})
+	return dir
 }
 
 func TestLogKilled(t *testing.T) {
-	if err := chaos.Log(t.Context(), config(t)); err != nil {
+	if err := chaos.Log(t.Context(), config(t, 20)); err != nil {
 		t.Fatal(err)
 	}
 }
 
 func TestConnectKilled(t *testing.T) {
-	if err := chaos.Connect(t.Context(), config(t)); err != nil {
+	if err := chaos.Connect(t.Context(), config(t, 20)); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// fewer is for what takes long to start again: so many kills when nobody asks
-// for another number.
-func fewer(t *testing.T, n int) chaos.Config {
-	cfg := config(t)
-	if cfg.Kills == defaultKills {
-		cfg.Kills = n
-	}
-	return cfg
-}
-
 func TestPostgresKilled(t *testing.T) {
-	if err := chaos.Postgres(t.Context(), fewer(t, 5)); err != nil {
+	if err := chaos.Postgres(t.Context(), config(t, 5)); err != nil {
 		t.Fatal(err)
 	}
 }
 
 func TestFilesKilled(t *testing.T) {
-	if err := chaos.Files(t.Context(), fewer(t, 2)); err != nil {
+	if err := chaos.Files(t.Context(), config(t, 3)); err != nil {
 		t.Fatal(err)
 	}
 }
 
 // TestS3Killed strikes once in each way.
 func TestS3Killed(t *testing.T) {
-	if err := chaos.S3(t.Context(), fewer(t, 9)); err != nil {
+	if err := chaos.S3(t.Context(), config(t, 9)); err != nil {
 		t.Fatal(err)
 	}
 }

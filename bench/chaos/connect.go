@@ -114,7 +114,7 @@ func (c *connectCluster) start(ctx context.Context) error {
 			return err
 		}
 		c.workers[i] = &worker{dir: filepath.Join(c.dir, fmt.Sprint("worker-", i)), args: []string{
-			"--config", c.setup, "--roles", "connect", "--bootstrap-servers", c.broker.addr, "--connect-addr", addr,
+			"--config", c.setup, "--roles", "connect", "--bootstrap-servers", c.broker.addr, "--connect-addr", addr, "--log-level", "info",
 		}}
 		if err := c.workers[i].start(ctx, c.broker.cfg.Bin); err != nil {
 			return err
@@ -229,15 +229,18 @@ func (c *connectCluster) strike(ctx context.Context, rng *rand.Rand) (what strin
 // freeze stops the worker's process, not those of its connectors, and wakes it
 // when its work is another's.
 func (w *worker) freeze(ctx context.Context) error {
+	return w.freezeUntil(ctx, func() error { return nil })
+}
+
+// freezeUntil stops the worker's process, and calls before when its work is
+// another's and it is about to wake.
+func (w *worker) freezeUntil(ctx context.Context, before func() error) error {
 	pid := w.node.PID()
 	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
 		return err
 	}
-	select {
-	case <-ctx.Done():
-	case <-time.After(freezeTime):
-	}
-	return syscall.Kill(pid, syscall.SIGCONT)
+	err := wait(ctx, freezeTime)
+	return errors.Join(err, before(), syscall.Kill(pid, syscall.SIGCONT))
 }
 
 // killPlugins ends half of the connectors' processes, of all workers.
@@ -251,7 +254,7 @@ func (c *connectCluster) killPlugins(rng *rand.Rand) error {
 			if rng.IntN(2) > 0 {
 				continue
 			}
-			if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
+			if err := signal(syscall.SIGKILL, pid); err != nil {
 				return err
 			}
 		}

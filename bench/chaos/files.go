@@ -19,6 +19,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"golang.org/x/sync/errgroup"
+
+	"github.com/millrace/millrace/bench/harness"
 )
 
 // Files kills workers, their connectors and the broker while a log is written,
@@ -81,35 +83,68 @@ func (c *connectCluster) createFiles(ctx context.Context, logs, out string) erro
 	}))
 }
 
-// killingFiles ends what chance picks, as often as wanted, and leaves everything
-// running. No worker is frozen: one that wakes after another has its work could
-// still rename a file, which no file system prevents.
+// killingFiles ends or freezes what chance picks, as often as wanted, and leaves
+// everything running.
 func (c *connectCluster) killingFiles(ctx context.Context) error {
 	rng := c.broker.rng
 	for n := range c.broker.cfg.Kills {
-		life := minLife + time.Duration(rng.Int64N(int64(maxWorkerLife-minLife)))
-		select {
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		case <-time.After(life):
+		if err := wait(ctx, minLife+time.Duration(rng.Int64N(int64(maxWorkerLife-minLife)))); err != nil {
+			return err
 		}
-		what, err := "plugins", error(nil)
-		switch w := c.workers[rng.IntN(chaosWorkers)]; rng.IntN(6) {
-		case 0:
-			what = "broker"
-			c.broker.node.Kill()
-			err = c.broker.start(ctx)
-		case 1, 2:
-			what = "worker"
-			w.node.Kill()
-			err = w.start(ctx, c.broker.cfg.Bin)
-		default:
-			err = c.killPlugins(rng)
-		}
+		what, err := c.strikeFiles(ctx, rng)
 		if err != nil {
 			return fmt.Errorf("kill %d, of %s: %w", n+1, what, err)
 		}
 		c.done[what]++
+		if (n+1)%20 == 0 {
+			c.broker.cfg.Logf("%d of %d kills: %v", n+1, c.broker.cfg.Kills, c.done)
+		}
+	}
+	return nil
+}
+
+func (c *connectCluster) strikeFiles(ctx context.Context, rng *rand.Rand) (what string, err error) {
+	w := c.workers[rng.IntN(chaosWorkers)]
+	switch rng.IntN(12) {
+	case 0, 1:
+		c.broker.node.Kill()
+		return "broker", c.broker.start(ctx)
+	case 2, 3, 4:
+		w.node.Kill()
+		return "worker", w.start(ctx, c.broker.cfg.Bin)
+	case 5:
+		return "worker frozen", w.freeze(ctx)
+	case 6, 7:
+		return "worker and plugins frozen", w.freezeAll(ctx)
+	}
+	return "plugins", c.killPlugins(rng)
+}
+
+// freezeAll stops the processes of the worker's connectors as well. They wake
+// first: what they were about to do they do, when it is another's.
+func (w *worker) freezeAll(ctx context.Context) error {
+	plugins, err := harness.Children(w.node.PID())
+	if err != nil {
+		return err
+	}
+	err = signal(syscall.SIGSTOP, plugins...)
+	return errors.Join(err, w.freezeUntil(ctx, func() error {
+		if err := signal(syscall.SIGCONT, plugins...); err != nil {
+			return err
+		}
+		return wait(ctx, headStart)
+	}))
+}
+
+// headStart is how much earlier than its worker a connector's process wakes.
+const headStart = 50 * time.Millisecond
+
+// signal sends a signal to processes, of which some may have ended.
+func signal(s syscall.Signal, pids ...int) error {
+	for _, pid := range pids {
+		if err := syscall.Kill(pid, s); err != nil && !errors.Is(err, syscall.ESRCH) {
+			return err
+		}
 	}
 	return nil
 }
@@ -225,48 +260,90 @@ func (c *connectCluster) verifyFiles(ctx context.Context, dir string, lines int)
 	ctx, stop := context.WithTimeoutCause(ctx, settleTimeout, errors.New("the lines did not arrive"))
 	defer stop()
 	for {
-		found, err := linesIn(dir, lines)
+		places, err := linesIn(dir, lines)
 		if err != nil {
 			return err
 		}
-		if found == lines {
+		found, doubled := 0, false
+		for _, files := range places {
+			found += min(1, len(files))
+			doubled = doubled || len(files) > 1
+		}
+		if found == lines && !doubled {
 			return nil
 		}
-		select {
-		case <-ctx.Done():
-			node := c.workers[0].node
-			return fmt.Errorf("%d of %d lines: %w; tail %s; archive %s", found, lines, context.Cause(ctx), node.Status(context.WithoutCancel(ctx), "tail"), node.Status(context.WithoutCancel(ctx), "archive"))
-		case <-time.After(200 * time.Millisecond): // before they are read anew
+		if !doubled {
+			err = wait(ctx, 200*time.Millisecond) // before they are read anew
+		}
+		if doubled || err != nil {
+			ctx, node := context.WithoutCancel(ctx), c.workers[0].node
+			return errors.Join(err, c.explain(ctx, places), fmt.Errorf("%d of %d lines arrived; tail %s; archive %s", found, lines, node.Status(ctx, "tail"), node.Status(ctx, "archive")))
 		}
 	}
 }
 
-// linesIn counts the lines in complete files, none of which may be there twice.
-func linesIn(dir string, lines int) (found int, err error) {
-	seen := make([]string, lines)
-	err = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-		if errors.Is(err, fs.ErrNotExist) {
+// linesIn returns in which complete files each line is.
+func linesIn(dir string, lines int) ([][]string, error) {
+	places := make([][]string, lines)
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
 			return nil // an unfinished one
-		}
-		if err != nil || d.IsDir() || d.Name()[0] == '.' {
+		case err != nil:
 			return err
+		case d.Name()[0] == '.' && d.IsDir():
+			return fs.SkipDir
+		case d.Name()[0] == '.' || d.IsDir():
+			return nil
 		}
 		b, err := os.ReadFile(path)
-		if errors.Is(err, syscall.ENOENT) {
+		if errors.Is(err, fs.ErrNotExist) {
 			return nil
 		}
 		for line := range strings.Lines(string(b)) {
-			var n int
-			if _, err := fmt.Sscanf(line, "line %d of a log that is rotated all the time\n", &n); err != nil || n < 0 || n >= lines {
+			n, err := numberOf(line)
+			if err != nil || n < 0 || n >= lines {
 				return fmt.Errorf("%s has a line %.80q: %v", path, line, err)
 			}
-			if seen[n] != "" {
-				return fmt.Errorf("line %d is in %s and in %s", n, seen[n], path)
-			}
-			seen[n] = path
-			found++
+			places[n] = append(places[n], filepath.Base(path))
 		}
 		return err
 	})
-	return found, err
+	return places, err
+}
+
+func numberOf(line string) (n int, err error) {
+	_, err = fmt.Sscanf(line, "line %d of a log that is rotated all the time", &n)
+	return n, err
+}
+
+// explain says of lines that are not in one file each where they are in the
+// topic, and where they came from.
+func (c *connectCluster) explain(ctx context.Context, places [][]string) error {
+	records := make([][]string, len(places))
+	err := eachRecord(ctx, c.broker.addr, "lines", kgo.ReadCommitted(), func(r *kgo.Record) {
+		n, err := numberOf(string(r.Value))
+		if err != nil || n < 0 || n >= len(places) {
+			return
+		}
+		from := fmt.Sprintf("offset %d, written %s", r.Offset, r.Timestamp.Format(time.TimeOnly+".000"))
+		for _, h := range r.Headers {
+			from += fmt.Sprintf(", %s %s", h.Key, h.Value)
+		}
+		records[n] = append(records[n], from)
+	})
+	errs := []error{err}
+	for n, files := range places {
+		if len(files) == 1 {
+			continue
+		}
+		if n > 0 && len(places[n-1]) == len(files) && (n+1 == len(places) || len(places[n+1]) == len(files)) {
+			continue // in the middle of a row of such
+		}
+		errs = append(errs, fmt.Errorf("line %d is in the files %q and in the topic at %q", n, files, records[n]))
+		if len(errs) > 20 {
+			break
+		}
+	}
+	return errors.Join(errs...)
 }

@@ -135,32 +135,39 @@ func (l *idempotentLoad) verify(ctx context.Context) error {
 
 // readAll returns the values of a topic, by partition, in order.
 func readAll(ctx context.Context, addr, topic string, isolation kgo.IsolationLevel) (map[int32][]string, error) {
+	out := map[int32][]string{}
+	err := eachRecord(ctx, addr, topic, isolation, func(r *kgo.Record) { out[r.Partition] = append(out[r.Partition], string(r.Value)) })
+	return out, err
+}
+
+// eachRecord visits the records of a topic.
+func eachRecord(ctx context.Context, addr, topic string, isolation kgo.IsolationLevel, visit func(*kgo.Record)) error {
 	ctx, stop := context.WithTimeoutCause(ctx, time.Minute, errors.New("the topic could not be read to its end"))
 	defer stop()
 	client, err := kgo.NewClient(clientOptions(addr, kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 		kgo.FetchIsolationLevel(isolation), kgo.KeepControlRecords())...)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer client.Close()
 	ends, err := kadm.NewClient(client).ListEndOffsets(ctx, topic)
 	if err = errors.Join(err, ends.Error()); err != nil {
-		return nil, err
+		return err
 	}
-	at, out := map[int32]int64{}, map[int32][]string{}
+	at := map[int32]int64{}
 	for !maps.EqualFunc(at, ends[topic], func(at int64, end kadm.ListedOffset) bool { return at >= end.Offset }) {
 		fetches := client.PollFetches(ctx)
 		if err := fetches.Err(); err != nil {
-			return nil, errors.Join(err, context.Cause(ctx))
+			return errors.Join(err, context.Cause(ctx))
 		}
 		fetches.EachRecord(func(r *kgo.Record) {
 			at[r.Partition] = r.Offset + 1
 			if !r.Attrs.IsControl() {
-				out[r.Partition] = append(out[r.Partition], string(r.Value))
+				visit(r)
 			}
 		})
 	}
-	return out, nil
+	return nil
 }
 
 // groupLoad commits offsets; what was committed must never be behind what a

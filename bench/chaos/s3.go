@@ -256,28 +256,31 @@ func (l *eventLoad) produce(ctx context.Context, client *kgo.Client, partition, 
 	return client.ProduceSync(ctx, records...).FirstErr()
 }
 
-// verify waits until there are as many objects as the records make, and reads
-// them.
+// verify waits until there are as many objects as the records make, as long as
+// there come more, and reads them.
 func (l *lake) verify(ctx context.Context, produced [lakePartitions]int) error {
-	ctx, stop := context.WithTimeoutCause(ctx, settleTimeout, errors.New("the sink did not write all records"))
-	defer stop()
 	want := 0
 	for _, n := range produced {
 		want += n / lakeFlush
 	}
-	for {
+	for had, since := -1, time.Now(); ; {
 		keys, err := l.keys(ctx)
 		if err != nil {
 			return err
 		}
-		if len(keys) > want {
+		switch {
+		case len(keys) > want:
 			return fmt.Errorf("%d objects where the records make %d: %q", len(keys), want, keys)
-		}
-		if len(keys) == want {
+		case len(keys) == want:
 			return l.count(ctx, keys, produced)
+		case len(keys) != had:
+			had, since = len(keys), time.Now()
+			l.broker.cfg.Logf("%d of %d objects", had, want)
+		case time.Since(since) > settleTimeout:
+			return fmt.Errorf("%d of %d objects, and no more for %s; status %s", had, want, settleTimeout, l.workers[0].node.Status(ctx, "lake"))
 		}
-		if err := wait(ctx, 200*time.Millisecond); err != nil {
-			return fmt.Errorf("%d of %d objects: %w; status %s", len(keys), want, err, l.workers[0].node.Status(context.WithoutCancel(ctx), "lake"))
+		if err := wait(ctx, time.Second); err != nil {
+			return err
 		}
 	}
 }

@@ -31,23 +31,32 @@ type Node struct {
 	StartTime time.Duration
 	cmd       *exec.Cmd
 	exited    chan error
-	output    *bytes.Buffer
+	log       string
 }
 
 // startTimeout bounds the wait for a node to be ready.
 const startTimeout = 30 * time.Second
 
 // StartNode runs bin with its state under dir, on ports that it picks itself.
+// What it prints is appended to the file beside dir that ends with .log.
 func StartNode(ctx context.Context, bin, dir string, args ...string) (*Node, error) {
 	ctx, stop := context.WithTimeout(ctx, startTimeout)
 	defer stop()
-	n := &Node{exited: make(chan error, 1), output: &bytes.Buffer{}}
+	n := &Node{exited: make(chan error, 1), log: dir + ".log"}
+	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
+		return nil, err
+	}
+	output, err := os.OpenFile(n.log, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	defer output.Close() // the process has its own
 	all := append([]string{
 		"server", "--data-dir", dir, "--kafka-addr", "127.0.0.1:0", "--connect-addr", "127.0.0.1:0",
 		"--registry-addr", "127.0.0.1:0", "--log-level", "warn",
 	}, args...)
 	n.cmd = exec.Command(bin, all...)
-	n.cmd.Stdout, n.cmd.Stderr = n.output, n.output
+	n.cmd.Stdout, n.cmd.Stderr = output, output
 	began := time.Now()
 	if err := n.cmd.Start(); err != nil {
 		return nil, err
@@ -62,13 +71,25 @@ func StartNode(ctx context.Context, bin, dir string, args ...string) (*Node, err
 		}
 		select {
 		case err := <-n.exited:
-			return nil, fmt.Errorf("server ended at start: %w\n%s", err, n.output)
+			return nil, fmt.Errorf("server ended at start: %w\n%s", err, n.printed())
 		case <-ctx.Done():
 			n.Kill()
-			return nil, fmt.Errorf("server not ready after %s\n%s", startTimeout, n.output)
+			return nil, fmt.Errorf("server not ready after %s\n%s", startTimeout, n.printed())
 		case <-time.After(2 * time.Millisecond):
 		}
 	}
+}
+
+// printedTail is how much of what a node printed an error text has.
+const printedTail = 16 << 10
+
+// printed returns the end of what the node has printed.
+func (n *Node) printed() []byte {
+	raw, err := os.ReadFile(n.log)
+	if err != nil {
+		return []byte(err.Error())
+	}
+	return raw[max(0, len(raw)-printedTail):]
 }
 
 // Kill ends the node as a power cut would.

@@ -254,7 +254,7 @@ func (t *taskRun) sinkOnce(ctx context.Context, target host.Target, converters t
 		kgo.MetadataMinAge(metadataMinAge), kgo.MetadataMaxAge(metadataMaxAge),
 	}, settings.target.Opts(t.cfg.Open)...)
 	opts = append(append(opts, subscribe...), settings.opts...)
-	sink := newSinkProcess(ctx, t.cfg.StopTimeout)
+	sink := newSinkProcess(ctx, t.cfg.StopTimeout, t.cfg.Open)
 	sink.process, err = t.cfg.Host.OpenSink(ctx, host.SinkSpec{
 		Target: target, Config: t.config, Connector: t.id.Connector, Task: t.id.Task, MemoryLimit: t.memoryLimit(), Events: sink.events(),
 	})

@@ -28,13 +28,34 @@ type sinkProcess struct {
 	process *host.Sink
 	stopped context.Context // ends when the task is stopped
 	grace   time.Duration
+	open    func() bool // whether the task is this worker's at this moment; nil is always
 
 	mu       sync.Mutex // guards below
 	requests task.SinkRequests
 }
 
-func newSinkProcess(stopped context.Context, grace time.Duration) *sinkProcess {
-	return &sinkProcess{stopped: stopped, grace: grace}
+func newSinkProcess(stopped context.Context, grace time.Duration, open func() bool) *sinkProcess {
+	return &sinkProcess{stopped: stopped, grace: grace, open: open}
+}
+
+// gatePoll is how often a shut gate is looked at.
+const gatePoll = 10 * time.Millisecond
+
+// admit holds a call back while the worker cannot be sure that the task is its
+// own: one whose process was frozen may not know yet that it is another's, and
+// what it has consumed must not reach the sink. It ends with the answer that
+// shows that the worker is still a member, or with the task.
+func (s *sinkProcess) admit(ctx context.Context) error {
+	for s.open != nil && !s.open() {
+		select {
+		case <-s.stopped.Done():
+			return context.Cause(s.stopped)
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(gatePoll):
+		}
+	}
+	return nil
 }
 
 // call bounds one call: by its own limit, and by the grace once the task is
@@ -59,6 +80,9 @@ func (s *sinkProcess) call(ctx context.Context, limit time.Duration) (context.Co
 func (s *sinkProcess) Assigned(ctx context.Context, starts map[task.TopicPartition]int64) error {
 	ctx, stop := s.call(ctx, callTimeout)
 	defer stop()
+	if err := s.admit(ctx); err != nil {
+		return err
+	}
 	return s.process.Assigned(ctx, toHost(starts))
 }
 
@@ -77,6 +101,9 @@ func (s *sinkProcess) Revoked(ctx context.Context, parts []task.TopicPartition, 
 func (s *sinkProcess) Put(ctx context.Context, records []data.Record) error {
 	ctx, stop := s.call(ctx, putTimeout)
 	defer stop()
+	if err := s.admit(ctx); err != nil {
+		return err
+	}
 	n, err := s.process.Put(ctx, records)
 	var failure *host.Error
 	if err == nil || !errors.As(err, &failure) || failure.Class == host.Fatal {

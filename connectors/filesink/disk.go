@@ -3,6 +3,7 @@ package filesink
 import (
 	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -15,6 +16,9 @@ type fileSystem interface {
 	rename(from, to string) error
 	remove(path string) error
 	makeDir(path string) error
+	mkdir(path string) error
+	readDir(path string) ([]os.DirEntry, error)
+	walk(root string, visit fs.WalkDirFunc) error
 	syncDir(path string) error
 }
 
@@ -31,6 +35,10 @@ func (disk) create(path string) (file, error) {
 }
 func (disk) rename(from, to string) error { return os.Rename(from, to) }
 func (disk) remove(path string) error     { return os.Remove(path) }
+func (disk) mkdir(path string) error      { return os.Mkdir(path, 0o755) }
+
+func (disk) readDir(path string) ([]os.DirEntry, error)   { return os.ReadDir(path) }
+func (disk) walk(root string, visit fs.WalkDirFunc) error { return filepath.WalkDir(root, visit) }
 
 // makeDir makes a directory and those above it, each of which is synced into
 // the one above: a directory that is lost takes its files with it.

@@ -63,15 +63,16 @@ func (t *task) Put(_ context.Context, b *data.Batch) error {
 	return nil
 }
 
-// OpenPartitions implements sdk.PartitionOpener.
+// OpenPartitions takes the partitions' files over from whoever had them.
 func (t *task) OpenPartitions(_ context.Context, offsets sdk.Offsets) error {
 	for tp, offset := range offsets {
 		if old := t.writers[tp]; old != nil {
-			old.forget()
+			old.close()
 		}
 		w := &writer{task: t, tp: tp, state: rotation.New(t.rotation, t.now()), committed: offset, next: offset, first: -1, base: -1, open: make(map[string]*openFile)}
-		if err := w.recover(); err != nil {
-			return sdk.Retry(fmt.Errorf("look at the files of %s-%d: %w", tp.Topic, tp.Partition, err), t.retry)
+		if err := w.claim(); err != nil { // the first record tries again, and says so
+			t.failures.Add(1)
+			t.log.Warn("files cannot be written yet", "topic", tp.Topic, "partition", tp.Partition, "directory", t.root, "err", err)
 		}
 		t.writers[tp] = w
 	}
@@ -83,7 +84,7 @@ func (t *task) OpenPartitions(_ context.Context, offsets sdk.Offsets) error {
 func (t *task) ClosePartitions(_ context.Context, partitions []sdk.TopicPartition, _ bool) error {
 	for _, tp := range partitions {
 		if w := t.writers[tp]; w != nil {
-			w.forget()
+			w.close()
 			delete(t.writers, tp)
 		}
 	}
@@ -111,7 +112,7 @@ func (t *task) PreCommit(_ context.Context, offsets sdk.Offsets) (sdk.Offsets, e
 // Close forgets what is not committed. It will be put again.
 func (t *task) Close() error {
 	for _, w := range t.writers {
-		w.forget()
+		w.close()
 	}
 	return nil
 }

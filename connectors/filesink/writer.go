@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -34,11 +33,13 @@ type writer struct {
 	base      int64   // first record that was taken since that was looked for, -1 for none
 	bytes     int64
 	since     time.Time // when first came
+	stage     string    // directory of files in the making, "" while it cannot be made
+	made      int       // files, in it
 	open      map[string]*openFile
 	order     []*openFile
 }
 
-// openFile is a file in the making, under a hidden name.
+// openFile is a file in the making, in the task's own directory.
 type openFile struct {
 	dir, temp string
 	start     int64
@@ -55,6 +56,11 @@ func (w *writer) take(r *data.Record) error {
 	}
 	if w.behind {
 		w.behind, w.first = false, -1
+	}
+	if w.stage == "" {
+		if err := w.claim(); err != nil {
+			return w.fail(offset, err)
+		}
 	}
 	if w.base < 0 {
 		w.base = offset
@@ -148,17 +154,17 @@ func (w *writer) name(start, next int64) string {
 func (w *writer) openFile(dir string, r *data.Record) (*openFile, error) {
 	t := w.task
 	f := &openFile{dir: dir, start: r.OriginalOffset}
-	full := filepath.Join(t.root, dir)
-	if err := t.fs.makeDir(full); err != nil {
-		return nil, err
-	}
-	f.temp = filepath.Join(full, fmt.Sprintf(".%s+%d+%d.tmp", w.tp.Topic, w.tp.Partition, f.start))
+	f.temp = filepath.Join(w.stage, fmt.Sprintf(".%d.tmp", w.made))
+	w.made++
 	var err error
 	if f.file, err = t.fs.create(f.temp); err != nil {
 		return nil, err
 	}
 	f.out = bufio.NewWriterSize(f.file, 64<<10)
-	if f.content, err = t.format.Open(f.out, r.Value.Schema); err != nil {
+	if err = t.fs.makeDir(filepath.Join(t.root, dir)); err == nil {
+		f.content, err = t.format.Open(f.out, r.Value.Schema)
+	}
+	if err != nil {
 		f.abort(t.fs)
 		return nil, err
 	}
@@ -222,7 +228,7 @@ func (w *writer) finish(f *openFile, next int64) (string, error) {
 	if err := f.file.Close(); err != nil {
 		return "", err
 	}
-	if err := t.fs.rename(f.temp, path); err != nil {
+	if err := w.publish(f, path); err != nil {
 		return "", err
 	}
 	if t.sync {
@@ -238,19 +244,24 @@ func (w *writer) fail(offset int64, err error) error {
 	if e := (*sdk.Error)(nil); errors.As(err, &e) {
 		return err // of a commit within
 	}
+	if w.evicted() {
+		return sdk.Fatal(fmt.Errorf("write the files of %s-%d below %s: %w", w.tp.Topic, w.tp.Partition, w.task.root, errTakenOver))
+	}
 	w.task.failures.Add(1)
 	if w.first < 0 {
 		w.first = offset
 	}
-	first := w.first
+	first, from := w.first, w.committed
+	if from < 0 {
+		from = first // nothing came before
+	}
 	w.forget()
-	// Files that are complete already must find their end again.
-	if recoverErr := w.recover(); recoverErr != nil {
-		err = errors.Join(err, recoverErr)
+	if w.stage != "" { // files that are complete already must find their end again
+		err = errors.Join(err, w.recover())
 	}
 	w.first, w.behind, w.next = first, true, w.committed
-	w.task.control.Rewind(sdk.Offsets{w.tp: max(w.committed, 0)})
-	return sdk.Retry(fmt.Errorf("write the files of %s-%d below %s: %w: the records since offset %d are read again when the disk takes them", w.tp.Topic, w.tp.Partition, w.task.root, err, w.committed), w.task.retry)
+	w.task.control.Rewind(sdk.Offsets{w.tp: from})
+	return sdk.Retry(fmt.Errorf("write the files of %s-%d below %s: %w: the records since offset %d are read again when the disk takes them", w.tp.Topic, w.tp.Partition, w.task.root, err, from), w.task.retry)
 }
 
 // forget drops the open files.
@@ -263,16 +274,17 @@ func (w *writer) forget() {
 	w.state.Rotated(w.task.now())
 }
 
-// recover looks for files that an earlier life has left behind the offset to
-// begin from: unfinished ones are removed, and where complete ones end, those to
-// come will end as well.
+// close drops the open files, and gives the partition up.
+func (w *writer) close() {
+	w.forget()
+	w.leave()
+}
+
+// recover looks for complete files that an earlier life has left behind the
+// offset to begin from: where they end, those to come will end as well.
 func (w *writer) recover() error {
 	w.limits, w.base = nil, -1
-	hidden := fmt.Sprintf(".%s+%d+", w.tp.Topic, w.tp.Partition)
-	return w.each(func(path, name string, _, next int64) error {
-		if strings.HasPrefix(name, hidden) {
-			return os.Remove(path)
-		}
+	return w.each(func(_ string, _, next int64) error {
 		if next > w.committed && !slices.Contains(w.limits, next) {
 			w.limits = append(w.limits, next)
 			slices.Sort(w.limits)
@@ -285,32 +297,32 @@ func (w *writer) recover() error {
 // that were just written. One that begins before what was read again holds
 // records that the log has no more.
 func (w *writer) removeLeft(next int64, kept map[string]bool) error {
-	return w.each(func(path, _ string, start, end int64) error {
+	return w.each(func(path string, start, end int64) error {
 		if end == next && start >= w.base && !kept[path] {
-			return w.task.fs.remove(path)
+			return w.takeAway(path)
 		}
 		return nil
 	})
 }
 
-// each visits the files of the partition, with the offsets in their names:
-// zeros for unfinished ones.
-func (w *writer) each(visit func(path, name string, start, next int64) error) error {
+// each visits the complete files of the partition, with the offsets in their
+// names.
+func (w *writer) each(visit func(path string, start, next int64) error) error {
 	prefix := fmt.Sprintf("%s+%d+", w.tp.Topic, w.tp.Partition)
-	return filepath.WalkDir(w.task.root, func(path string, d fs.DirEntry, err error) error {
-		if errors.Is(err, fs.ErrNotExist) {
+	return w.task.fs.walk(w.task.root, func(path string, d fs.DirEntry, err error) error {
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			return nil
+		case err != nil:
+			return err
+		case d.IsDir() && d.Name()[0] == '.' && path != w.task.root:
+			return fs.SkipDir
+		case d.IsDir():
 			return nil
 		}
-		if err != nil || d.IsDir() {
-			return err
-		}
-		name := d.Name()
-		rest, ok := strings.CutPrefix(strings.TrimPrefix(name, "."), prefix)
+		rest, ok := strings.CutPrefix(d.Name(), prefix)
 		if !ok {
 			return nil
-		}
-		if name[0] == '.' {
-			return visit(path, name, 0, 0)
 		}
 		begin, end, _ := strings.Cut(strings.TrimSuffix(rest, w.task.format.Extension()), "+")
 		start, err1 := strconv.ParseInt(begin, 10, 64)
@@ -318,6 +330,6 @@ func (w *writer) each(visit func(path, name string, start, next int64) error) er
 		if err1 != nil || err2 != nil {
 			return nil // not one of ours
 		}
-		return visit(path, name, start, next)
+		return visit(path, start, next)
 	})
 }

@@ -72,11 +72,12 @@ func parserKeys() sdk.ConfigDef {
 	return sdk.ConfigDef{
 		{Name: "parser", Type: sdk.String, Default: parse.None, Rules: []configdef.Rule{configdef.OneOf(parse.Kinds()...)}, Importance: configdef.High, Doc: "What the lines are. none sends them as text."},
 		{Name: "parser.fields", Type: sdk.List, Default: "", Doc: "Fields of the value as NAME, NAME:TYPE or, where one must be there, NAME:TYPE!. Types: string, boolean, int32, int64, double, timestamp, date, decimal(SCALE). " +
-			"For json a.b is the member b of a; for csv and tsv these are the columns; for regex they give groups types."},
+			"For json a.b is the member b of a; for csv and tsv these are the columns; for regex and grok they give groups types."},
 		{Name: "parser.rest.field", Type: sdk.String, Default: "", Doc: "Field, a map of text, for what parser.fields does not name, with json and logfmt. Without it that is left out."},
 		{Name: "parser.schema", Type: sdk.String, Default: "", Doc: "For json, in the place of parser.fields: the schema of the value, as Avro or as Connect's JSON."},
 		{Name: "parser.schema.name", Type: sdk.String, Default: "", Doc: "Name of the value's schema."},
-		{Name: "parser.pattern", Type: sdk.String, Default: "", Check: checkPattern, Doc: "For regex: an expression with named groups, as in (?P<level>[A-Z]+)."},
+		{Name: "parser.pattern", Type: sdk.String, Default: "", Doc: "For regex: an expression with named groups, as in (?P<level>[A-Z]+). For grok one that may refer to patterns as %{LOGLEVEL:level} or %{NUMBER:took:float}."},
+		{Name: "parser.definitions", Type: sdk.String, Default: "", Doc: "For grok: patterns of one's own to refer to, one a line: a name, a blank and an expression."},
 		{Name: "parser.separator", Type: sdk.String, Default: "", Doc: "For csv: what parts values, a comma where it is empty."},
 		{Name: "parser.quote", Type: sdk.String, Default: "", Doc: "For csv: what encloses values, a double quote where it is empty."},
 		{Name: "parser.time.field", Type: sdk.String, Default: "", Doc: "Field, a timestamp, that becomes the timestamp of the record."},
@@ -103,7 +104,7 @@ func parserConfig(cfg sdk.Config) parse.Config {
 	separator, _ := cfg.Original("parser.separator") // blanks are separators, too
 	return parse.Config{
 		Kind: cfg.String("parser"), Fields: cfg.List("parser.fields"), Rest: cfg.String("parser.rest.field"), Schema: cfg.String("parser.schema"),
-		SchemaName: cfg.String("parser.schema.name"), Pattern: cfg.String("parser.pattern"), Separator: unescaped(separator),
+		SchemaName: cfg.String("parser.schema.name"), Pattern: cfg.String("parser.pattern"), Definitions: cfg.String("parser.definitions"), Separator: unescaped(separator),
 		Quote: cfg.String("parser.quote"), TimeField: cfg.String("parser.time.field"), TimeFormat: cfg.String("parser.time.format"),
 	}
 }

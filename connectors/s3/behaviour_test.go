@@ -103,6 +103,55 @@ func TestObjectsOfAnotherWorkerAreTakenUp(t *testing.T) {
 	}
 }
 
+// TestHalfARotationOfAnotherWorkerIsTakenUp has a worker end, or be frozen,
+// after it has written the first of three objects. The next one, whose rotation
+// would end elsewhere, must end up with objects of one rotation.
+func TestHalfARotationOfAnotherWorkerIsTakenUp(t *testing.T) {
+	s, bucket := shared(t)
+	config := sinkConfigOf(s, bucket, scheduled)
+	maps.Copy(config, byWho)
+	c, broken := newClock(noon), &faults{}
+	broken.set(func(r *http.Request) (int, string) {
+		if r.Method == http.MethodPut && !strings.Contains(r.URL.Path, "who=w0") {
+			return http.StatusInternalServerError, "InternalError"
+		}
+		return 0, ""
+	})
+	first := sdktest.StartSink(t, connectorWith(c.now, broken), config)
+	first.Assign(sdk.Offsets{orders: 0})
+	first.MustPut(orderRecords(t, 0, 5)...)
+	c.advance(time.Minute)
+	first.MustPut()
+	if got := first.PreCommit(sdk.Offsets{orders: 5})[orders]; got > 0 {
+		t.Fatalf("%d is committed", got)
+	}
+	first.Close()
+	if got := keys(t, s, bucket); len(got) != 1 {
+		t.Fatalf("objects are %q", got)
+	}
+
+	second := sdktest.StartSink(t, connectorWith(c.now, nil), config)
+	second.Assign(sdk.Offsets{orders: 0})
+	committed, next := int64(0), int64(0)
+	for tries := 0; committed < 12; tries++ {
+		if tries > 20 {
+			t.Fatalf("it writes the same records again and again; objects are %q", keys(t, s, bucket))
+		}
+		to := min(next+8, 12)
+		second.MustPut(orderRecords(t, next, to)...)
+		c.advance(time.Minute)
+		second.MustPut()
+		committed = max(committed, second.PreCommit(sdk.Offsets{orders: to})[orders])
+		second.MustPut() // looks after an upload that was refused
+		next = to
+		if rewind := second.Events().Rewind; len(rewind) > 0 {
+			next = rewind[orders]
+			delete(rewind, orders)
+		}
+	}
+	once(t, ids(t, s, bucket), 0, 12)
+}
+
 // TestObjectsOfOtherConnectorsAreReplaced has an object without metadata.
 func TestObjectsOfOtherConnectorsAreReplaced(t *testing.T) {
 	s, bucket := shared(t)

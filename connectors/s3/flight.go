@@ -85,10 +85,22 @@ func (w *writer) takeOff(reason rotation.Reason) error {
 }
 
 // start commits all files, each as often as start is called until it succeeds.
+//
+// Where objects are only written if they are not there, that of the first record
+// decides and goes before the others: whoever else writes these records, in a
+// rotation that ends elsewhere, has one of that name, and no object of a rotation
+// that lost may be left beside those of the one that won.
 func (f *flight) start(ctx context.Context) {
 	f.done, f.failed = make(chan struct{}), false
 	go func() {
 		defer close(f.done)
+		if first := f.files[0]; first.writer.task.cfg.conditional && len(f.files) > 1 {
+			for _, one := range first.all {
+				if f.err = f.commit(ctx, one); f.err != nil {
+					return
+				}
+			}
+		}
 		var all errgroup.Group
 		all.SetLimit(parallelFiles)
 		for _, list := range f.files {

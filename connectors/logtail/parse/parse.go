@@ -1,5 +1,5 @@
 // Package parse turns log lines into rows: JSON, logfmt, CSV, regular
-// expressions with named groups, and the formats of web servers, syslog and
+// expressions with named groups, patterns of grok, and the formats of web servers, syslog and
 // containers.
 //
 // A Parser is used by one goroutine. What it returns depends on the line alone,
@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/millrace/millrace/connectors/textfield"
@@ -34,10 +35,13 @@ type Config struct {
 	Schema     string   // parser.schema
 	SchemaName string   // parser.schema.name
 	Pattern    string   // parser.pattern
-	Separator  string   // parser.separator
-	Quote      string   // parser.quote
-	TimeField  string   // parser.time.field
-	TimeFormat string   // parser.time.format
+	// Definitions are patterns for those of grok to refer to
+	// (parser.definitions).
+	Definitions string
+	Separator   string // parser.separator
+	Quote       string // parser.quote
+	TimeField   string // parser.time.field
+	TimeFormat  string // parser.time.format
 }
 
 // Problem is an error of one configuration key.
@@ -59,7 +63,7 @@ func bad(key, format string, args ...any) error {
 // Kinds returns the names of the parsers. None is no parser: lines are text.
 func Kinds() []string {
 	return []string{
-		None, "json", "logfmt", "csv", "tsv", "regex", "nginx", "apache", "combined", "common",
+		None, "json", "logfmt", "csv", "tsv", "regex", "grok", "nginx", "apache", "combined", "common",
 		"syslog", "syslog-rfc3164", "syslog-rfc5424", CRI, Docker,
 	}
 }
@@ -91,6 +95,8 @@ func New(c Config) (Parser, error) {
 		return newCSV(c, pattern)
 	case "regex":
 		return newRegex(c, pattern)
+	case "grok":
+		return newGrok(c, pattern)
 	case "nginx", "apache", "combined":
 		return newAccess(c, true)
 	case "common":
@@ -109,14 +115,15 @@ var uses = []struct {
 	value func(*Config) string
 	kinds string
 }{
-	{"parser.fields", func(c *Config) string { return strings.Join(c.Fields, ",") }, "json logfmt csv tsv regex"},
+	{"parser.fields", func(c *Config) string { return strings.Join(c.Fields, ",") }, "json logfmt csv tsv regex grok"},
 	{"parser.rest.field", func(c *Config) string { return c.Rest }, "json logfmt"},
 	{"parser.schema", func(c *Config) string { return c.Schema }, "json"},
-	{"parser.pattern", func(c *Config) string { return c.Pattern }, "regex"},
+	{"parser.pattern", func(c *Config) string { return c.Pattern }, "regex grok"},
+	{"parser.definitions", func(c *Config) string { return c.Definitions }, "grok"},
 	{"parser.separator", func(c *Config) string { return c.Separator }, "csv"},
 	{"parser.quote", func(c *Config) string { return c.Quote }, "csv"},
-	{"parser.time.field", func(c *Config) string { return c.TimeField }, "json logfmt csv tsv regex"},
-	{"parser.time.format", func(c *Config) string { return c.TimeFormat }, "json logfmt csv tsv regex"},
+	{"parser.time.field", func(c *Config) string { return c.TimeField }, "json logfmt csv tsv regex grok"},
+	{"parser.time.format", func(c *Config) string { return c.TimeFormat }, "json logfmt csv tsv regex grok"},
 }
 
 // check refuses keys that would have no effect.
@@ -129,7 +136,7 @@ func (c *Config) check() error {
 	if c.Rest != "" && len(c.Fields) == 0 {
 		return bad("parser.rest.field", "it holds what parser.fields does not name: set that")
 	}
-	if c.TimeField != "" && len(c.Fields) == 0 && c.Kind != "regex" {
+	if c.TimeField != "" && len(c.Fields) == 0 && c.Kind != "regex" && c.Kind != "grok" {
 		return bad("parser.time.field", "it names one of parser.fields, which is empty")
 	}
 	return nil
@@ -250,8 +257,8 @@ func fields(c Config, pattern *textfield.TimePattern) ([]textfield.Column, error
 // regex takes lines apart by the named groups of an expression.
 type regex struct {
 	*table
-	re     *regexp.Regexp
-	groups []int // of each column
+	re       *regexp.Regexp
+	columnOf []int // of each group, -1 where it has no name
 }
 
 func newRegex(c Config, pattern *textfield.TimePattern) (Parser, error) {
@@ -273,17 +280,19 @@ func newRegex(c Config, pattern *textfield.TimePattern) (Parser, error) {
 		}
 		typed[col.Name] = col
 	}
-	r := &regex{re: re}
+	r := &regex{re: re, columnOf: make([]int, re.NumSubexp()+1)}
 	columns = nil
 	for i, name := range re.SubexpNames() {
-		if name == "" {
+		r.columnOf[i] = slices.IndexFunc(columns, func(c textfield.Column) bool { return c.Name == name })
+		if name == "" || r.columnOf[i] >= 0 { // of branches that each have a group of this name one takes part
 			continue
 		}
 		col, ok := typed[name]
 		if !ok {
 			col = textfield.Column{Name: name}
 		}
-		columns, r.groups = append(columns, col), append(r.groups, i)
+		r.columnOf[i] = len(columns)
+		columns = append(columns, col)
 	}
 	if len(columns) == 0 {
 		return nil, bad("parser.pattern", "it has no named group, as in (?P<level>[A-Z]+)")
@@ -301,8 +310,8 @@ func (r *regex) Parse(dst, line []byte) ([]byte, data.Datum, int64, error) {
 		return dst, data.Datum{}, 0, errNoMatch
 	}
 	r.reset()
-	for i, g := range r.groups {
-		if at[2*g] >= 0 {
+	for g, i := range r.columnOf {
+		if i >= 0 && at[2*g] >= 0 {
 			r.set(i, line[at[2*g]:at[2*g+1]])
 		}
 	}

@@ -76,6 +76,14 @@ func TestParsers(t *testing.T) {
 		{"regex", Config{Kind: "regex", Pattern: `^(?P<level>[A-Z]+) (?:(?<n>\d+) )?(?P<text>.*)$`, Fields: []string{"n:int32"}}, "WARN 12 hot", "Struct{level=WARN,n=12,text=hot}"},
 		{"a group that takes no part", Config{Kind: "regex", Pattern: `^(?P<level>[A-Z]+) (?:(?<n>\d+) )?(?P<text>.*)$`}, "WARN hot", "Struct{level=WARN,text=hot}"},
 		{"no match", Config{Kind: "regex", Pattern: `^(?P<a>x)$`}, "y", "error: " + errNoMatch.Error()},
+		{"grok", Config{Kind: "grok", Pattern: `^%{TIMESTAMP_ISO8601:at} \[%{LOGLEVEL:[log][level]}\] %{IPORHOST:client.ip} took %{NUMBER:took:float} for %{INT:n:int}: %{GREEDYDATA:text}$`, Fields: []string{"at:timestamp"}, TimeField: "at"},
+			"2024-01-02T03:04:05.678Z [WARN] fe80::1 took 1.5 for -7: all of it", "Struct{at=1704164645678,log_level=WARN,client_ip=fe80::1,took=1.5,n=-7,text=all of it}"},
+		{"grok with definitions", Config{Kind: "grok", Pattern: `%{ORDER:order}(?<rest>.*)`, Definitions: "# ours\nORDER %{PREFIX}-[0-9]{3}\nPREFIX [A-Z]{2}\n"}, "AB-123 x", "Struct{order=AB-123,rest= x}"},
+		{"grok of an access log", Config{Kind: "grok", Pattern: `^%{COMBINEDAPACHELOG}`}, `203.0.113.9 - joe [10/Oct/2000:13:55:36 -0700] "GET /a?x=1 HTTP/1.0" 200 2326 "https://b/" "Mozilla/5.0 (x)"`,
+			`Struct{clientip=203.0.113.9,ident=-,auth=joe,timestamp=10/Oct/2000:13:55:36 -0700,verb=GET,request=/a?x=1,httpversion=1.0,response=200,bytes=2326,referrer="https://b/",agent="Mozilla/5.0 (x)"}`},
+		{"grok of syslog", Config{Kind: "grok", Pattern: `^%{SYSLOGBASE} %{GREEDYDATA:message}`}, `Oct  1 22:14:15 host.example sshd[42]: Accepted key`,
+			`Struct{timestamp=Oct  1 22:14:15,logsource=host.example,program=sshd,pid=42,message=Accepted key}`},
+		{"groups of one name", Config{Kind: "grok", Pattern: `^(?:%{IP:client}|%{HOSTNAME:client}) %{WORD:verb}`}, "example.org GET", "Struct{client=example.org,verb=GET}"},
 		{"combined", Config{Kind: "nginx"}, combinedLine, `Struct{remote_addr=203.0.113.9,remote_user=joe,time=971211336000,request=GET /a b.gif?x=\"1\" HTTP/1.0,method=GET,path=/a b.gif?x=\"1\",protocol=HTTP/1.0,status=200,body_bytes=2326,referer=https://b/,user_agent=Mozilla/5.0 (x)}`},
 		{"combined with more", Config{Kind: "apache"}, combinedLine + ` "1.2.3.4" 0.01`, `Struct{remote_addr=203.0.113.9,remote_user=joe,time=971211336000,request=GET /a b.gif?x=\"1\" HTTP/1.0,method=GET,path=/a b.gif?x=\"1\",protocol=HTTP/1.0,status=200,body_bytes=2326,referer=https://b/,user_agent=Mozilla/5.0 (x),extra="1.2.3.4" 0.01}`},
 		{"no request", Config{Kind: "combined"}, `::1 - - [10/Oct/2000:13:55:36 +0000] "\x16\x03" 400 - "-" "-"`, `Struct{remote_addr=::1,time=971186136000,request=\x16\x03,status=400}`},
@@ -147,6 +155,30 @@ func TestPartial(t *testing.T) {
 	}
 }
 
+// TestGrokPatterns holds that every pattern means something by itself, and what
+// some do not match.
+func TestGrokPatterns(t *testing.T) {
+	for name, lines := range map[string][2]string{
+		"USER": {"joe.x", "!"}, "EMAILADDRESS": {"a+b@example.org", "a@"}, "INT": {"-12", "x"}, "NUMBER": {"1.5", "."}, "BASE16NUM": {"0xFf", "g"}, "POSINT": {"10", "0"},
+		"NONNEGINT": {"0", "-1"}, "BOOL": {"TRUE", "yes"}, "WORD": {"word", "two words"}, "NOTSPACE": {"x;y", "x y"}, "QS": {`"a \" b"`, `"a`}, "UUID": {"123e4567-e89b-12d3-a456-426614174000", "123e4567"},
+		"MAC": {"00:1a:2B:3c:4d:5e", "00:1a"}, "IPV4": {"192.168.0.255", "192.168.0.256"}, "IPV6": {"2001:db8::1", "2001"}, "IP": {"::ffff:10.0.0.1", "10.0.0"}, "HOSTNAME": {"a-b.example.org", "-"},
+		"HOSTPORT": {"::1:80", "host"}, "PATH": {"/var/log/x", "var"}, "URI": {"https://joe:pw@example.org:8080/a/b?x=1", "//x"}, "MONTH": {"Sep", "Sept"}, "DAY": {"Tuesday", "Tu"},
+		"TIME": {"23:59:60.123", "24:00:00"}, "DATE": {"31.12.2024", "2024"}, "TIMESTAMP_ISO8601": {"2024-01-02 03:04:05,678+01:00", "2024-01-02"}, "HTTPDATE": {"10/Oct/2000:13:55:36 -0700", "10/10/2000"},
+		"SYSLOGTIMESTAMP": {"Oct 11 22:14:15", "Oct 22:14:15"}, "LOGLEVEL": {"Warning", "loud"},
+	} {
+		p := parser(t, Config{Kind: "grok", Pattern: "^%{" + name + ":it}$"})
+		if got := text(t, p, lines[0]); got != "Struct{it="+lines[0]+"}" {
+			t.Errorf("%s makes %s of %q", name, got, lines[0])
+		}
+		if got := text(t, p, lines[1]); got != "error: "+errNoMatch.Error() {
+			t.Errorf("%s makes %s of %q", name, got, lines[1])
+		}
+	}
+	for name := range grokPatterns {
+		parser(t, Config{Kind: "grok", Pattern: "(?P<all>%{" + name + "})"})
+	}
+}
+
 func TestProblems(t *testing.T) {
 	for key, c := range map[string]Config{
 		"parser":             {Kind: "xml"},
@@ -159,13 +191,27 @@ func TestProblems(t *testing.T) {
 		"parser.time.field":  {Kind: "json", Fields: []string{"a"}, TimeField: "a"},
 		"parser.time.format": {Kind: "json", Fields: []string{"a:timestamp"}, TimeFormat: "yyyy"},
 	} {
-		_, err := New(c)
-		if p := (*Problem)(nil); !errors.As(err, &p) || p.Key != key {
-			t.Errorf("%+v gives %v, want a problem of %s", c, err, key)
-		}
+		checkProblem(t, key, c)
 	}
+	for _, c := range []Config{
+		{Kind: "grok"}, {Kind: "grok", Pattern: "%{NOPE:x}"}, {Kind: "grok", Pattern: "%{INT:x:date}"}, {Kind: "grok", Pattern: "%{INT}"}, {Kind: "grok", Pattern: "%{INT:..}"},
+		{Kind: "grok", Pattern: "%{A:x}", Definitions: "A %{B}\nB %{A}"}, {Kind: "grok", Pattern: "%{A:x}", Definitions: "A x(?=y)"},
+		{Kind: "grok", Pattern: "%{A:x}", Definitions: "A %{B}%{B}%{B}%{B}%{B}%{B}%{B}%{B}\nB %{C}%{C}%{C}%{C}%{C}%{C}%{C}%{C}\nC %{D}%{D}%{D}%{D}%{D}%{D}%{D}%{D}\nD %{URI}%{URI}"},
+	} {
+		checkProblem(t, "parser.pattern", c)
+	}
+	checkProblem(t, "parser.definitions", Config{Kind: "grok", Pattern: "%{INT:x}", Definitions: "A"})
+	checkProblem(t, "parser.fields", Config{Kind: "grok", Pattern: "%{INT:x:int}", Fields: []string{"x:int32"}})
 	if p, err := New(Config{Kind: None}); p != nil || err != nil {
 		t.Errorf("no parser is %v, %v", p, err)
+	}
+}
+
+func checkProblem(t *testing.T, key string, c Config) {
+	t.Helper()
+	_, err := New(c)
+	if p := (*Problem)(nil); !errors.As(err, &p) || p.Key != key {
+		t.Errorf("%+v gives %v, want a problem of %s", c, err, key)
 	}
 }
 
@@ -176,6 +222,7 @@ func FuzzParsers(f *testing.F) {
 		{Kind: "json", Fields: []string{"a:int64", "b.c", "d:timestamp"}, Rest: "rest"}, {Kind: "json"}, {Kind: "logfmt"},
 		{Kind: "logfmt", Fields: []string{"a:decimal(2)"}, Rest: "r"}, {Kind: "csv", Fields: []string{"a", "b:date"}}, {Kind: "tsv", Fields: []string{"a", "b"}},
 		{Kind: "regex", Pattern: `(?P<a>.*?) (?P<b>.*)`}, {Kind: "combined"}, {Kind: "common"}, {Kind: "syslog"}, {Kind: CRI}, {Kind: Docker},
+		{Kind: "grok", Pattern: `%{NUMBER:a:float} %{IP:b}|%{QS:c}`},
 	}
 	for _, line := range []string{
 		combinedLine, `{"a":1,"b":{"c":"\u00e4"},"d":"2024-01-01"}`, "a=1 b=\"x\"", "<34>Oct 11 22:14:15 h a[1]: t", "2016-10-06T00:17:09Z stdout P x\n2016-10-06T00:17:09Z stdout F x",
