@@ -113,7 +113,11 @@ func (Source) Open(ctx context.Context, cfg sdk.Config, offsets sdk.OffsetReader
 	if c.substitutePlugin != "" {
 		t.log.Warn("pgoutput is used instead of the plugin asked for", "plugin", c.substitutePlugin)
 	}
-	if err := t.prepare(ctx); err != nil {
+	err = t.openChannels(ctx)
+	if err == nil {
+		err = t.prepare(ctx)
+	}
+	if err != nil {
 		return nil, errors.Join(classify(err, c.restartWait), t.Close())
 	}
 	return t, nil

@@ -57,7 +57,7 @@ func (t *task) goesOn(slot slotState) bool {
 }
 
 func (t *task) openSnapshot(ctx context.Context, conn *pgconn.PgConn, slot slotState) (*snapshotter, error) {
-	pos := position{snapshot: "INITIAL", time: time.Now().UnixMicro()}
+	pos := position{snapshot: "INITIAL", time: time.Now().UnixMicro(), signals: t.pos.signals}
 	goesOn, ordinary := t.goesOn(slot), false
 	blocking := t.pos.only != "" && t.pos.snapshot == "BLOCKING" && !goesOn
 	var err error
