@@ -93,7 +93,7 @@ func (Source) Open(ctx context.Context, cfg sdk.Config, offsets sdk.OffsetReader
 	}
 	stored := both[0]
 	t := &task{cfg: c, log: sdk.Logger(ctx), start: time.Now(), figures: newFigures(ctx)}
-	t.notes = notifier{t}
+	t.notes = notifier{t: t}
 	if t.lists, err = readLists(both[1]); err != nil {
 		return nil, sdk.Fatal(err)
 	}

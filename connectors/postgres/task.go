@@ -118,14 +118,16 @@ func (t *task) prepare(ctx context.Context) error {
 func (t *task) PollBatch(ctx context.Context, b *data.Batch) error {
 	t.em.begin(b)
 	err := t.pending
-	t.pending = nil
+	t.pending, t.notes.sent = nil, 0
 	if err == nil {
 		err = t.proceed(ctx)
 	}
 	t.figures.tell(&t.em.counts)
 	if len(b.Records)+len(b.Positions) > 0 {
 		t.pending = err // these records are good
-		t.retries = 0
+		if err == nil || len(b.Records) > t.notes.sent {
+			t.retries = 0 // it got somewhere, and did not only say what failed
+		}
 		return nil
 	}
 	if err == nil || ctx.Err() != nil && !t.dec.torn {
