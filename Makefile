@@ -6,7 +6,7 @@ VERSION ?= 0.1.0-dev
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 .DEFAULT_GOAL := help
-.PHONY: help build run demo test test-deps race fuzz bench bench-log bench-connect bench-postgres peers interop chaos lint fmt generate clean
+.PHONY: help build run demo test test-deps test-postgres race fuzz bench bench-log bench-connect bench-postgres peers interop chaos lint fmt generate clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -23,6 +23,10 @@ test: test-deps ## run all tests, against a real PostgreSQL, kcat and S3 server 
 
 test-deps: ## find or install what the tests need
 	deploy/dev/test-deps.sh
+
+test-postgres: ## run the tests of change data capture against PostgreSQL 16 and 17 (needs Maven and its registry)
+	PGTEST_BIN=$$(deploy/dev/postgres.sh 16.9.0) $(GO) test -count=1 ./connectors/postgres/...
+	PGTEST_BIN=$$(deploy/dev/postgres.sh 17.5.0) $(GO) test -count=1 ./connectors/postgres/...
 
 race: test-deps ## run all tests under the race detector
 	$(GO) test -race -shuffle=on -timeout 15m ./...

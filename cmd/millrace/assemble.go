@@ -37,8 +37,8 @@ func (n *node) assemble() error {
 		if err == nil {
 			sources.Broker = b.Stats
 			brokers = client.Target{
-				Seeds: []string{b.MemoryAddr()},
-				Dial:  func(ctx context.Context, _, _ string) (net.Conn, error) { return b.Dial(ctx) },
+				Seeds: []string{b.MemoryAddr()}, Public: []string{n.addrs.Kafka},
+				Dial: func(ctx context.Context, _, _ string) (net.Conn, error) { return b.Dial(ctx) },
 			}
 		}
 	} else {

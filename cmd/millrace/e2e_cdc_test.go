@@ -141,6 +141,30 @@ func TestKilledServerLosesNoChange(t *testing.T) {
 	})
 }
 
+// Signals come by a topic of the server's own log, which the connector finds by
+// itself.
+func TestSignalsComeByTheLog(t *testing.T) {
+	pg := pgtest.Start(t)
+	name := pg.Database(t)
+	pg.Exec(t, name, "CREATE TABLE orders (id serial PRIMARY KEY, n int)", "INSERT INTO orders (n) SELECT i FROM generate_series(1, 50) i")
+	s := startServer(t)
+	s.create("cdc", cdcConfig(t, pg.URL(name), map[string]string{"snapshot.mode": "no_data", "signal.enabled.channels": "kafka", "signal.poll.interval.ms": "50"}))
+	s.awaitTask("cdc", connector.Running)
+	c := s.client(kgo.DefaultProduceTopic("shop-signal"), kgo.AllowAutoTopicCreation())
+	signal := &kgo.Record{Key: []byte("shop"), Value: []byte(`{"id":"1","type":"execute-snapshot","data":{"data-collections":["public.orders"]}}`)}
+	if err := c.ProduceSync(t.Context(), signal).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+	rows := 0
+	s.changes("shop.public.orders", func(ev change) bool {
+		if ev.Op != "r" {
+			t.Fatalf("event %+v", ev)
+		}
+		rows++
+		return rows == 50
+	})
+}
+
 // A change travels through every part: PostgreSQL, plugin process, converter,
 // log, converter, plugin process, file.
 func TestChangesReachAFile(t *testing.T) {

@@ -88,7 +88,10 @@ var layers = map[string]string{
 	"connectors/textfield":    "plugins/data",
 	"connectors/objectfile/*": "plugins/data connectors/textfield",
 	"connectors/*":            "plugins/sdk plugins/data plugins/configdef connectors/textfield connectors/objectfile/*",
-	"bench/*":                 "bench/* broker/brokertest plugins/* connectors/*",
+	// Signals come by a topic, whose brokers are spoken to under the settings that
+	// Kafka's clients have.
+	"connectors/postgres/channel": "connect/client plugins/configdef",
+	"bench/*":                     "bench/* broker/brokertest plugins/* connectors/*",
 }
 
 // goPackage is what go list tells of a package.

@@ -32,6 +32,9 @@ type Target struct {
 	// Dial opens connections to a broker in this process, which need no
 	// security. Nil is TCP.
 	Dial Dial
+	// Public are addresses of the same brokers for other processes, where Seeds
+	// are for Dial.
+	Public []string
 	// Security is spoken over them.
 	Security Security
 	// SetupTimeout bounds the opening of a connection, 0 for 10 s.
@@ -52,6 +55,14 @@ type Security struct {
 // dialTimeout bounds the opening of a connection, as
 // socket.connection.setup.timeout.ms does by default.
 const dialTimeout = 10 * time.Second
+
+// Addresses are those by which another process reaches the brokers.
+func (t Target) Addresses() []string {
+	if t.Dial != nil {
+		return t.Public
+	}
+	return t.Seeds
+}
 
 // Opts returns the client options that lead to the cluster. Through open, if it
 // is not nil, each write to a broker is asked for: what is false is not sent,
@@ -152,7 +163,7 @@ func (t Target) With(props map[string]string) (Target, []configdef.Problem) {
 		return t, problems
 	}
 	if len(servers) > 0 && !slices.Equal(servers, t.Seeds) {
-		t.Seeds, t.Dial = servers, nil
+		t.Seeds, t.Dial, t.Public = servers, nil, nil
 	}
 	if t.Security, problems = Parse(props); len(problems) > 0 {
 		return t, problems

@@ -178,7 +178,7 @@ func (t *taskRun) sourceOnce(ctx context.Context, target host.Target, converters
 	defer producer.Close()
 	src, err := t.cfg.Host.OpenSource(ctx, host.SourceSpec{
 		Target: target, Config: t.config, Connector: t.id.Connector, Task: t.id.Task, MemoryLimit: t.memoryLimit(),
-		DefinesTransactions: transactions != nil && transactions.ByConnector,
+		DefinesTransactions: transactions != nil && transactions.ByConnector, Brokers: t.cfg.Brokers.Addresses(),
 		Offsets: func(ctx context.Context, partitions [][]byte) ([][]byte, error) {
 			return t.cfg.Offsets.Get(ctx, t.id.Connector, partitions...)
 		},

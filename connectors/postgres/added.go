@@ -91,6 +91,9 @@ func (t *task) between(ctx context.Context) error {
 		}
 		t.told = true
 	}
+	if err := t.answer(ctx); err != nil || t.phase != phaseStreaming {
+		return err
+	}
 	return t.inc.step(ctx)
 }
 

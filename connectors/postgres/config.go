@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/millrace/millrace/connectors/postgres/channel"
 	"github.com/millrace/millrace/plugins/sdk"
 )
 
@@ -73,7 +74,8 @@ type config struct {
 	filters     lists  // that say what is captured
 	readAdded   bool   // tables added to the lists are read
 	signalTable string // schema.table, "" for none
-	chunkSize   int    // rows of a chunk of an incremental snapshot
+	channels    channel.Config
+	chunkSize   int // rows of a chunk of an incremental snapshot
 	notifySink  bool
 	notifyLog   bool
 	notifyTopic string
@@ -205,7 +207,6 @@ func newConfig(cfg sdk.Config) (*config, []sdk.Problem) {
 	c.names(p)
 	c.lists(p)
 	c.connection(p)
-	c.refusals(p)
 	return c, p.problems
 }
 
@@ -292,19 +293,6 @@ func (c *config) connection(p *parser) {
 	}
 }
 
-// refusals names keys of families that have no entry in the table.
-func (c *config) refusals(p *parser) {
-	for name := range p.cfg.Originals() {
-		for _, r := range []struct{ prefix, why string }{
-			{"signal.consumer.", noFile}, {"signal.kafka.", noFile},
-		} {
-			if _, known := configDef().Key(name); strings.HasPrefix(name, r.prefix) && !known {
-				p.bad(name, errors.New(r.why))
-			}
-		}
-	}
-}
-
 // splitStatements splits at semicolons; two of them are one in a statement.
 func splitStatements(text string) []string {
 	var out []string
@@ -324,26 +312,6 @@ func (c *config) captures(schema, table string) bool {
 
 // drops reports whether events of an operation are left out.
 func (c *config) drops(op byte) bool { return strings.IndexByte(c.skipped, op) >= 0 }
-
-// signals reads what is about signals and notifications.
-func (c *config) signals(p *parser) {
-	c.filters = lists{
-		p.raw("schema.include.list", "schema.whitelist"), p.raw("schema.exclude.list", "schema.blacklist"),
-		p.raw("table.include.list", "table.whitelist"), p.raw("table.exclude.list", "table.blacklist"),
-	}
-	c.readAdded = p.cfg.Bool("millrace.snapshot.added.tables")
-	c.chunkSize = max(p.cfg.Int("incremental.snapshot.chunk.size"), 1)
-	if slices.Contains(p.cfg.List("signal.enabled.channels"), "source") {
-		if c.signalTable = p.cfg.String("signal.data.collection"); c.signalTable != "" && strings.Count(c.signalTable, ".") != 1 {
-			p.bad("signal.data.collection", fmt.Errorf("%q is not of the form schema.table", c.signalTable))
-		}
-	}
-	channels := p.cfg.List("notification.enabled.channels")
-	c.notifySink, c.notifyLog = slices.Contains(channels, "sink"), slices.Contains(channels, "log")
-	if c.notifyTopic = p.cfg.String("notification.sink.topic.name"); c.notifySink && c.notifyTopic == "" {
-		p.bad("notification.sink.topic.name", errors.New("the channel sink is enabled: name its topic"))
-	}
-}
 
 // configured reads what snapshot.mode=configuration_based means, in terms of
 // the other modes.

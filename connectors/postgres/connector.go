@@ -93,7 +93,7 @@ func (Source) Open(ctx context.Context, cfg sdk.Config, offsets sdk.OffsetReader
 	}
 	stored := both[0]
 	t := &task{cfg: c, log: sdk.Logger(ctx), start: time.Now(), figures: newFigures(ctx)}
-	t.notes = notifier{t}
+	t.notes = notifier{t: t}
 	if t.lists, err = readLists(both[1]); err != nil {
 		return nil, sdk.Fatal(err)
 	}
@@ -113,7 +113,11 @@ func (Source) Open(ctx context.Context, cfg sdk.Config, offsets sdk.OffsetReader
 	if c.substitutePlugin != "" {
 		t.log.Warn("pgoutput is used instead of the plugin asked for", "plugin", c.substitutePlugin)
 	}
-	if err := t.prepare(ctx); err != nil {
+	err = t.openChannels(ctx)
+	if err == nil {
+		err = t.prepare(ctx)
+	}
+	if err != nil {
 		return nil, errors.Join(classify(err, c.restartWait), t.Close())
 	}
 	return t, nil

@@ -22,6 +22,9 @@ func (t *task) due() time.Duration {
 	}
 	if !t.dec.inTx {
 		next = min(next, t.inc.patience())
+		if t.asks != nil {
+			next = min(next, t.asks.Due())
+		}
 	}
 	return next
 }

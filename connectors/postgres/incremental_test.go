@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -300,6 +301,45 @@ func TestNotifications(t *testing.T) {
 		`Incremental Snapshot COMPLETED `+name+`}`)
 	w.stop()
 	want("Initial Snapshot SKIPPED " + name + "}")
+}
+
+// TestCutOffSnapshotIsTold cuts a snapshot off by the loss of its connections,
+// and by the end of the task.
+func TestCutOffSnapshotIsTold(t *testing.T) {
+	w := newWorker(t, shared(t), map[string]string{"notification.enabled.channels": "sink", "notification.sink.topic.name": "told", "database.ApplicationName": "cut off"},
+		"CREATE TABLE t (id int PRIMARY KEY, v text)", "INSERT INTO t SELECT g, repeat('x', 1900) FROM generate_series(1, 10000) g") // more than is on its way
+	var told []string
+	rows := map[string]int{}
+	each := func(e event) {
+		if e.topic != "told" {
+			rows[e.key]++
+			return
+		}
+		_, rest, _ := strings.Cut(e.value, `"type":"`)
+		kind, _, _ := strings.Cut(rest, `"`)
+		told = append(told, kind)
+	}
+	some := func(n int) func() bool {
+		return func() bool {
+			w.task.em.limit = 4000
+			return len(rows) > n
+		}
+	}
+	w.run()
+	pollUntil(t, w, some(50), each)
+	w.exec("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'cut off' AND pid <> pg_backend_pid()")
+	pollUntil(t, w, func() bool { return slices.Contains(told, "ABORTED") }, each)
+	at := len(rows)
+	pollUntil(t, w, some(at+50), each)
+	w.stop()
+	w.run() // with batches of their usual size
+	pollUntil(t, w, func() bool { return slices.Contains(told, "COMPLETED") }, each)
+	if got, want := strings.Join(told, " "), "STARTED IN_PROGRESS ABORTED STARTED ABORTED STARTED TABLE_SCAN_COMPLETED COMPLETED"; got != want {
+		t.Errorf("told %s\nwant %s", got, want)
+	}
+	if len(rows) != 10000 {
+		t.Errorf("%d rows", len(rows))
+	}
 }
 
 func TestSnapshotModesByConfiguration(t *testing.T) {

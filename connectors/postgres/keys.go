@@ -8,7 +8,6 @@ import (
 // The reasons why keys of Debezium's connector have no other value than their
 // default here.
 const (
-	noFile   = "signals are read from a table: remove the key"
 	noJava   = "Java classes cannot run here: remove the key"
 	noCustom = "of the snapshot modes all are supported but custom, which is a Java class"
 )
@@ -65,6 +64,7 @@ func configDef() sdk.ConfigDef {
 	def = append(def, captureKeys()...)
 	def = append(def, representationKeys()...)
 	def = append(def, topicKeys()...)
+	def = append(def, signalKeys()...)
 	def = append(def, snapshotKeys()...)
 	return append(def, ignoredKeys()...)
 }
@@ -192,9 +192,6 @@ func topicKeys() []sdk.Key {
 		num("heartbeat.interval.ms", sdk.Int, 0, "How often a heartbeat is sent. 0 is never."),
 		str("heartbeat.action.query", "", "SQL to run at each heartbeat."),
 		truth("extended.headers.enabled", false, "Whether records of rows have headers that name the connector, its task and its run. Debezium's default is true."),
-		str("signal.data.collection", "", "Table whose inserted rows are signals: schema.table."),
-		listOf("signal.enabled.channels", "source", "Where signals come from.", "source"),
-		refused("signal.file", "file-signals.txt", noFile),
 		listOf("notification.enabled.channels", "", "Where the course of snapshots is told: sink, log.", "sink", "log"),
 		str("notification.sink.topic.name", "", "Topic of notifications. The channel sink needs it."),
 	}
@@ -242,7 +239,7 @@ func strategyClasses() []string {
 func ignoredKeys() []sdk.Key {
 	return ignored("database.sslfactory", "lsn.flush.timeout.ms", "lsn.flush.timeout.action", "table.ignore.builtin",
 		"schema.refresh.mode", "sourceinfo.struct.maker", "transaction.metadata.factory", "include.schema.changes", "topic.cache.size",
-		"signal.poll.interval.ms", "signal.emit.failure.max.retries", "custom.metric.tags", "statistics.metrics.enabled",
+		"signal.kafka.poll.timeout.ms", "signal.emit.failure.max.retries", "custom.metric.tags", "statistics.metrics.enabled",
 		"advanced.metrics.enable", "custom.sanitize.pattern", "openlineage.integration.enabled", "openlineage.integration.config.file.path",
 		"openlineage.integration.job.description", "openlineage.integration.job.tags", "openlineage.integration.job.owners",
 		"snapshot.fetch.size", "max.batch.size", "max.queue.size", "max.queue.size.in.bytes",

@@ -13,7 +13,9 @@ import (
 // notifier tells of the course of snapshots, as
 // notification.enabled.channels says: by records, by the log.
 type notifier struct {
-	t *task
+	t    *task
+	told bool // that the snapshot at hand was cut off
+	sent int  // records in the batch at hand
 }
 
 const (
@@ -66,6 +68,7 @@ func (n *notifier) send(id, about, kind string, more ...string) error {
 		return err
 	}
 	n.t.em.add(c.notifyTopic, k, v)
+	n.t.notes.sent++
 	return nil
 }
 
@@ -80,6 +83,16 @@ func newUUID() string {
 // initial tells of a snapshot of whole tables.
 func (n *notifier) initial(kind string, more ...string) error {
 	return n.send("", aboutInitial, kind, more...)
+}
+
+// aborted tells that a snapshot of whole tables was cut off, once: when it fails
+// while there is somebody to tell, else when it is begun again.
+func (n *notifier) aborted() error {
+	if n.told {
+		return nil
+	}
+	n.told = true
+	return n.initial("ABORTED")
 }
 
 // incremental tells of an incremental snapshot. tables are those it is about.

@@ -70,7 +70,7 @@ func keysOf(sessions int) []string {
 
 func TestTransactionsInPieces(t *testing.T) {
 	s := streamingServer(t)
-	for _, streaming := range []string{"off", "on"} {
+	for _, streaming := range []string{"off", "on", "parallel"} { // before PostgreSQL 16, parallel is on
 		t.Run(streaming, func(t *testing.T) {
 			w := newWorker(t, s, map[string]string{"millrace.streaming": streaming, "millrace.spool.dir": t.TempDir(), "provide.transaction.metadata": "true"},
 				"CREATE TABLE t (id int PRIMARY KEY, v text)")
@@ -87,8 +87,11 @@ func TestTransactionsInPieces(t *testing.T) {
 			if !slices.Equal(got, want) {
 				t.Errorf("%d rows, want %d; the first that differs is number %d", len(got), len(want), firstDifference(got, want))
 			}
-			if held := w.task.dec.pieces.seen > 0; held != (streaming == "on") {
+			if held := w.task.dec.pieces.seen > 0; held != (streaming != "off") {
 				t.Errorf("transactions came in pieces: %v", held)
+			}
+			if command := startCommand(w.task.cfg, 0, w.task.major, false); (streaming == "parallel" && w.task.major >= 16) != strings.Contains(command, "proto_version '4'") {
+				t.Errorf("PostgreSQL %d was told %s", w.task.major, command)
 			}
 			if n := len(w.task.dec.pieces.open); n > 0 || w.task.dec.pieces.bytes != 0 {
 				t.Errorf("%d transactions of %d bytes are still held", n, w.task.dec.pieces.bytes)
@@ -125,7 +128,8 @@ func TestPiecesAreLimited(t *testing.T) {
 func TestNothingIsLostOrDoubledInPieces(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	rnd := rand.New(rand.NewPCG(seed, 1))
-	w := newWorker(t, streamingServer(t), map[string]string{"millrace.streaming": "on"}, "CREATE TABLE t (id int PRIMARY KEY, v text)")
+	streaming := []string{"on", "parallel"}[rnd.IntN(2)]
+	w := newWorker(t, streamingServer(t), map[string]string{"millrace.streaming": streaming}, "CREATE TABLE t (id int PRIMARY KEY, v text)")
 	w.run()
 	first(t, w)
 	interleaved(t, w, 5)

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/millrace/millrace/connectors/postgres/channel"
 	"github.com/millrace/millrace/plugins/sdk"
 )
 
@@ -42,6 +43,8 @@ type position struct {
 	// An incremental snapshot: the tables left to read and the signal that asked
 	// for them, as Debezium stores them, and where in the first one it is.
 	collections, correlation, chunk string
+	// signals is how far those of topics and files were acted on.
+	signals channel.Place
 }
 
 // confirmable is how far the server may forget.
@@ -66,6 +69,8 @@ func readPosition(o sdk.Offset) position {
 		only:        o.String("mr_snapshot_tables"),
 		collections: o.String("incremental_snapshot_collections"), correlation: o.String("incremental_snapshot_correlation_id"),
 		chunk: o.String("mr_incremental"),
+		signals: channel.Place{Topic: o.String("mr_signals_topic"), Next: o.Int64("mr_signals_next"),
+			Bytes: o.Int64("mr_signals_bytes"), Sum: o.String("mr_signals_sum")},
 	}
 	if o.Bool("snapshot") || p.snapshot == "true" {
 		p.snapshot = "INITIAL"
@@ -143,6 +148,14 @@ func (p *position) appendJSON(dst []byte) []byte {
 	text("incremental_snapshot_collections", p.collections)
 	text("incremental_snapshot_correlation_id", p.correlation)
 	text("mr_incremental", p.chunk)
+	if p.signals.Next != 0 {
+		text("mr_signals_topic", p.signals.Topic)
+		field("mr_signals_next", p.signals.Next)
+	}
+	if p.signals.Bytes != 0 {
+		field("mr_signals_bytes", p.signals.Bytes)
+		text("mr_signals_sum", p.signals.Sum)
+	}
 	if p.mend != 0 {
 		field("mr_mend_until", int64(p.mend))
 	}

@@ -7,10 +7,13 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+
+	"github.com/millrace/millrace/connectors/postgres/channel"
+	"github.com/millrace/millrace/plugins/sdk"
 )
 
-// signal is a request to the connector, by a row of the signal table or a
-// record of the signal topic.
+// signal is a request to the connector, by a row of the signal table, a record
+// of a topic or a line of a file.
 type signal struct {
 	id, kind string
 	data     json.RawMessage
@@ -85,13 +88,76 @@ func (t *task) effect(ctx context.Context, s signal) (effect, error) {
 		return func() error { return t.inc.pause(false) }, nil
 	case "log":
 		return func() error {
-			t.log.Info("signal", "id", s.id, "message", strings.Replace(d.Message, "{}", string(t.pos.appendJSON(nil)), 1))
+			t.log.Info("signal", "id", s.id, "message", strings.Replace(d.Message, "{}", string(t.pos.appendJSON([]byte{'{'})), 1))
 			return nil
 		}, nil
 	case "snapshot-window-open", "snapshot-window-close":
 		return func() error { return nil }, nil // of a Debezium that was here before
 	}
 	return nil, fmt.Errorf("%w: of its types there are execute-snapshot, stop-snapshot, pause-snapshot, resume-snapshot and log", errSignal)
+}
+
+// openChannels begins to read signals that come by topics and files.
+func (t *task) openChannels(ctx context.Context) error {
+	c := t.cfg.channels
+	if c.Topic == nil && c.File == "" {
+		return nil
+	}
+	if c.Log = t.log; c.Topic != nil {
+		if c.Topic.Brokers = sdk.Brokers(ctx); len(c.Topic.Brokers) == 0 && c.Topic.Consumer["bootstrap.servers"] == "" {
+			return sdk.Fatal(errors.New("signal.kafka.bootstrap.servers is not set, and the worker does not tell its brokers: name those that have the topic of signals"))
+		}
+	}
+	var err error
+	if t.asks, err = channel.Open(ctx, c, t.pos.signals); err == nil {
+		t.pos.signals = t.asks.Place()
+	}
+	return err
+}
+
+// answer acts on signals that came by topics and files, between two transactions
+// of the stream. What they do is stored with how far they were read. They wait
+// while a transaction that was cut off is still to come again, and snapshots
+// until the stream has passed what the last one shows.
+func (t *task) answer(ctx context.Context) error {
+	if t.asks == nil || t.dec.resume != nil {
+		return nil
+	}
+	for t.phase == phaseStreaming {
+		s, ok := t.asks.Next()
+		if !ok {
+			break
+		}
+		if s.Type == "execute-snapshot" && t.dec.visible != nil {
+			t.asks.Defer()
+			return t.inc.nudge(ctx) // an idle server would never get there
+		}
+		effects, err := t.effects(ctx, []signal{{s.ID, s.Type, s.Data}})
+		if err != nil {
+			return err
+		}
+		t.asks.Done()
+		t.pos.signals, t.dirty, t.dec.asked = t.asks.Place(), true, true
+		for _, e := range effects {
+			if err := e(); err != nil {
+				return err
+			}
+		}
+	}
+	if now := t.asks.Place(); now != t.pos.signals { // what was not for us, and a file that is empty again
+		t.pos.signals, t.dirty = now, true
+	}
+	return nil
+}
+
+// signalsStored says that what signals did is stored.
+func (t *task) signalsStored(ctx context.Context, p channel.Place) {
+	if t.asks == nil {
+		return
+	}
+	if err := t.asks.Stored(ctx, p); err != nil {
+		t.log.Warn("the group of the topic of signals was not told", "err", err)
+	}
 }
 
 // matcher matches names of tables by patterns; without any it matches all.

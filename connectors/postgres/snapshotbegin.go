@@ -17,6 +17,7 @@ import (
 // are remembered and left out of the stream. A snapshot that was cut off goes
 // on where it was: see docs/design/postgres.md.
 func (t *task) beginSnapshot(ctx context.Context, slot slotState) error {
+	cut := t.cutOff()
 	if t.pos.snapshot != "BLOCKING" {
 		if err := wait(ctx, t.cfg.snapshotDelay); err != nil {
 			return err
@@ -33,15 +34,24 @@ func (t *task) beginSnapshot(ctx context.Context, slot slotState) error {
 	}
 	snap.start()
 	t.snap, t.phase, t.known = snap, phaseSnapshot, true
-	if snap.begun {
-		return nil
+	if cut {
+		if err := t.notes.aborted(); err != nil {
+			return err
+		}
 	}
-	if t.pos.only == "" {
+	t.notes.told = false
+	if t.pos.only == "" && !snap.begun {
 		if err := t.keepLists(); err != nil {
 			return err
 		}
 	}
 	return t.notes.initial("STARTED")
+}
+
+// cutOff reports whether the position is inside a snapshot that has begun.
+func (t *task) cutOff() bool {
+	p := &t.pos
+	return t.known && p.snapshot != "" && !p.completed && (p.snapshot != "BLOCKING" || p.base != "" || p.read != "")
 }
 
 // goesOn reports whether a snapshot was cut off that can go on: the slot still
@@ -57,7 +67,7 @@ func (t *task) goesOn(slot slotState) bool {
 }
 
 func (t *task) openSnapshot(ctx context.Context, conn *pgconn.PgConn, slot slotState) (*snapshotter, error) {
-	pos := position{snapshot: "INITIAL", time: time.Now().UnixMicro()}
+	pos := position{snapshot: "INITIAL", time: time.Now().UnixMicro(), signals: t.pos.signals}
 	goesOn, ordinary := t.goesOn(slot), false
 	blocking := t.pos.only != "" && t.pos.snapshot == "BLOCKING" && !goesOn
 	var err error
@@ -269,6 +279,9 @@ func (t *task) readSnapshot(ctx context.Context) error {
 	t.pos.read = t.snap.read.text()
 	t.atWork("snapshot", t.snap.stats.rows, t.snap.stats.done())
 	if !errors.Is(err, errSnapshotDone) {
+		if err != nil && ctx.Err() == nil {
+			err = errors.Join(err, t.notes.aborted())
+		}
 		if len(t.em.batch.Records) > 0 {
 			t.em.finish(&t.pos)
 		}

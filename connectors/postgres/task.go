@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/millrace/millrace/connectors/postgres/channel"
 	"github.com/millrace/millrace/plugins/data"
 	"github.com/millrace/millrace/plugins/sdk"
 )
@@ -68,8 +69,9 @@ type task struct {
 	figures *figures
 	inc     *incremental // while streaming
 	notes   notifier
-	lists   *lists // that were in force, nil when that is not known
-	told    bool   // of the lists that are
+	lists   *lists          // that were in force, nil when that is not known
+	told    bool            // of the lists that are
+	asks    *channel.Reader // nil without channels but the table
 
 	meter workMeter
 	work  atomic.Pointer[sdk.Progress] // nil for none
@@ -116,14 +118,16 @@ func (t *task) prepare(ctx context.Context) error {
 func (t *task) PollBatch(ctx context.Context, b *data.Batch) error {
 	t.em.begin(b)
 	err := t.pending
-	t.pending = nil
+	t.pending, t.notes.sent = nil, 0
 	if err == nil {
 		err = t.proceed(ctx)
 	}
 	t.figures.tell(&t.em.counts)
 	if len(b.Records)+len(b.Positions) > 0 {
 		t.pending = err // these records are good
-		t.retries = 0
+		if err == nil || len(b.Records) > t.notes.sent {
+			t.retries = 0 // it got somewhere, and did not only say what failed
+		}
 		return nil
 	}
 	if err == nil || ctx.Err() != nil && !t.dec.torn {
@@ -277,7 +281,7 @@ func (t *task) beginWithout(ctx context.Context, slot slotState) error {
 		}
 		slot = slotState{exists: true, confirmed: at}
 	}
-	t.pos = position{lsn: slot.confirmed, commit: slot.confirmed, message: "NOOP", time: time.Now().UnixMicro(), fresh: true}
+	t.pos = position{lsn: slot.confirmed, commit: slot.confirmed, message: "NOOP", time: time.Now().UnixMicro(), fresh: true, signals: t.pos.signals}
 	t.known, t.dirty = true, true
 	return t.beginStream(ctx, slot)
 }
@@ -286,7 +290,7 @@ func (t *task) beginWithout(ctx context.Context, slot slotState) error {
 func (t *task) beginStream(ctx context.Context, slot slotState) error {
 	if !t.checked && (t.cfg.mismatch == "trust_slot" || t.cfg.mismatch == "trust_greater_lsn" && slot.confirmed > t.pos.commit) && slot.confirmed != t.pos.commit {
 		t.log.Warn("streaming from the slot's position, not the stored offset's", "slot", slot.confirmed.String(), "offset", t.pos.commit.String())
-		t.pos = position{lsn: slot.confirmed, commit: slot.confirmed, message: "NOOP", time: time.Now().UnixMicro()}
+		t.pos = position{lsn: slot.confirmed, commit: slot.confirmed, message: "NOOP", time: time.Now().UnixMicro(), signals: t.pos.signals}
 	}
 	t.checked, t.twoPhase = true, slot.twoPhase
 	if err := t.dec.begin(&t.pos); err != nil {
@@ -328,12 +332,14 @@ func (t *task) openStream(ctx context.Context) (*walStream, error) {
 
 // Committed takes the offsets that are safely stored: up to them the server
 // may forget.
-func (t *task) Committed(_ context.Context, positions []sdk.Position) error {
+func (t *task) Committed(ctx context.Context, positions []sdk.Position) error {
 	for _, p := range positions {
 		if server, _ := p.Partition["server"].(string); server != t.cfg.prefix || len(p.Partition) != 1 || p.Offset == nil {
 			continue
 		}
-		t.stored.Store(max(t.stored.Load(), uint64(readPosition(p.Offset).confirmable())))
+		stored := readPosition(p.Offset)
+		t.stored.Store(max(t.stored.Load(), uint64(stored.confirmable())))
+		t.signalsStored(ctx, stored.signals)
 	}
 	if t.cfg.manualFlush {
 		return nil
@@ -361,6 +367,9 @@ func (t *task) Close() error {
 		}
 	}
 	t.disconnect()
+	if t.asks != nil {
+		t.asks.Close()
+	}
 	if t.cfg.dropSlot && t.cfg.snapshot != "initial_only" {
 		err = t.dropSlot()
 	}

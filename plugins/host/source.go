@@ -25,6 +25,9 @@ type SourceSpec struct {
 	// DefinesTransactions has the connector say where transactions end
 	// (Batch.End), which it can if Validation says so.
 	DefinesTransactions bool
+	// Brokers are the addresses of the worker's log, for a connector that reads
+	// it by itself. It brings its own credentials where the log wants some.
+	Brokers []string
 	// Offsets returns what is stored for source partitions (JSON objects), one
 	// each, nil where nothing is. It must heed ctx. Nil means that nothing is
 	// stored.
@@ -52,7 +55,7 @@ func (h *Host) OpenSource(ctx context.Context, spec SourceSpec) (*Source, error)
 	}
 	s, err := proto.OpenSource(ctx, p.conn, proto.SourceSpec{
 		Class: spec.Class, Config: spec.Config, Connector: spec.Connector, Task: spec.Task,
-		Window: spec.Window, BatchBytes: spec.BatchBytes, DefinesTransactions: spec.DefinesTransactions, Offsets: spec.Offsets, Retrying: spec.Retrying,
+		Window: spec.Window, BatchBytes: spec.BatchBytes, DefinesTransactions: spec.DefinesTransactions, Brokers: spec.Brokers, Offsets: spec.Offsets, Retrying: spec.Retrying,
 	})
 	if err != nil {
 		return nil, p.failedOpen(ctx, err)

@@ -931,6 +931,7 @@ type OpenTask struct {
 	Credit              uint64                 `protobuf:"varint,5,opt,name=credit,proto3" json:"credit,omitempty"`                                                      // sources: bytes of batches that may be sent
 	BatchBytes          uint32                 `protobuf:"varint,6,opt,name=batch_bytes,json=batchBytes,proto3" json:"batch_bytes,omitempty"`                            // size at which a batch is sent, more or less
 	DefinesTransactions bool                   `protobuf:"varint,7,opt,name=defines_transactions,json=definesTransactions,proto3" json:"defines_transactions,omitempty"` // sources: transactions end where batches say
+	Brokers             []string               `protobuf:"bytes,8,rep,name=brokers,proto3" json:"brokers,omitempty"`                                                     // sources: HOST:PORT of the worker's log
 	unknownFields       protoimpl.UnknownFields
 	sizeCache           protoimpl.SizeCache
 }
@@ -1012,6 +1013,13 @@ func (x *OpenTask) GetDefinesTransactions() bool {
 		return x.DefinesTransactions
 	}
 	return false
+}
+
+func (x *OpenTask) GetBrokers() []string {
+	if x != nil {
+		return x.Brokers
+	}
+	return nil
 }
 
 type ToSource struct {
@@ -2705,7 +2713,7 @@ const file_connector_proto_rawDesc = "" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"c\n" +
 	"\x14AlterOffsetsResponse\x12\x14\n" +
 	"\x05known\x18\x01 \x01(\bR\x05known\x125\n" +
-	"\afailure\x18\x02 \x01(\v2\x1b.millrace.plugin.v1.FailureR\afailure\"\xbb\x02\n" +
+	"\afailure\x18\x02 \x01(\v2\x1b.millrace.plugin.v1.FailureR\afailure\"\xd5\x02\n" +
 	"\bOpenTask\x12\x14\n" +
 	"\x05class\x18\x01 \x01(\tR\x05class\x12@\n" +
 	"\x06config\x18\x02 \x03(\v2(.millrace.plugin.v1.OpenTask.ConfigEntryR\x06config\x12\x1c\n" +
@@ -2714,7 +2722,8 @@ const file_connector_proto_rawDesc = "" +
 	"\x06credit\x18\x05 \x01(\x04R\x06credit\x12\x1f\n" +
 	"\vbatch_bytes\x18\x06 \x01(\rR\n" +
 	"batchBytes\x121\n" +
-	"\x14defines_transactions\x18\a \x01(\bR\x13definesTransactions\x1a9\n" +
+	"\x14defines_transactions\x18\a \x01(\bR\x13definesTransactions\x12\x18\n" +
+	"\abrokers\x18\b \x03(\tR\abrokers\x1a9\n" +
 	"\vConfigEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xae\x03\n" +

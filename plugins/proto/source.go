@@ -32,6 +32,8 @@ type SourceSpec struct {
 	BatchBytes int
 	// DefinesTransactions has the connector say where transactions end.
 	DefinesTransactions bool
+	// Brokers are the addresses of the worker's log.
+	Brokers []string
 	// Offsets returns what is stored for source partitions (JSON objects), one
 	// each, nil where nothing is. It must heed ctx. Nil means that nothing is
 	// stored at all.
@@ -107,6 +109,7 @@ func OpenSource(ctx context.Context, conn grpc.ClientConnInterface, spec SourceS
 	open := &OpenTask{
 		Class: spec.Class, Config: spec.Config, Connector: spec.Connector, Task: int32(spec.Task),
 		Credit: uint64(spec.Window), BatchBytes: uint32(spec.BatchBytes), DefinesTransactions: spec.DefinesTransactions,
+		Brokers: spec.Brokers,
 	}
 	s.send(&ToSource{Message: &ToSource_Open{Open: open}})
 	if err := s.wait(ctx, func() bool { return s.opened }); err != nil {

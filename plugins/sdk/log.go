@@ -49,5 +49,17 @@ func TaskID(ctx context.Context) int {
 // withTask makes the context of a task's calls.
 func withTask(ctx context.Context, log *slog.Logger, open *proto.OpenTask) context.Context {
 	ctx = context.WithValue(withLogger(ctx, log), figuresKey{}, &figures{})
+	ctx = context.WithValue(ctx, brokersKey{}, open.Brokers)
 	return context.WithValue(ctx, taskKey{}, int(open.Task))
+}
+
+type brokersKey struct{}
+
+// Brokers returns the addresses (HOST:PORT) of the log that the worker writes
+// to, in a call that was given the context of a source task: for a connector
+// that reads the log by itself. It is empty where they are not known, and says
+// nothing of credentials, which plugins do not get.
+func Brokers(ctx context.Context) []string {
+	brokers, _ := ctx.Value(brokersKey{}).([]string)
+	return brokers
 }

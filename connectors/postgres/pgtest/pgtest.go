@@ -80,8 +80,15 @@ func New(settings ...string) (*Server, error) {
 	return s, nil
 }
 
+// Bin is the environment variable that names the directory of the server's
+// programs, for tests of another version than the newest that is installed.
+const Bin = "PGTEST_BIN"
+
 // binaries finds the directory with initdb and postgres.
 func binaries() (string, error) {
+	if dir := os.Getenv(Bin); dir != "" {
+		return dir, nil
+	}
 	dirs, err := filepath.Glob("/usr/lib/postgresql/*/bin")
 	if err != nil {
 		return "", err
