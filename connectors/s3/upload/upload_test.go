@@ -8,6 +8,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"slices"
 	"sync"
 	"testing"
@@ -90,6 +91,9 @@ func (s *memoryStore) Complete(_ context.Context, o Object, id string, parts []P
 		if int(p.Number) != i+1 {
 			return fmt.Errorf("part %d is at place %d", p.Number, i+1)
 		}
+		if size := len(s.uploads[id][1]); i+1 < len(parts) && len(s.uploads[id][p.Number]) != size {
+			return fmt.Errorf("part %d has %d bytes, the first %d", i+1, len(s.uploads[id][p.Number]), size)
+		}
 		all = append(all, s.uploads[id][p.Number]...)
 	}
 	if len(parts) != len(s.uploads[id]) {
@@ -142,12 +146,12 @@ func TestManyFilesStayWithinTheMemory(t *testing.T) {
 	files := make([]*File, 100)
 	want := make([][]byte, len(files))
 	for i := range files {
-		files[i] = p.NewFile(Object{Key: fmt.Sprint(i)}, false)
+		files[i] = p.NewFile(t.Context(), Object{Key: fmt.Sprint(i)}, false)
 	}
 	for range 1500 {
 		i := random.IntN(len(files)) * random.IntN(len(files)) / len(files) // some more than others
 		want[i] = append(want[i], fill(t, random, files[i], random.IntN(40<<10))...)
-		if err := files[i].Advance(t.Context()); err != nil && !errors.Is(err, errBusy) {
+		if err := p.Advance(t.Context()); err != nil && !errors.Is(err, errBusy) {
 			t.Fatal(err)
 		}
 		if used := p.Used(); used > memory+chunkSize {
@@ -194,9 +198,10 @@ func TestSizes(t *testing.T) {
 	} {
 		for _, hold := range []bool{false, true} {
 			s := newStore()
-			f := NewPool(s, Config{PartSize: partSize}).NewFile(Object{Key: "k", Metadata: map[string]string{}}, hold)
+			p := NewPool(s, Config{PartSize: partSize})
+			f := p.NewFile(t.Context(), Object{Key: "k", Metadata: map[string]string{}}, hold)
 			want := fill(t, rand.New(rand.NewPCG(1, 1)), f, tt.size)
-			if err := f.Advance(t.Context()); err != nil {
+			if err := p.Advance(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 			f.flying.Wait()
@@ -217,9 +222,9 @@ func TestSizes(t *testing.T) {
 func TestAbortLeavesNothing(t *testing.T) {
 	s := newStore()
 	p := NewPool(s, Config{PartSize: partSize, Memory: 1 << 20, Dir: t.TempDir()})
-	f := p.NewFile(Object{Key: "k"}, false)
+	f := p.NewFile(t.Context(), Object{Key: "k"}, false)
 	fill(t, rand.New(rand.NewPCG(1, 1)), f, 5*partSize/2)
-	if err := f.Advance(t.Context()); err != nil {
+	if err := p.Advance(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	for range 2 {
@@ -234,7 +239,7 @@ func TestAbortLeavesNothing(t *testing.T) {
 
 func TestTooManyParts(t *testing.T) {
 	p := NewPool(newStore(), Config{PartSize: 1})
-	f := p.NewFile(Object{Key: "k"}, true)
+	f := p.NewFile(t.Context(), Object{Key: "k"}, true)
 	f.number, f.last.number = maxParts, maxParts // those before are on their way
 	fill(t, rand.New(rand.NewPCG(1, 1)), f, 2)
 	if err := f.Commit(t.Context()); !errors.Is(err, ErrTooLarge) {
@@ -245,6 +250,72 @@ func TestTooManyParts(t *testing.T) {
 	}
 }
 
+// TestPartsAreCutBeforeMemoryIsFull writes a few large files in turns: what they
+// hold is sent before it is full parts, and none of it goes to the disk, where
+// there is no place for it.
+func TestPartsAreCutBeforeMemoryIsFull(t *testing.T) {
+	s := newStore()
+	const memory = 4 << 20
+	p := NewPool(s, Config{PartSize: 64 << 20, LeastPart: memory / 8, Memory: memory, Dir: filepath.Join(t.TempDir(), "missing")})
+	files := make([]*File, 4)
+	want := make([][]byte, len(files))
+	for i := range files {
+		files[i] = p.NewFile(t.Context(), Object{Key: fmt.Sprint(i)}, false)
+	}
+	for n := range 400 {
+		i := n % len(files)
+		want[i] = append(want[i], fill(t, rand.New(rand.NewPCG(uint64(n), 1)), files[i], 50_000+n)...)
+		if err := p.Advance(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i, f := range files {
+		if err := f.Commit(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(s.objects[fmt.Sprint(i)], want[i]) {
+			t.Errorf("object %d is not what was written", i)
+		}
+	}
+	if n := len(s.sizes); n < 8 || s.puts > 0 {
+		t.Errorf("%d parts and %d whole objects are sent, of %d bytes", n, s.puts, 400*50_200)
+	}
+}
+
+// TestAdvanceWaitsForTheStore fills the memory while the store takes nothing:
+// Advance returns when something has arrived.
+func TestAdvanceWaitsForTheStore(t *testing.T) {
+	s := newStore()
+	open := make(chan struct{})
+	s.fail = func(call string) error {
+		if call == "part" {
+			s.mu.Unlock()
+			<-open
+			s.mu.Lock()
+		}
+		return nil
+	}
+	const memory = 4 << 20
+	p := NewPool(s, Config{PartSize: memory / 2, LeastPart: memory / 2, Memory: memory, Dir: filepath.Join(t.TempDir(), "missing")})
+	f := p.NewFile(t.Context(), Object{Key: "k"}, false)
+	want := fill(t, rand.New(rand.NewPCG(1, 1)), f, memory/8*7+1)
+	ctx, stop := context.WithCancelCause(t.Context())
+	stop(errBusy)
+	if err := p.Advance(ctx); !errors.Is(err, errBusy) {
+		t.Errorf("with the memory full and the store busy, Advance returns %v", err)
+	}
+	close(open)
+	if err := p.Advance(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if used := p.Used(); used > memory/2 {
+		t.Errorf("Advance returns with %d bytes held", used)
+	}
+	if err := f.Commit(t.Context()); err != nil || !bytes.Equal(s.objects["k"], want) {
+		t.Errorf("commit: %v", err)
+	}
+}
+
 func TestEndOfContextStopsWaiting(t *testing.T) {
 	p := NewPool(newStore(), Config{PartSize: partSize, Parallel: 1})
 	if err := p.slots.Acquire(t.Context(), 1); err != nil {
@@ -252,7 +323,7 @@ func TestEndOfContextStopsWaiting(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	f := p.NewFile(Object{Key: "k"}, false)
+	f := p.NewFile(t.Context(), Object{Key: "k"}, false)
 	if err := f.Commit(ctx); !errors.Is(err, context.Canceled) {
 		t.Errorf("error is %v", err)
 	}
