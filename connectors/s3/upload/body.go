@@ -3,6 +3,7 @@ package upload
 import (
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"os"
 )
@@ -15,6 +16,7 @@ type body struct {
 	file   *File
 	number int32
 	size   int64
+	crc    uint32
 	disk   *os.File // nil as long as everything is in memory
 	onDisk int64
 	chunks []*chunk
@@ -31,6 +33,9 @@ func (b *body) write(p []byte) error {
 			b.chunks, b.inLast = append(b.chunks, c), 0
 		}
 		n := copy(b.chunks[len(b.chunks)-1][b.inLast:], p)
+		if b.file.pool.cfg.Checksums {
+			b.crc = crc32.Update(b.crc, crc32.IEEETable, p[:n])
+		}
 		b.inLast += n
 		b.size += int64(n)
 		p = p[n:]
@@ -76,8 +81,8 @@ func (b *body) release() {
 	b.size, b.onDisk = 0, 0
 }
 
-// reader returns the content. Several may be read one after the other.
-func (b *body) reader() io.ReadSeeker { return &bodyReader{b: b} }
+// content returns what was written. Several may be read one after the other.
+func (b *body) content() Body { return Body{&bodyReader{b: b}, b.size, b.crc} }
 
 type bodyReader struct {
 	b  *body

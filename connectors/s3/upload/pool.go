@@ -22,6 +22,9 @@ type Config struct {
 	Memory int64
 	// Parallel bounds the requests with bodies under way at a time: 4.
 	Parallel int64
+	// Checksums has bodies say their CRC32, which is computed as they are
+	// written, when they are in the processor's cache.
+	Checksums bool
 	// Dir is where temporary files are made. The default is the system's.
 	Dir string
 }
@@ -214,7 +217,7 @@ func (p *Pool) put(ctx context.Context, f *File) error {
 		return err
 	}
 	defer release()
-	return p.store.Put(ctx, f.object, f.last.reader(), f.last.size)
+	return p.store.Put(ctx, f.object, f.last.content())
 }
 
 // settle says that a body is complete and will be read.

@@ -42,12 +42,19 @@ type Part struct {
 	ETag, Checksum string
 }
 
-// Store is an object store. Its methods are safe for concurrent use. body can
-// be read more than once, by seeking to its start.
+// Body is the content of a part, or of an object of one part. It can be read
+// more than once, by seeking to its start.
+type Body struct {
+	io.ReadSeeker
+	Size  int64
+	CRC32 uint32 // IEEE, 0 unless Config.Checksums
+}
+
+// Store is an object store. Its methods are safe for concurrent use.
 type Store interface {
-	Put(ctx context.Context, o Object, body io.ReadSeeker, size int64) error
+	Put(ctx context.Context, o Object, b Body) error
 	Create(ctx context.Context, o Object) (id string, err error)
-	SendPart(ctx context.Context, o Object, id string, number int32, body io.ReadSeeker, size int64) (Part, error)
+	SendPart(ctx context.Context, o Object, id string, number int32, b Body) (Part, error)
 	Complete(ctx context.Context, o Object, id string, parts []Part) error
 	Abort(ctx context.Context, o Object, id string) error
 }
@@ -70,7 +77,7 @@ type File struct {
 	last   *body   // the part that is being filled
 	number int32   // of parts begun
 	parts  []Part  // sent
-	sealed bool // guarded by pool.mu
+	sealed bool    // guarded by pool.mu
 	done   bool
 	flying sync.WaitGroup
 
@@ -195,7 +202,7 @@ func (f *File) send(ctx context.Context) error {
 }
 
 func (f *File) sendPart(ctx context.Context, o Object, b *body) {
-	part, err := f.pool.store.SendPart(ctx, o, f.id, b.number, b.reader(), b.size)
+	part, err := f.pool.store.SendPart(ctx, o, f.id, b.number, b.content())
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if err != nil {

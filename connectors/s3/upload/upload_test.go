@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"math/rand/v2"
 	"os"
@@ -24,13 +25,14 @@ type memoryStore struct {
 	puts    int
 	fail    func(call string) error
 	sizes   []int64
+	sums    bool // bodies must have checksums
 }
 
 func newStore() *memoryStore {
 	return &memoryStore{objects: map[string][]byte{}, uploads: map[string]map[int32][]byte{}, fail: func(string) error { return nil }}
 }
 
-func (s *memoryStore) read(call string, body io.ReadSeeker, size int64) ([]byte, error) {
+func (s *memoryStore) read(call string, body Body) ([]byte, error) {
 	first, err := io.ReadAll(body)
 	if err != nil {
 		return nil, err
@@ -39,17 +41,20 @@ func (s *memoryStore) read(call string, body io.ReadSeeker, size int64) ([]byte,
 		return nil, err
 	}
 	again, err := io.ReadAll(body) // as an SDK that signs and then sends
-	if err != nil || !bytes.Equal(first, again) || int64(len(first)) != size {
-		return nil, fmt.Errorf("%s: a body of %d bytes reads as %d and %d: %v", call, size, len(first), len(again), err)
+	if err != nil || !bytes.Equal(first, again) || int64(len(first)) != body.Size {
+		return nil, fmt.Errorf("%s: a body of %d bytes reads as %d and %d: %v", call, body.Size, len(first), len(again), err)
+	}
+	if sum := crc32.ChecksumIEEE(first); s.sums && body.CRC32 != sum {
+		return nil, fmt.Errorf("%s: a body of %d bytes has the checksum %x, not %x", call, body.Size, body.CRC32, sum)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.sizes = append(s.sizes, size)
+	s.sizes = append(s.sizes, body.Size)
 	return first, s.fail(call)
 }
 
-func (s *memoryStore) Put(_ context.Context, o Object, body io.ReadSeeker, size int64) error {
-	b, err := s.read("put", body, size)
+func (s *memoryStore) Put(_ context.Context, o Object, body Body) error {
+	b, err := s.read("put", body)
 	if err != nil {
 		return err
 	}
@@ -69,8 +74,8 @@ func (s *memoryStore) Create(_ context.Context, o Object) (string, error) {
 	return o.Key, nil
 }
 
-func (s *memoryStore) SendPart(_ context.Context, _ Object, id string, n int32, body io.ReadSeeker, size int64) (Part, error) {
-	b, err := s.read("part", body, size)
+func (s *memoryStore) SendPart(_ context.Context, _ Object, id string, n int32, body Body) (Part, error) {
+	b, err := s.read("part", body)
 	if err != nil {
 		return Part{}, err
 	}
@@ -133,6 +138,7 @@ func TestManyFilesStayWithinTheMemory(t *testing.T) {
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))
 	s := newStore()
+	s.sums = true
 	calls := 0
 	s.fail = func(call string) error {
 		if calls++; call != "abort" && calls%5 == 0 {
@@ -142,7 +148,7 @@ func TestManyFilesStayWithinTheMemory(t *testing.T) {
 	}
 	const memory = 2 << 20
 	dir := t.TempDir()
-	p := NewPool(s, Config{PartSize: partSize, Memory: memory, Dir: dir})
+	p := NewPool(s, Config{PartSize: partSize, Memory: memory, Checksums: true, Dir: dir})
 	files := make([]*File, 100)
 	want := make([][]byte, len(files))
 	for i := range files {
