@@ -70,40 +70,36 @@ func run(total, runs int, bin string, paced func(*rig) error) error {
 	if err != nil {
 		return err
 	}
-	var plain, avro, json float64
+	var plain, avro, json figure
 	for i := range runs {
 		name := strconv.Itoa(i)
 		for _, m := range []struct {
-			best *float64
+			best *figure
 			do   func() (float64, error)
 		}{
 			{&plain, func() (float64, error) { return upload(server, name, total) }},
 			{&avro, func() (float64, error) { return write(server, "avro"+name, "avro.AvroFormat", records, total) }},
 			{&json, func() (float64, error) { return write(server, "json"+name, "json.JsonFormat", records, total) }},
 		} {
-			rate, err := m.do()
-			if err != nil {
+			if err := m.best.measure([]share{{"this process", alone(os.Getpid())}, {"the store", alone(server.PID())}}, m.do); err != nil {
 				return err
 			}
-			*m.best = max(*m.best, rate)
 		}
 	}
-	fmt.Printf("%-60s %8.0f MB/s\n", "the AWS SDK alone, the same bytes in parts", plain)
-	fmt.Printf("%-60s %8.0f MB/s   %.0f %%\n", "the sink, Avro, 1 KB records", avro, 100*avro/plain)
-	fmt.Printf("%-60s %8.0f MB/s of rows\n", "the sink, JSON, 1 KB records", json)
+	plain.print("the AWS SDK alone, the same bytes in parts", plain)
+	avro.print("the sink, Avro, 1 KB records", plain)
+	json.print("the sink, JSON, 1 KB records, of rows", plain)
 	if bin == "" {
 		return nil
 	}
 	return withRig(context.Background(), bin, server, func(r *rig) error {
-		best := 0.0
+		var whole figure
 		for i := range runs {
-			rate, err := r.throughWorker(context.Background(), records, total, fmt.Sprint("whole", i))
-			if err != nil {
+			if err := r.throughWorker(context.Background(), records, total, fmt.Sprint("whole", i), &whole); err != nil {
 				return err
 			}
-			best = max(best, rate)
 		}
-		fmt.Printf("%-60s %8.0f MB/s of rows   %.0f %%\n", "the sink, Avro, from the log through a worker", best, 100*best/plain)
+		whole.print("the sink, Avro, from the log through a worker", plain)
 		return paced(r)
 	})
 }
@@ -175,9 +171,9 @@ func (t *task) put(b *data.Batch, partition int32, offset int64) error {
 	return t.control.failed
 }
 
-// write measures the sink: objects of about 100 MB until total bytes of rows
+// write has the sink write objects of about 100 MB until total bytes of rows
 // are stored.
-func write(server *s3test.Server, dir, format string, b *data.Batch, total int) (rate float64, err error) {
+func write(server *s3test.Server, dir, format string, b *data.Batch, total int) (megabytes float64, err error) {
 	size := 0
 	for _, r := range b.Records {
 		size += len(r.Value.Row)
@@ -189,7 +185,7 @@ func write(server *s3test.Server, dir, format string, b *data.Batch, total int) 
 	}
 	defer t.Close()
 	rounds := total / size / (flush / len(b.Records)) * (flush / len(b.Records)) // whole objects
-	start, next := time.Now(), int64(0)
+	next := int64(0)
 	for range rounds {
 		if err := t.put(b, 0, next); err != nil {
 			return 0, err
@@ -201,14 +197,14 @@ func write(server *s3test.Server, dir, format string, b *data.Batch, total int) 
 	if err != nil || got[tp] != next {
 		return 0, fmt.Errorf("committed %v of %d: %v", got, next, err)
 	}
-	return float64(rounds*size) / 1e6 / time.Since(start).Seconds(), nil
+	return float64(rounds*size) / 1e6, nil
 }
 
-// upload measures the SDK alone: the same parts of objects of the same size.
-func upload(server *s3test.Server, name string, total int) (float64, error) {
+// upload sends by the SDK alone: the same parts of objects of the same size.
+func upload(server *s3test.Server, name string, total int) (megabytes float64, err error) {
 	const object = 4 * partSize
 	body := bytes.Repeat([]byte("lorem ipsum "), partSize/12+1)[:partSize]
-	ctx, start, sent := context.Background(), time.Now(), 0
+	ctx, sent := context.Background(), 0
 	for n := 0; sent < total; n++ {
 		key := aws.String(fmt.Sprintf("plain%s/%d", name, n))
 		up, err := server.Client.CreateMultipartUpload(ctx, &s3.CreateMultipartUploadInput{Bucket: aws.String(bucket), Key: key})
@@ -239,5 +235,5 @@ func upload(server *s3test.Server, name string, total int) (float64, error) {
 		}
 		sent += object
 	}
-	return float64(sent) / 1e6 / time.Since(start).Seconds(), nil
+	return float64(sent) / 1e6, nil
 }

@@ -127,14 +127,14 @@ func framed(b *data.Batch, id uint32) [][]byte {
 
 // throughWorker measures the sink where it runs: records of a topic that is
 // full, through the consumer, the converter and the plugin's boundary.
-func (r *rig) throughWorker(ctx context.Context, b *data.Batch, total int, name string) (rate float64, err error) {
+func (r *rig) throughWorker(ctx context.Context, b *data.Batch, total int, name string, best *figure) error {
 	const partitions, flush = 4, 25_000
 	if err := r.topic(ctx, name, partitions); err != nil {
-		return 0, err
+		return err
 	}
 	id, err := r.register(ctx, name, b.Records[0].Value.Schema)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	values := framed(b, id)
 	size := len(b.Records[0].Value.Row)
@@ -151,21 +151,51 @@ func (r *rig) throughWorker(ctx context.Context, b *data.Batch, total int, name 
 		})
 	}
 	if err := r.client.Flush(ctx); err != nil {
-		return 0, err
+		return err
 	}
 	select {
 	case err := <-failed:
-		return 0, err
+		return err
 	default:
 	}
-	began := time.Now()
-	if err := r.sink(ctx, name, flush); err != nil {
-		return 0, err
+	if err := best.measure(r.shares(), func() (float64, error) {
+		err := r.sink(ctx, name, flush)
+		if err == nil {
+			err = r.await(ctx, name, flush, each*partitions)
+		}
+		return float64(each*partitions*size) / 1e6, err
+	}); err != nil {
+		return err
 	}
-	if err := r.await(ctx, name, flush, each*partitions); err != nil {
-		return 0, err
+	return r.clear(ctx, name)
+}
+
+// shares are the processes that a record goes through.
+func (r *rig) shares() []share {
+	return []share{
+		{"the log", alone(r.log.PID())}, {"the worker", alone(r.worker.PID())}, {"the sink", below(r.worker.PID())},
+		{"the store", alone(r.lake.PID())},
 	}
-	return float64(each*partitions*size) / 1e6 / time.Since(began).Seconds(), nil
+}
+
+// clear removes a connector and waits for its process to end.
+func (r *rig) clear(ctx context.Context, name string) error {
+	ctx, stop := context.WithTimeoutCause(ctx, patience, errors.New("the sink's process did not end"))
+	defer stop()
+	if err := r.worker.DeleteConnector(ctx, name); err != nil {
+		return err
+	}
+	for {
+		children, err := harness.Children(r.worker.PID())
+		if err != nil || len(children) == 0 {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
 }
 
 // patience bounds the wait for objects.

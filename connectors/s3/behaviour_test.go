@@ -2,10 +2,15 @@ package s3
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/base64"
+	"encoding/binary"
 	"fmt"
+	"hash/crc32"
+	"io"
 	"maps"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -366,7 +371,11 @@ func TestRequestsCarryWhatIsAskedFor(t *testing.T) {
 		changes map[string]string
 		want    map[string]string // "" is a header that must not be there
 	}{
-		{"nothing", nil, map[string]string{"X-Amz-Acl": "", "X-Amz-Server-Side-Encryption": "", "If-None-Match": "", "X-Amz-Checksum-Crc32": ""}},
+		{"nothing", nil, map[string]string{"X-Amz-Acl": "", "X-Amz-Server-Side-Encryption": "", "If-None-Match": "",
+			"X-Amz-Content-Sha256": "UNSIGNED-PAYLOAD", "X-Amz-Checksum-Crc32": "its CRC32"}},
+		{"no checksums", map[string]string{"s3.checksum": "required"}, map[string]string{"X-Amz-Checksum-Crc32": "", "X-Amz-Content-Sha256": "its SHA-256"}},
+		{"always signed", map[string]string{"s3.payload.signing": "always"}, map[string]string{"X-Amz-Content-Sha256": "its SHA-256"}},
+		{"never signed", map[string]string{"s3.payload.signing": "never", "s3.checksum": "required"}, map[string]string{"X-Amz-Content-Sha256": "UNSIGNED-PAYLOAD"}},
 		{"AES256 and ACL", map[string]string{"s3.ssea.name": "AES256", "s3.acl.canned": "bucket-owner-full-control"},
 			map[string]string{"X-Amz-Server-Side-Encryption": "AES256", "X-Amz-Acl": "bucket-owner-full-control"}},
 		{"KMS", map[string]string{"s3.ssea.name": "aws:kms", "s3.sse.kms.key.id": "k1"},
@@ -382,11 +391,16 @@ func TestRequestsCarryWhatIsAskedFor(t *testing.T) {
 			headers := make(chan http.Header, 10)
 			f := &faults{}
 			f.set(func(r *http.Request) (int, string) {
-				if r.Method == http.MethodPut {
-					headers <- r.Header.Clone()
-					return 403, "AccessDenied"
+				if r.Method != http.MethodPut {
+					return 0, ""
 				}
-				return 0, ""
+				h := r.Header.Clone()
+				if body, err := io.ReadAll(r.Body); err == nil {
+					h.Set("its SHA-256", fmt.Sprintf("%x", sha256.Sum256(body)))
+					h.Set("its CRC32", base64.StdEncoding.EncodeToString(binary.BigEndian.AppendUint32(nil, crc32.ChecksumIEEE(body))))
+				}
+				headers <- h
+				return 403, "AccessDenied"
 			})
 			config := sinkConfigOf(s, bucket, tt.changes)
 			config["flush.size"] = "1"
@@ -395,11 +409,46 @@ func TestRequestsCarryWhatIsAskedFor(t *testing.T) {
 			run.MustPut(orderRecords(t, 0, 1)...)
 			got := <-headers
 			for name, want := range tt.want {
+				if strings.HasPrefix(want, "its ") {
+					want = got.Get(want)
+				}
 				if got.Get(name) != want {
 					t.Errorf("%s is %q, want %q", name, got.Get(name), want)
 				}
 			}
 		})
+	}
+}
+
+func TestDigests(t *testing.T) {
+	for _, tt := range []struct {
+		endpoint, checksum, signing string
+		proxy                       bool
+		checksums, unsigned         bool
+	}{
+		{"", "", "auto", false, true, true},
+		{"", "required", "auto", false, false, true},
+		{"", "", "always", false, true, false},
+		{"https://store.example", "", "auto", false, false, true},
+		{"https://store.example", "supported", "auto", false, true, true},
+		{"http://store.example", "", "auto", false, false, false},
+		{"http://store.example", "supported", "auto", false, true, false},
+		{"http://store.example", "", "never", false, false, true},
+		{"http://127.0.0.1:7070", "", "auto", false, true, true},
+		{"http://localhost:9000", "", "auto", false, true, true},
+		{"http://[::1]:9000", "", "auto", false, true, true},
+		{"http://127.0.0.1:7070", "required", "auto", false, false, false},
+		{"http://127.0.0.1:7070", "", "auto", true, false, false},
+		{"http://127.0.0.1.example", "", "auto", false, false, false},
+	} {
+		s := storeConfig{endpoint: tt.endpoint}
+		if tt.proxy {
+			s.proxy = &url.URL{Host: "proxy"}
+		}
+		if s.digests(tt.checksum, tt.signing); s.checksums != tt.checksums || s.unsigned != tt.unsigned {
+			t.Errorf("store %q, checksum %q, signing %q, proxy %v: checksums %v and unsigned %v, want %v and %v",
+				tt.endpoint, tt.checksum, tt.signing, tt.proxy, s.checksums, s.unsigned, tt.checksums, tt.unsigned)
+		}
 	}
 }
 

@@ -236,5 +236,6 @@ func (c *sinkConfig) objects(p *parser) {
 	if s.kmsKey != "" && s.encryption != "aws:kms" {
 		s.kmsKey = "" // as Confluent's, which has use for it with aws:kms alone
 	}
+	s.digests(p.cfg.String("s3.checksum"), p.cfg.String(signingKey))
 	c.conditional = p.cfg.Bool("enable.conditional.writes") && c.rotation.Schedule > 0 && c.keys == nil && c.headers == nil
 }

@@ -116,7 +116,7 @@ func (w *writer) openFile(key string, kind format.Format, datum func(*data.Recor
 		return nil, err
 	}
 	one := &file{schema: d.Schema, datum: datum}
-	one.upload = w.task.pool.NewFile(upload.Object{
+	one.upload = w.task.pool.NewFile(w.life, upload.Object{
 		Key: key, IfAbsent: cfg.conditional,
 		Metadata: map[string]string{
 			writerMetadata: hex.EncodeToString(nonce[:]), connectorMetadata: url.PathEscape(cfg.connector),
@@ -162,15 +162,6 @@ func (f *files) append(r *data.Record) error {
 	return nil
 }
 
-func (f *files) advance(ctx context.Context) error {
-	for _, one := range f.all {
-		if err := one.upload.Advance(ctx); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // seal ends the files' content and says on the objects what is in them.
 func (f *files) seal(next int64) error {
 	cfg := f.writer.task.cfg
@@ -184,7 +175,7 @@ func (f *files) seal(next int64) error {
 		if err := one.content.Close(); err != nil {
 			return err
 		}
-		one.upload.Describe(metadata, tags)
+		one.upload.Seal(metadata, tags)
 	}
 	return nil
 }

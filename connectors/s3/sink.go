@@ -50,7 +50,7 @@ func (s Sink) Open(ctx context.Context, cfg sdk.Config, control sdk.Control) (sd
 	}
 	t := &task{
 		cfg: c, control: control, log: log, store: st, places: places, now: s.now,
-		pool:    upload.NewPool(st, upload.Config{PartSize: c.partSize, Memory: c.memory}),
+		pool:    upload.NewPool(st, upload.Config{PartSize: c.partSize, Memory: c.memory, Checksums: c.store.checksums}),
 		writers: make(map[sdk.TopicPartition]*writer), deadLetters: deadLetters(cfg),
 	}
 	if t.now == nil {

@@ -4,8 +4,8 @@ import (
 	"context"
 	"crypto/md5"
 	"encoding/base64"
+	"encoding/binary"
 	"errors"
-	"io"
 	"log/slog"
 	"maps"
 	"net/http"
@@ -13,6 +13,7 @@ import (
 	"slices"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"github.com/aws/smithy-go"
@@ -90,14 +91,30 @@ func (s *store) algorithm() types.ChecksumAlgorithm {
 	return ""
 }
 
+// sum is the checksum of a body for the store's header, nil where none is sent.
+func (s *store) sum(b upload.Body) *string {
+	if !s.cfg.checksums {
+		return nil
+	}
+	return aws.String(base64.StdEncoding.EncodeToString(binary.BigEndian.AppendUint32(nil, b.CRC32)))
+}
+
+// unsigned leaves the payload out of the signature of a request where that is
+// configured.
+func (s *store) unsigned(o *s3.Options) {
+	if s.cfg.unsigned {
+		o.APIOptions = append(o.APIOptions, v4.SwapComputePayloadSHA256ForUnsignedPayloadMiddleware)
+	}
+}
+
 // Put implements upload.Store.
-func (s *store) Put(ctx context.Context, o upload.Object, body io.ReadSeeker, size int64) error {
+func (s *store) Put(ctx context.Context, o upload.Object, b upload.Body) error {
 	in := &s3.PutObjectInput{
-		Bucket: &s.cfg.bucket, Key: &o.Key, Body: body, ContentLength: &size, Metadata: o.Metadata, IfNoneMatch: ifAbsent(o),
+		Bucket: &s.cfg.bucket, Key: &o.Key, Body: b, ContentLength: &b.Size, ChecksumCRC32: s.sum(b), Metadata: o.Metadata, IfNoneMatch: ifAbsent(o),
 		ACL: types.ObjectCannedACL(s.cfg.acl), ServerSideEncryption: s.encryption(), SSEKMSKeyId: text(s.cfg.kmsKey), ChecksumAlgorithm: s.algorithm(),
 	}
 	in.SSECustomerAlgorithm, in.SSECustomerKey, in.SSECustomerKeyMD5 = s.customer()
-	_, err := s.client.PutObject(ctx, in)
+	_, err := s.client.PutObject(ctx, in, s.unsigned)
 	if err = s.settle(ctx, o, "write object", err); err != nil {
 		return err
 	}
@@ -119,12 +136,13 @@ func (s *store) Create(ctx context.Context, o upload.Object) (string, error) {
 }
 
 // SendPart implements upload.Store.
-func (s *store) SendPart(ctx context.Context, o upload.Object, id string, number int32, body io.ReadSeeker, size int64) (upload.Part, error) {
+func (s *store) SendPart(ctx context.Context, o upload.Object, id string, number int32, b upload.Body) (upload.Part, error) {
 	in := &s3.UploadPartInput{
-		Bucket: &s.cfg.bucket, Key: &o.Key, UploadId: &id, PartNumber: &number, Body: body, ContentLength: &size, ChecksumAlgorithm: s.algorithm(),
+		Bucket: &s.cfg.bucket, Key: &o.Key, UploadId: &id, PartNumber: &number, Body: b, ContentLength: &b.Size,
+		ChecksumAlgorithm: s.algorithm(), ChecksumCRC32: s.sum(b),
 	}
 	in.SSECustomerAlgorithm, in.SSECustomerKey, in.SSECustomerKeyMD5 = s.customer()
-	out, err := s.client.UploadPart(ctx, in)
+	out, err := s.client.UploadPart(ctx, in, s.unsigned)
 	if err != nil {
 		return upload.Part{}, s.fail("send a part of", o.Key, err)
 	}

@@ -2,7 +2,9 @@ package s3
 
 import (
 	"errors"
+	"net"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/millrace/millrace/plugins/sdk"
@@ -13,6 +15,7 @@ type storeConfig struct {
 	bucket, region, endpoint string
 	pathStyle, accelerate    bool
 	checksums                bool // send them whenever the store may take them
+	unsigned                 bool // leave payloads out of signatures
 
 	accessKey, secret string
 	provider          provider
@@ -39,7 +42,6 @@ func newStoreConfig(p *parser) storeConfig {
 		stsKey: cfg.String(stsPrefix + "aws.access.key.id"), stsSecret: cfg.String(stsPrefix + "aws.secret.key.id"),
 		attempts: max(1, cfg.Int("s3.part.retries")), backoff: cfg.Millis("s3.retry.backoff.ms"), customerKey: cfg.String("s3.sse.customer.key"),
 	}
-	s.checksums = cfg.String("s3.checksum") == "supported" || cfg.String("s3.checksum") == "" && s.endpoint == ""
 	var err error
 	s.provider, err = parseProvider(cfg.String(providerKey))
 	p.bad(providerKey, err)
@@ -53,7 +55,30 @@ func newStoreConfig(p *parser) storeConfig {
 		p.bad("s3.wan.mode", errors.New("the accelerated endpoint needs s3.path.style.access.enabled=false"))
 	}
 	s.proxy = proxyURL(cfg)
+	s.digests(cfg.String("s3.checksum"), "always") // sources send no content
 	return s
+}
+
+// digests decides what protects the content of objects on its way, by the keys
+// s3.checksum and s3.payload.signing. A signature over a payload costs its
+// SHA-256, twice. TLS protects what it carries, and nothing comes between
+// processes of one machine, where a checksum notices what else may happen. What
+// goes over a network in the clear is signed.
+func (s *storeConfig) digests(checksum, signing string) {
+	own := local(s.endpoint) && s.proxy == nil
+	s.checksums = checksum == "supported" || checksum == "" && (s.endpoint == "" || own)
+	secure := s.endpoint == "" || strings.HasPrefix(s.endpoint, "https://")
+	s.unsigned = signing == "never" || signing == "auto" && (secure || own && s.checksums)
+}
+
+// local reports whether an address is of this machine alone.
+func local(endpoint string) bool {
+	u, err := url.Parse(endpoint)
+	if err != nil {
+		return false // its own check has said so
+	}
+	ip := net.ParseIP(u.Hostname())
+	return u.Hostname() == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 // proxyURL puts user and password into the proxy's address.

@@ -63,6 +63,11 @@ func (t *task) Put(ctx context.Context, b *data.Batch) error {
 			return err
 		}
 	}
+	if err := t.pool.Advance(ctx); isTransient(err) {
+		return t.retryable(err)
+	} else if err != nil {
+		return err
+	}
 	t.wake(now)
 	return nil
 }

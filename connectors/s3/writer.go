@@ -72,7 +72,7 @@ func (w *writer) take(ctx context.Context, now time.Time, r *data.Record) error 
 	if err := w.limit(ctx, now, r.OriginalOffset); err != nil || w.behind() {
 		return err
 	}
-	f, reason, err := w.write(ctx, now, r)
+	reason, err := w.write(ctx, now, r)
 	if format.IsData(err) {
 		w.task.control.Report(r, err)
 		err = nil
@@ -86,9 +86,6 @@ func (w *writer) take(ctx context.Context, now time.Time, r *data.Record) error 
 	w.next = r.OriginalOffset + 1
 	if reason != rotation.None {
 		return w.rotate(ctx, now, reason)
-	}
-	if f != nil {
-		return w.classed(f.advance(w.life))
 	}
 	return nil
 }
@@ -109,38 +106,37 @@ func (w *writer) wants(offset int64) bool {
 	return offset >= w.next
 }
 
-// write writes a record into the files that it returns, nil if there is nothing
-// to write, and says whether they are to be committed then.
-func (w *writer) write(ctx context.Context, now time.Time, r *data.Record) (*files, rotation.Reason, error) {
+// write writes a record, if there is something to write, and says whether the
+// open files are to be committed then.
+func (w *writer) write(ctx context.Context, now time.Time, r *data.Record) (rotation.Reason, error) {
 	skip, err := w.nulls(r)
 	if skip || err != nil {
-		return nil, rotation.None, err
+		return rotation.None, err
 	}
 	in, err := w.place(r, now)
 	if err != nil {
-		return nil, rotation.None, err
+		return rotation.None, err
 	}
 	reason, err := w.state.Before(now, in)
 	if err != nil {
-		return nil, rotation.None, &format.DataError{Err: err}
+		return rotation.None, &format.DataError{Err: err}
 	}
 	if reason == rotation.None && w.keysDiffer(r) {
 		reason = rotation.Schema
 	}
 	if reason != rotation.None && (w.redo == nil || reason != rotation.Schedule) {
 		if err := w.rotate(ctx, now, reason); err != nil {
-			return nil, rotation.None, err
+			return rotation.None, err
 		}
 		if w.behind() {
-			return nil, rotation.None, errAgain
+			return rotation.None, errAgain
 		}
 	}
-	f, err := w.append(r, in)
-	if err != nil {
-		return nil, rotation.None, err
+	if err := w.append(r, in); err != nil {
+		return rotation.None, err
 	}
 	w.last = r.OriginalOffset
-	return f, w.state.Wrote(in), nil
+	return w.state.Wrote(in), nil
 }
 
 // behind reports whether records are to be read again and have not come yet.
@@ -221,27 +217,27 @@ func (w *writer) keysDiffer(r *data.Record) bool {
 }
 
 // append writes a record to its files, which it opens where they are not.
-func (w *writer) append(r *data.Record, in rotation.Input) (*files, error) {
+func (w *writer) append(r *data.Record, in rotation.Input) error {
 	f := w.files[in.Directory]
 	if f != nil {
 		err := f.append(r)
 		if err == nil && !w.hasKeys {
 			w.sawKey(r)
 		}
-		return f, err
+		return err
 	}
 	f, err := w.open(r, in)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if err := f.append(r); err != nil {
 		f.forget()
-		return nil, err
+		return err
 	}
 	w.files[in.Directory] = f
 	w.order = append(w.order, f)
 	w.sawKey(r)
-	return f, nil
+	return nil
 }
 
 // sawKey remembers the schema of the keys in the files.
@@ -249,14 +245,6 @@ func (w *writer) sawKey(r *data.Record) {
 	if w.task.cfg.metadata == nil || !r.Key.IsNull() {
 		w.keySchema, w.hasKeys = r.Key.Schema, true
 	}
-}
-
-// classed gives errors that pass the wait until the next attempt.
-func (w *writer) classed(err error) error {
-	if isTransient(err) {
-		return w.task.retryable(err)
-	}
-	return err
 }
 
 // tick does what is due by the clock.

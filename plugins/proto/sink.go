@@ -52,7 +52,6 @@ type Sink struct {
 	received chan struct{} // closed when the receiver is gone
 	spec     SinkSpec
 	table    Table
-	buf      []byte
 	put      uint64
 	request  uint64
 
@@ -95,10 +94,11 @@ func OpenSink(ctx context.Context, conn grpc.ClientConnInterface, spec SinkSpec)
 	return s, nil
 }
 
-func (s *Sink) send(m *ToSink) {
+// send sends a message: a *ToSink, or a *handover.
+func (s *Sink) send(m any) {
 	s.sendMu.Lock()
 	defer s.sendMu.Unlock()
-	if err := s.stream.Send(m); err != nil && !errors.Is(err, io.EOF) {
+	if err := s.stream.SendMsg(m); err != nil && !errors.Is(err, io.EOF) {
 		s.cancel(err)
 	}
 }
@@ -242,16 +242,16 @@ func (s *Sink) Put(ctx context.Context, b *data.Batch) (int, error) {
 		if s.answered() {
 			break // it failed: the task has no use for the rest
 		}
-		payload, next, err := AppendBatch(s.buf[:0], b, from, &s.table, s.spec.BatchBytes)
+		payload, next, err := AppendBatch(recycled.take(s.spec.BatchBytes + s.spec.BatchBytes/8)[:0], b, from, &s.table, s.spec.BatchBytes)
 		if err != nil {
 			s.Abort(err)
 			return 0, fmt.Errorf("put: %w", err)
 		}
-		s.buf, from, last = payload, next, next == len(b.Records)
+		from, last = next, next == len(b.Records)
 		s.mu.Lock()
 		s.credit -= int64(len(payload))
 		s.mu.Unlock()
-		s.send(&ToSink{Message: &ToSink_Put{Put: &Payload{Sequence: s.put, Payload: payload, Last: last}}})
+		s.send(&handover{&Payload{Sequence: s.put, Payload: payload, Last: last}})
 	}
 	var done *PutDone
 	err := s.wait(ctx, func() bool { done = s.putDone(); return done != nil })

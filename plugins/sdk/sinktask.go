@@ -238,6 +238,7 @@ func (t *sinkTask) piece(task SinkTask, p *proto.Payload) error {
 		}
 	}
 	t.tell(&proto.FromSink{Message: &proto.FromSink_Credit{Credit: uint64(len(p.GetPayload()))}})
+	proto.Recycle(p)
 	if t.failed || err == nil && !p.GetLast() {
 		return nil
 	}

@@ -78,6 +78,9 @@ func New() (*Server, error) {
 	return nil, errors.Join(err, os.RemoveAll(dir))
 }
 
+// PID returns the id of the server's process.
+func (s *Server) PID() int { return s.cmd.Process.Pid }
+
 // Program builds the server where that has not been done. What it is made of
 // comes from the module cache or its proxy; make test-deps fetches it.
 func Program() (string, error) {

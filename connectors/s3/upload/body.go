@@ -3,36 +3,39 @@ package upload
 import (
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"os"
 )
 
 // body is the content of one part: what went to a file, then what is in memory.
 //
-// The pool may move a body's memory to its file while another file is written,
+// The pool may move a body's memory to disk while another file is written,
 // until the body is settled: files of one pool are written by one goroutine.
 type body struct {
-	pool   *Pool
+	file   *File
 	number int32
 	size   int64
-	file   *os.File
+	crc    uint32
+	disk   *os.File // nil as long as everything is in memory
 	onDisk int64
 	chunks []*chunk
 	inLast int // bytes used of the last chunk
 }
 
-func (p *Pool) newBody(number int32) *body { return &body{pool: p, number: number} }
-
 func (b *body) write(p []byte) error {
 	for len(p) > 0 {
 		if len(b.chunks) == 0 || b.inLast == chunkSize {
-			c, err := b.pool.chunk(b)
+			c, err := b.file.pool.chunk(b)
 			if err != nil {
 				return err
 			}
 			b.chunks, b.inLast = append(b.chunks, c), 0
 		}
 		n := copy(b.chunks[len(b.chunks)-1][b.inLast:], p)
+		if b.file.pool.cfg.Checksums {
+			b.crc = crc32.Update(b.crc, crc32.IEEETable, p[:n])
+		}
 		b.inLast += n
 		b.size += int64(n)
 		p = p[n:]
@@ -40,10 +43,10 @@ func (b *body) write(p []byte) error {
 	return nil
 }
 
-// spill appends what is in memory to the file. The file has no name any more
+// spill appends what is in memory to a temporary file. The file has no name any more
 // and is gone with the process.
 func (b *body) spill(dir string) error {
-	if b.file == nil {
+	if b.disk == nil {
 		f, err := os.CreateTemp(dir, "millrace-s3-*")
 		if err != nil {
 			return fmt.Errorf("make a temporary file for what the memory cannot hold: %w", err)
@@ -51,14 +54,14 @@ func (b *body) spill(dir string) error {
 		if err := os.Remove(f.Name()); err != nil {
 			return errors.Join(err, f.Close())
 		}
-		b.file = f
+		b.disk = f
 	}
 	for i, c := range b.chunks {
 		n := chunkSize
 		if i == len(b.chunks)-1 {
 			n = b.inLast
 		}
-		if _, err := b.file.WriteAt(c[:n], b.onDisk); err != nil {
+		if _, err := b.disk.WriteAt(c[:n], b.onDisk); err != nil {
 			return fmt.Errorf("write a temporary file for what the memory cannot hold: make room in its directory, or lower flush.size: %w", err)
 		}
 		b.onDisk += int64(n)
@@ -68,18 +71,18 @@ func (b *body) spill(dir string) error {
 
 // release gives back everything.
 func (b *body) release() {
-	b.pool.mu.Lock()
-	b.pool.freeLocked(b)
-	b.pool.mu.Unlock()
-	if b.file != nil {
-		_ = b.file.Close() // it was only read from
-		b.file = nil
+	b.file.pool.mu.Lock()
+	b.file.pool.freeLocked(b)
+	b.file.pool.mu.Unlock()
+	if b.disk != nil {
+		_ = b.disk.Close() // it was only read from
+		b.disk = nil
 	}
 	b.size, b.onDisk = 0, 0
 }
 
-// reader returns the content. Several may be read one after the other.
-func (b *body) reader() io.ReadSeeker { return &bodyReader{b: b} }
+// content returns what was written. Several may be read one after the other.
+func (b *body) content() Body { return Body{&bodyReader{b: b}, b.size, b.crc} }
 
 type bodyReader struct {
 	b  *body
@@ -94,7 +97,7 @@ func (r *bodyReader) Read(p []byte) (int, error) {
 	}
 	if r.at < b.onDisk {
 		p = p[:min(int64(len(p)), b.onDisk-r.at)]
-		n, err := b.file.ReadAt(p, r.at)
+		n, err := b.disk.ReadAt(p, r.at)
 		r.at += int64(n)
 		return n, err
 	}

@@ -3,20 +3,28 @@ package upload
 import (
 	"cmp"
 	"context"
+	"maps"
 	"slices"
 	"sync"
+	"time"
 
 	"golang.org/x/sync/semaphore"
 )
 
 // Config is what a Pool is made of. Zero fields mean their defaults.
 type Config struct {
-	// PartSize is the size of a part in bytes. S3 wants 5 MiB at least.
+	// PartSize is the most bytes that a part has. S3 wants 5 MiB at least.
 	PartSize int64
+	// LeastPart is the size in bytes from which on a part may be sent before it
+	// is full: 5 MiB.
+	LeastPart int64
 	// Memory bounds the bytes that are held in memory: 32 MiB.
 	Memory int64
 	// Parallel bounds the requests with bodies under way at a time: 4.
 	Parallel int64
+	// Checksums has bodies say their CRC32, which is computed as they are
+	// written, when they are in the processor's cache.
+	Checksums bool
 	// Dir is where temporary files are made. The default is the system's.
 	Dir string
 }
@@ -25,7 +33,16 @@ type Config struct {
 // files with little in them stay small.
 const chunkSize = 64 << 10
 
-// Pool is what the files of a task share. It is safe for concurrent use.
+// Pool is what the files of a task share. It is safe for concurrent use, but
+// for Advance.
+//
+// Its memory is used as follows, from empty to full:
+//
+//	         half              seven eighths     all
+//	|  fill  |  parts are cut  |  Advance waits  |  temporary files
+//
+// The first limit counts what is being filled, the others also what is on its
+// way.
 type Pool struct {
 	cfg   Config
 	store Store
@@ -36,8 +53,11 @@ type Pool struct {
 
 	mu      sync.Mutex // guards below
 	used    int64
+	air     int64 // of used, what is on its way
 	free    []*chunk
 	filling map[*body]struct{} // with chunks that may go to a file
+	ready   map[*File]struct{} // with parts to send, and not sealed
+	landed  chan struct{}      // closed when memory comes back
 }
 
 type chunk [chunkSize]byte
@@ -46,9 +66,11 @@ type chunk [chunkSize]byte
 func NewPool(store Store, cfg Config) *Pool {
 	cfg.Memory = cmp.Or(cfg.Memory, 32<<20)
 	cfg.Parallel = cmp.Or(cfg.Parallel, 4)
+	cfg.LeastPart = cmp.Or(cfg.LeastPart, 5<<20)
 	return &Pool{
 		cfg: cfg, store: store, slots: semaphore.NewWeighted(cfg.Parallel),
-		flying: semaphore.NewWeighted(cfg.Memory / 4 * 3), filling: make(map[*body]struct{}),
+		flying: semaphore.NewWeighted(cfg.Memory / 4 * 3), filling: make(map[*body]struct{}), ready: make(map[*File]struct{}),
+		landed: make(chan struct{}),
 	}
 }
 
@@ -57,6 +79,106 @@ func (p *Pool) Used() int64 {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.used
+}
+
+// longestWait bounds how long Advance waits for memory to come back. After that
+// what does not fit goes to temporary files.
+const longestWait = 5 * time.Second
+
+// Advance begins to send what is to be sent of all files that are not sealed,
+// and waits where the store is slower than those who write. An error is of a
+// part that could not be sent; calling again tries that again.
+func (p *Pool) Advance(ctx context.Context) error {
+	list := p.take()
+	for i, f := range list {
+		if err := f.advance(); err != nil {
+			for _, f := range list[i:] {
+				p.due(f)
+			}
+			return err
+		}
+	}
+	timeout := time.NewTimer(longestWait)
+	defer timeout.Stop()
+	for {
+		f, landed := p.pressed()
+		if f != nil {
+			f.cut()
+			if err := f.advance(); err != nil {
+				return err
+			}
+			continue
+		}
+		if landed == nil {
+			return nil
+		}
+		select {
+		case <-landed:
+		case <-timeout.C:
+			return nil
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// take returns the files with parts to send, and forgets which they are.
+func (p *Pool) take() []*File {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.ready) == 0 {
+		return nil
+	}
+	list := slices.Collect(maps.Keys(p.ready))
+	clear(p.ready)
+	return list
+}
+
+// due says that a file has parts to send.
+func (p *Pool) due(f *File) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !f.sealed {
+		p.ready[f] = struct{}{}
+	}
+}
+
+// leave keeps Advance from a file.
+func (p *Pool) leave(f *File) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	f.sealed = true
+	delete(p.ready, f)
+}
+
+// pressed returns the file to cut, or what to wait for, or neither.
+func (p *Pool) pressed() (largest *File, landed <-chan struct{}) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.used < p.cfg.Memory/2 {
+		return nil, nil
+	}
+	filling := int64(0)
+	for b := range p.filling {
+		f := b.file
+		if f.sealed {
+			continue // it belongs to the goroutine that commits it
+		}
+		filling += int64(len(b.chunks)) * chunkSize
+		if b == f.last && f.cuttable() && (largest == nil || b.size > largest.last.size) {
+			largest = f
+		}
+	}
+	switch {
+	case filling < p.cfg.Memory/2:
+		largest = nil
+	case largest != nil:
+		return largest, nil
+	}
+	if p.air > 0 && p.used >= p.cfg.Memory/8*7 {
+		return nil, p.landed
+	}
+	return nil, nil
 }
 
 // takeOff waits until a body may be sent. From then on it stays where it is.
@@ -70,10 +192,22 @@ func (p *Pool) takeOff(ctx context.Context, b *body) (release func(), err error)
 		p.flying.Release(memory)
 		return nil, context.Cause(ctx)
 	}
+	p.airborne(memory)
 	return func() {
+		p.airborne(-memory)
 		p.slots.Release(1)
 		p.flying.Release(memory)
 	}, nil
+}
+
+func (p *Pool) airborne(more int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.air += more
+	if more < 0 {
+		close(p.landed)
+		p.landed = make(chan struct{})
+	}
 }
 
 // put sends a file of one part.
@@ -83,7 +217,7 @@ func (p *Pool) put(ctx context.Context, f *File) error {
 		return err
 	}
 	defer release()
-	return p.store.Put(ctx, f.object, f.last.reader(), f.last.size)
+	return p.store.Put(ctx, f.object, f.last.content())
 }
 
 // settle says that a body is complete and will be read.

@@ -1,16 +1,21 @@
 // Package upload streams files to an object store in bounded memory.
 //
 // A Pool holds the memory and the limits that all files of a task share. A File
-// takes bytes without waiting for the network: what is more than the memory
-// allows goes to temporary files. Between records its owner calls Advance,
-// which sends parts that are full; Commit sends the rest and makes the object
-// visible, all or nothing. Both may be called again after an error that passes:
-// what has been sent is not sent again. Abort forgets a file.
+// takes bytes without waiting for the network. Between records their owner
+// calls the Pool's Advance, which sends parts that are full, and where files
+// hold much parts that are not; what is more than the memory allows even then
+// goes to temporary files. Seal ends a file, and Commit sends the rest of it and
+// makes the object visible, all or nothing. Advance and Commit may be called
+// again after an error that passes: what has been sent is not sent again. Abort
+// forgets a file.
 //
 // A file that fits one part becomes one PutObject; a larger one a multipart
-// upload, begun when its first part is full.
+// upload, begun when its first part is full. All parts of an object but the last
+// are of one size, as some stores want it.
 //
-// A File is used by one goroutine at a time, different files by different ones.
+// The files of a pool are written and sealed by one goroutine, which also calls
+// Advance. Of files that are sealed, different ones may be committed by
+// different goroutines.
 package upload
 
 import (
@@ -37,12 +42,19 @@ type Part struct {
 	ETag, Checksum string
 }
 
-// Store is an object store. Its methods are safe for concurrent use. body can
-// be read more than once, by seeking to its start.
+// Body is the content of a part, or of an object of one part. It can be read
+// more than once, by seeking to its start.
+type Body struct {
+	io.ReadSeeker
+	Size  int64
+	CRC32 uint32 // IEEE, 0 unless Config.Checksums
+}
+
+// Store is an object store. Its methods are safe for concurrent use.
 type Store interface {
-	Put(ctx context.Context, o Object, body io.ReadSeeker, size int64) error
+	Put(ctx context.Context, o Object, b Body) error
 	Create(ctx context.Context, o Object) (id string, err error)
-	SendPart(ctx context.Context, o Object, id string, number int32, body io.ReadSeeker, size int64) (Part, error)
+	SendPart(ctx context.Context, o Object, id string, number int32, b Body) (Part, error)
 	Complete(ctx context.Context, o Object, id string, parts []Part) error
 	Abort(ctx context.Context, o Object, id string) error
 }
@@ -51,18 +63,21 @@ type Store interface {
 const maxParts = 10000
 
 // ErrTooLarge is a file of more than 10000 parts.
-var ErrTooLarge = errors.New("the object is larger than 10000 parts: raise s3.part.size or lower flush.size")
+var ErrTooLarge = errors.New("the object is larger than 10000 parts: raise s3.part.size and s3.buffer.memory, or lower flush.size")
 
 // File is an object in the making.
 type File struct {
 	pool   *Pool
+	life   context.Context // of requests that Advance begins
 	object Object
 	hold   bool
 	id     string  // of the multipart upload, once begun
+	size   int64   // of parts: the pool's, unless the first was cut before that
 	full   []*body // parts that are full and not sent, in order
 	last   *body   // the part that is being filled
 	number int32   // of parts begun
 	parts  []Part  // sent
+	sealed bool    // guarded by pool.mu
 	done   bool
 	flying sync.WaitGroup
 
@@ -73,22 +88,38 @@ type File struct {
 }
 
 // NewFile starts a file. With hold nothing is sent before Commit, so that
-// Describe can still add to its metadata.
-func (p *Pool) NewFile(o Object, hold bool) *File {
+// Seal can still add to its metadata. The end of life ends what Advance sends.
+func (p *Pool) NewFile(life context.Context, o Object, hold bool) *File {
 	o.Metadata = maps.Clone(o.Metadata)
-	f := &File{pool: p, object: o, hold: hold}
+	f := &File{pool: p, life: life, object: o, hold: hold, size: p.cfg.PartSize}
 	f.begin()
 	return f
 }
 
 func (f *File) begin() {
 	f.number++
-	f.last = f.pool.newBody(f.number)
+	f.last = &body{file: f, number: f.number}
 }
 
-// Describe sets the object's tags, and adds to its metadata unless that has
-// been sent already.
-func (f *File) Describe(metadata, tags map[string]string) {
+// cut ends the part that is being filled, and begins the next.
+func (f *File) cut() {
+	if f.number == 1 {
+		f.size = f.last.size
+	}
+	f.full = append(f.full, f.last)
+	f.pool.due(f)
+	f.begin()
+}
+
+// cuttable reports whether the part that is being filled may be sent as it is.
+func (f *File) cuttable() bool {
+	return !f.hold && f.number == 1 && f.last.onDisk == 0 && f.last.size >= f.pool.cfg.LeastPart
+}
+
+// Seal says that everything is written. It sets the object's tags, and adds to
+// its metadata unless that has been sent already.
+func (f *File) Seal(metadata, tags map[string]string) {
+	f.pool.leave(f)
 	if f.id == "" {
 		maps.Copy(f.object.Metadata, metadata)
 	}
@@ -103,10 +134,9 @@ func (f *File) Replace() { f.object.IfAbsent = false }
 func (f *File) Write(p []byte) (int, error) {
 	n := 0
 	for n < len(p) {
-		room := f.pool.cfg.PartSize - f.last.size
+		room := f.size - f.last.size
 		if room == 0 {
-			f.full = append(f.full, f.last)
-			f.begin()
+			f.cut()
 			continue
 		}
 		take := min(room, int64(len(p)-n))
@@ -118,17 +148,17 @@ func (f *File) Write(p []byte) (int, error) {
 	return n, nil
 }
 
-// Advance begins to send the parts that are full, waiting while too many are
+// advance begins to send the parts that are full, waiting while too many are
 // on their way. An error is of a part that could not be sent; calling again
 // tries that again.
-func (f *File) Advance(ctx context.Context) error {
-	if f.hold || f.id == "" && len(f.full) == 0 {
+func (f *File) advance() error {
+	if f.hold {
 		return nil
 	}
 	if err := f.collect(); err != nil {
 		return err
 	}
-	return f.send(ctx)
+	return f.send(f.life)
 }
 
 // collect takes over what came back.
@@ -161,7 +191,7 @@ func (f *File) send(ctx context.Context) error {
 		}
 		f.full = f.full[1:]
 		f.flying.Add(1)
-		o := f.object // what Describe changes later does not concern parts
+		o := f.object // what Seal changes later does not concern parts
 		go func() {
 			defer f.flying.Done()
 			defer release()
@@ -172,7 +202,7 @@ func (f *File) send(ctx context.Context) error {
 }
 
 func (f *File) sendPart(ctx context.Context, o Object, b *body) {
-	part, err := f.pool.store.SendPart(ctx, o, f.id, b.number, b.reader(), b.size)
+	part, err := f.pool.store.SendPart(ctx, o, f.id, b.number, b.content())
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if err != nil {
@@ -180,6 +210,7 @@ func (f *File) sendPart(ctx context.Context, o Object, b *body) {
 		if f.err == nil {
 			f.err = err
 		}
+		f.pool.due(f)
 		return
 	}
 	f.sent = append(f.sent, part)
@@ -187,11 +218,12 @@ func (f *File) sendPart(ctx context.Context, o Object, b *body) {
 }
 
 // Commit sends what is left and makes the object visible. After an error it
-// may be called again.
+// may be called again. Nothing is written after it.
 func (f *File) Commit(ctx context.Context) error {
 	if f.done {
 		return nil
 	}
+	f.pool.leave(f)
 	if f.id == "" && len(f.full) == 0 && f.number == 1 {
 		if err := f.pool.put(ctx, f); err != nil {
 			return err
@@ -240,6 +272,7 @@ func (f *File) Abort(ctx context.Context) error {
 	if f.done {
 		return nil
 	}
+	f.pool.leave(f)
 	f.flying.Wait()
 	f.forgive()
 	f.finish()

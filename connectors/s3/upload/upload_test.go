@@ -5,9 +5,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"slices"
 	"sync"
 	"testing"
@@ -23,13 +25,14 @@ type memoryStore struct {
 	puts    int
 	fail    func(call string) error
 	sizes   []int64
+	sums    bool // bodies must have checksums
 }
 
 func newStore() *memoryStore {
 	return &memoryStore{objects: map[string][]byte{}, uploads: map[string]map[int32][]byte{}, fail: func(string) error { return nil }}
 }
 
-func (s *memoryStore) read(call string, body io.ReadSeeker, size int64) ([]byte, error) {
+func (s *memoryStore) read(call string, body Body) ([]byte, error) {
 	first, err := io.ReadAll(body)
 	if err != nil {
 		return nil, err
@@ -38,17 +41,20 @@ func (s *memoryStore) read(call string, body io.ReadSeeker, size int64) ([]byte,
 		return nil, err
 	}
 	again, err := io.ReadAll(body) // as an SDK that signs and then sends
-	if err != nil || !bytes.Equal(first, again) || int64(len(first)) != size {
-		return nil, fmt.Errorf("%s: a body of %d bytes reads as %d and %d: %v", call, size, len(first), len(again), err)
+	if err != nil || !bytes.Equal(first, again) || int64(len(first)) != body.Size {
+		return nil, fmt.Errorf("%s: a body of %d bytes reads as %d and %d: %v", call, body.Size, len(first), len(again), err)
+	}
+	if sum := crc32.ChecksumIEEE(first); s.sums && body.CRC32 != sum {
+		return nil, fmt.Errorf("%s: a body of %d bytes has the checksum %x, not %x", call, body.Size, body.CRC32, sum)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.sizes = append(s.sizes, size)
+	s.sizes = append(s.sizes, body.Size)
 	return first, s.fail(call)
 }
 
-func (s *memoryStore) Put(_ context.Context, o Object, body io.ReadSeeker, size int64) error {
-	b, err := s.read("put", body, size)
+func (s *memoryStore) Put(_ context.Context, o Object, body Body) error {
+	b, err := s.read("put", body)
 	if err != nil {
 		return err
 	}
@@ -68,8 +74,8 @@ func (s *memoryStore) Create(_ context.Context, o Object) (string, error) {
 	return o.Key, nil
 }
 
-func (s *memoryStore) SendPart(_ context.Context, _ Object, id string, n int32, body io.ReadSeeker, size int64) (Part, error) {
-	b, err := s.read("part", body, size)
+func (s *memoryStore) SendPart(_ context.Context, _ Object, id string, n int32, body Body) (Part, error) {
+	b, err := s.read("part", body)
 	if err != nil {
 		return Part{}, err
 	}
@@ -89,6 +95,9 @@ func (s *memoryStore) Complete(_ context.Context, o Object, id string, parts []P
 	for i, p := range parts {
 		if int(p.Number) != i+1 {
 			return fmt.Errorf("part %d is at place %d", p.Number, i+1)
+		}
+		if size := len(s.uploads[id][1]); i+1 < len(parts) && len(s.uploads[id][p.Number]) != size {
+			return fmt.Errorf("part %d has %d bytes, the first %d", i+1, len(s.uploads[id][p.Number]), size)
 		}
 		all = append(all, s.uploads[id][p.Number]...)
 	}
@@ -129,6 +138,7 @@ func TestManyFilesStayWithinTheMemory(t *testing.T) {
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))
 	s := newStore()
+	s.sums = true
 	calls := 0
 	s.fail = func(call string) error {
 		if calls++; call != "abort" && calls%5 == 0 {
@@ -138,16 +148,16 @@ func TestManyFilesStayWithinTheMemory(t *testing.T) {
 	}
 	const memory = 2 << 20
 	dir := t.TempDir()
-	p := NewPool(s, Config{PartSize: partSize, Memory: memory, Dir: dir})
+	p := NewPool(s, Config{PartSize: partSize, Memory: memory, Checksums: true, Dir: dir})
 	files := make([]*File, 100)
 	want := make([][]byte, len(files))
 	for i := range files {
-		files[i] = p.NewFile(Object{Key: fmt.Sprint(i)}, false)
+		files[i] = p.NewFile(t.Context(), Object{Key: fmt.Sprint(i)}, false)
 	}
 	for range 1500 {
 		i := random.IntN(len(files)) * random.IntN(len(files)) / len(files) // some more than others
 		want[i] = append(want[i], fill(t, random, files[i], random.IntN(40<<10))...)
-		if err := files[i].Advance(t.Context()); err != nil && !errors.Is(err, errBusy) {
+		if err := p.Advance(t.Context()); err != nil && !errors.Is(err, errBusy) {
 			t.Fatal(err)
 		}
 		if used := p.Used(); used > memory+chunkSize {
@@ -194,9 +204,10 @@ func TestSizes(t *testing.T) {
 	} {
 		for _, hold := range []bool{false, true} {
 			s := newStore()
-			f := NewPool(s, Config{PartSize: partSize}).NewFile(Object{Key: "k", Metadata: map[string]string{}}, hold)
+			p := NewPool(s, Config{PartSize: partSize})
+			f := p.NewFile(t.Context(), Object{Key: "k", Metadata: map[string]string{}}, hold)
 			want := fill(t, rand.New(rand.NewPCG(1, 1)), f, tt.size)
-			if err := f.Advance(t.Context()); err != nil {
+			if err := p.Advance(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 			f.flying.Wait()
@@ -217,9 +228,9 @@ func TestSizes(t *testing.T) {
 func TestAbortLeavesNothing(t *testing.T) {
 	s := newStore()
 	p := NewPool(s, Config{PartSize: partSize, Memory: 1 << 20, Dir: t.TempDir()})
-	f := p.NewFile(Object{Key: "k"}, false)
+	f := p.NewFile(t.Context(), Object{Key: "k"}, false)
 	fill(t, rand.New(rand.NewPCG(1, 1)), f, 5*partSize/2)
-	if err := f.Advance(t.Context()); err != nil {
+	if err := p.Advance(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	for range 2 {
@@ -234,7 +245,7 @@ func TestAbortLeavesNothing(t *testing.T) {
 
 func TestTooManyParts(t *testing.T) {
 	p := NewPool(newStore(), Config{PartSize: 1})
-	f := p.NewFile(Object{Key: "k"}, true)
+	f := p.NewFile(t.Context(), Object{Key: "k"}, true)
 	f.number, f.last.number = maxParts, maxParts // those before are on their way
 	fill(t, rand.New(rand.NewPCG(1, 1)), f, 2)
 	if err := f.Commit(t.Context()); !errors.Is(err, ErrTooLarge) {
@@ -245,6 +256,72 @@ func TestTooManyParts(t *testing.T) {
 	}
 }
 
+// TestPartsAreCutBeforeMemoryIsFull writes a few large files in turns: what they
+// hold is sent before it is full parts, and none of it goes to the disk, where
+// there is no place for it.
+func TestPartsAreCutBeforeMemoryIsFull(t *testing.T) {
+	s := newStore()
+	const memory = 4 << 20
+	p := NewPool(s, Config{PartSize: 64 << 20, LeastPart: memory / 8, Memory: memory, Dir: filepath.Join(t.TempDir(), "missing")})
+	files := make([]*File, 4)
+	want := make([][]byte, len(files))
+	for i := range files {
+		files[i] = p.NewFile(t.Context(), Object{Key: fmt.Sprint(i)}, false)
+	}
+	for n := range 400 {
+		i := n % len(files)
+		want[i] = append(want[i], fill(t, rand.New(rand.NewPCG(uint64(n), 1)), files[i], 50_000+n)...)
+		if err := p.Advance(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i, f := range files {
+		if err := f.Commit(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(s.objects[fmt.Sprint(i)], want[i]) {
+			t.Errorf("object %d is not what was written", i)
+		}
+	}
+	if n := len(s.sizes); n < 8 || s.puts > 0 {
+		t.Errorf("%d parts and %d whole objects are sent, of %d bytes", n, s.puts, 400*50_200)
+	}
+}
+
+// TestAdvanceWaitsForTheStore fills the memory while the store takes nothing:
+// Advance returns when something has arrived.
+func TestAdvanceWaitsForTheStore(t *testing.T) {
+	s := newStore()
+	open := make(chan struct{})
+	s.fail = func(call string) error {
+		if call == "part" {
+			s.mu.Unlock()
+			<-open
+			s.mu.Lock()
+		}
+		return nil
+	}
+	const memory = 4 << 20
+	p := NewPool(s, Config{PartSize: memory / 2, LeastPart: memory / 2, Memory: memory, Dir: filepath.Join(t.TempDir(), "missing")})
+	f := p.NewFile(t.Context(), Object{Key: "k"}, false)
+	want := fill(t, rand.New(rand.NewPCG(1, 1)), f, memory/8*7+1)
+	ctx, stop := context.WithCancelCause(t.Context())
+	stop(errBusy)
+	if err := p.Advance(ctx); !errors.Is(err, errBusy) {
+		t.Errorf("with the memory full and the store busy, Advance returns %v", err)
+	}
+	close(open)
+	if err := p.Advance(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if used := p.Used(); used > memory/2 {
+		t.Errorf("Advance returns with %d bytes held", used)
+	}
+	if err := f.Commit(t.Context()); err != nil || !bytes.Equal(s.objects["k"], want) {
+		t.Errorf("commit: %v", err)
+	}
+}
+
 func TestEndOfContextStopsWaiting(t *testing.T) {
 	p := NewPool(newStore(), Config{PartSize: partSize, Parallel: 1})
 	if err := p.slots.Acquire(t.Context(), 1); err != nil {
@@ -252,7 +329,7 @@ func TestEndOfContextStopsWaiting(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	f := p.NewFile(Object{Key: "k"}, false)
+	f := p.NewFile(t.Context(), Object{Key: "k"}, false)
 	if err := f.Commit(ctx); !errors.Is(err, context.Canceled) {
 		t.Errorf("error is %v", err)
 	}
