@@ -16,7 +16,8 @@ import (
 const patience = 15 * time.Minute
 
 // streams measures changes that were made beforehand, from the slot to the
-// topic, so that the database's own work on them is not in the figure.
+// topic, so that the database's own work on them is not in the figure. What the
+// server alone takes to send them is measured beside it: it is the ceiling.
 func (b *bench) streams(ctx context.Context) error {
 	for _, l := range loads {
 		for _, s := range b.subjects {
@@ -53,12 +54,25 @@ func (b *bench) stream(ctx context.Context, l load, s subject) error {
 	if err != nil {
 		return err
 	}
+	if err := b.exec(ctx, fmt.Sprintf("SELECT pg_create_logical_replication_slot('%s_raw', 'pgoutput')", run)); err != nil {
+		return err
+	}
 	if err := b.exec(ctx, l.change(run, b.rows)...); err != nil {
 		return err
 	}
 	want := b.rows
 	if l.name == "wide rows" {
 		want = max(b.rows/10000, 1) * 1000
+	}
+	if s == b.subjects[0] {
+		seconds, err := b.receive(ctx, run)
+		if err != nil {
+			return err
+		}
+		b.Row("the server alone, "+l.name, l.settings+", pg_recvlogical to nowhere", "rows/s").Add("server", float64(want)/seconds)
+	}
+	if err := b.exec(ctx, fmt.Sprintf("SELECT pg_drop_replication_slot('%s_raw')", run)); err != nil {
+		return err
 	}
 	before, err := harness.CPU(s.pid)
 	if err != nil {
@@ -80,9 +94,24 @@ func (b *bench) stream(ctx context.Context, l load, s subject) error {
 	if err != nil {
 		return err
 	}
+	sending, err := b.sending(ctx, run)
+	if err != nil {
+		return err
+	}
+	b.Row("processor of the server while streaming, "+l.name, "the walsender alone", "µs/event").Add(s.name, 1e6*sending/float64(want))
 	b.Row("processor while streaming, "+l.name, "all processes of the worker and its tasks; Millrace's log is one of them, Kafka is not", "µs/event").Add(s.name, 1e6*(after-before)/float64(want))
 	b.Row("memory while streaming, "+l.name, "all processes of the worker and its tasks", "MiB").Add(s.name, memory)
 	return b.finish(ctx, s, run)
+}
+
+// sending returns the processor time, in seconds, that the walsender of a slot
+// has used since its client connected.
+func (b *bench) sending(ctx context.Context, slot string) (float64, error) {
+	var pid int
+	if err := b.db.QueryRow(ctx, "SELECT active_pid FROM pg_replication_slots WHERE slot_name = $1", slot).Scan(&pid); err != nil {
+		return 0, err
+	}
+	return harness.CPU(pid)
 }
 
 // finish removes a connector and its slot.
@@ -96,11 +125,11 @@ func (b *bench) finish(ctx context.Context, s subject, run string) error {
 	return b.exec(ctx, fmt.Sprintf("SELECT pg_drop_replication_slot('%s')", run), "DROP SCHEMA "+run+" CASCADE", "DROP PUBLICATION "+run)
 }
 
-// slot waits until somebody uses a slot, or nobody.
+// slot waits until somebody uses a slot that is ready, or nobody.
 func (b *bench) slot(ctx context.Context, name string, active bool) error {
 	for end := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
 		var is bool
-		if err := b.db.QueryRow(ctx, "SELECT coalesce(bool_or(active), false) FROM pg_replication_slots WHERE slot_name = $1", name).Scan(&is); err != nil {
+		if err := b.db.QueryRow(ctx, "SELECT coalesce(bool_or(active AND confirmed_flush_lsn IS NOT NULL), false) FROM pg_replication_slots WHERE slot_name = $1", name).Scan(&is); err != nil {
 			return err
 		}
 		if is == active {

@@ -21,10 +21,6 @@ const (
 	readSize = 256 << 10 // a buffer
 	minRead  = 16 << 10  // free space that is worth reading into
 	chunks   = 4         // full buffers between reader and decoder
-	// gather is the wait after a read that brought little at once. The server
-	// sends each row by itself, and to read each by itself costs more than to
-	// decode it; when the stream flows, the next read finds many.
-	gather = 100 * time.Microsecond
 	// maxFrame bounds one change. It is above what can leave the process.
 	maxFrame = 128 << 20
 )
@@ -113,13 +109,10 @@ func (s *walStream) frames(first chan<- error) error {
 	buf := make([]byte, 0, readSize)
 	published := 0
 	started := false
+	in := newTide(s.conn)
 	for {
-		began := time.Now()
-		n, err := s.conn.Read(buf[len(buf):cap(buf)])
+		n, err := in.read(buf[len(buf):cap(buf)])
 		buf = buf[:len(buf)+n]
-		if err == nil && n < minRead && time.Since(began) < gather {
-			time.Sleep(gather)
-		}
 		if err != nil {
 			if errors.Is(err, io.EOF) {
 				err = errors.New("the server ended the connection")

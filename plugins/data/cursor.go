@@ -30,6 +30,14 @@ func (c *cursor) left() int { return len(c.b) - c.i }
 
 // varint reads a zig-zag varint of up to 64 bits.
 func (c *cursor) varint() int64 {
+	if c.i < len(c.b) && c.b[c.i] < 0x80 && c.err == nil { // nearly all are of one byte
+		c.i++
+		return int64(c.b[c.i-1]>>1) ^ -int64(c.b[c.i-1]&1)
+	}
+	return c.longVarint()
+}
+
+func (c *cursor) longVarint() int64 {
 	if c.err != nil {
 		return 0
 	}
@@ -108,8 +116,15 @@ func (c *cursor) branch(n int) int { return int(c.integer(0, int64(n-1))) }
 
 // null reads what tells whether a value of p is null: the branch of its union
 // with null. An opUnion has its own branches; see pick.
-func (c *cursor) null(p *plan) bool {
-	return p.null >= 0 && c.branch(2) == int(p.null) && c.err == nil
+func (c *cursor) null(p *plan) bool { return p.null >= 0 && c.nullBranch(p) }
+
+func (c *cursor) nullBranch(p *plan) bool {
+	if c.i < len(c.b) && c.b[c.i]&^2 == 0 && c.err == nil { // 0 or 1
+		c.i++
+		return int8(c.b[c.i-1]>>1) == p.null
+	}
+	c.branch(2) // says what is wrong
+	return false
 }
 
 // pick reads the branch of an opUnion: the index of its field, or -1 for null.

@@ -2,6 +2,7 @@ package data
 
 import (
 	"math"
+	"math/bits"
 	"unicode/utf8"
 )
 
@@ -11,12 +12,8 @@ import (
 func appendJSONString[T string | []byte](dst []byte, s T) []byte {
 	dst = append(dst, '"')
 	start := 0
-	for i := 0; i < len(s); {
+	for i := plain(s, 0); i < len(s); i = plain(s, i) {
 		c := s[i]
-		if c >= 0x20 && c != '"' && c != '\\' && c < utf8.RuneSelf {
-			i++
-			continue
-		}
 		if c >= utf8.RuneSelf {
 			r, n := decodeRune(s[i:min(i+utf8.UTFMax, len(s))])
 			if r == utf8.RuneError && n == 1 {
@@ -32,6 +29,33 @@ func appendJSONString[T string | []byte](dst []byte, s T) []byte {
 		start = i
 	}
 	return append(append(dst, s[start:]...), '"')
+}
+
+// Eight bytes at a time, one in each of a word's.
+const (
+	ones  = 0x0101010101010101
+	highs = 0x80 * ones
+)
+
+// plain returns where in s from i on the first byte is that a JSON string may
+// not have as it is, or that is not ASCII.
+func plain[T string | []byte](s T, i int) int {
+	for ; i+8 <= len(s); i += 8 {
+		v := uint64(s[i]) | uint64(s[i+1])<<8 | uint64(s[i+2])<<16 | uint64(s[i+3])<<24 |
+			uint64(s[i+4])<<32 | uint64(s[i+5])<<40 | uint64(s[i+6])<<48 | uint64(s[i+7])<<56
+		// A byte's high bit is set in what subtraction borrows from, or in
+		// itself. A borrow reaches the bytes above only from one that is found.
+		found := (v | (v - ' '*ones) | ((v ^ '"'*ones) - ones) | ((v ^ '\\'*ones) - ones)) & highs
+		if found != 0 {
+			return i + bits.TrailingZeros64(found)/8
+		}
+	}
+	for ; i < len(s); i++ {
+		if c := s[i]; c < ' ' || c == '"' || c == '\\' || c >= utf8.RuneSelf {
+			return i
+		}
+	}
+	return i
 }
 
 func decodeRune[T string | []byte](s T) (rune, int) {

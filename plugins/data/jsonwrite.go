@@ -68,6 +68,8 @@ func (w *jsonWriter) nothing(p *plan) {
 
 func (w *jsonWriter) present(p *plan) {
 	switch p.op {
+	case opString:
+		w.out = appendJSONString(w.out, w.bytes())
 	case opInt8, opInt16, opInt32, opTime, opInt64:
 		w.out = strconv.AppendInt(w.out, w.varint(), 10)
 	case opFloat32:
@@ -76,8 +78,6 @@ func (w *jsonWriter) present(p *plan) {
 		w.out = appendJSONFloat(w.out, w.float64(), 64)
 	case opBoolean:
 		w.out = strconv.AppendBool(w.out, w.boolean())
-	case opString:
-		w.out = appendJSONString(w.out, w.bytes())
 	case opBytes:
 		w.base64(w.bytes())
 	case opFixed:

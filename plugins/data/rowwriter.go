@@ -143,6 +143,32 @@ func (w *RowWriter) advance() *plan {
 // take returns the plan of the next value, which must be one of want, after
 // writing its branch.
 func (w *RowWriter) take(want opSet, what string) *plan {
+	if p := w.field(); p != nil && want&(1<<p.op) != 0 {
+		w.frames[len(w.frames)-1].next++
+		if p.null >= 0 && p.op != opUnion {
+			w.buf = append(w.buf, byte(1-p.null)<<1)
+		}
+		return p
+	}
+	return w.takeAny(want, what)
+}
+
+// field returns the plan of the value to write next if that is a field of a
+// plain struct, as nearly all are, else nil.
+func (w *RowWriter) field() *plan {
+	n := len(w.frames)
+	if n == 0 || w.err != nil {
+		return nil
+	}
+	f := &w.frames[n-1]
+	if f.p.op != opStruct || f.next >= len(f.p.fields) {
+		return nil
+	}
+	return f.p.fields[f.next]
+}
+
+// takeAny is take of any value, and says what is wrong.
+func (w *RowWriter) takeAny(want opSet, what string) *plan {
 	p := w.advance()
 	if p == nil {
 		return nil
@@ -167,6 +193,11 @@ func (w *RowWriter) take(want opSet, what string) *plan {
 // Null writes a null: of an optional field as such, of a required field with a
 // default as the default.
 func (w *RowWriter) Null() {
+	if p := w.field(); p != nil && p.null == 0 && p.defRow == nil {
+		w.frames[len(w.frames)-1].next++
+		w.buf = append(w.buf, 0)
+		return
+	}
 	p := w.advance()
 	if p == nil {
 		return
@@ -237,17 +268,25 @@ func (w *RowWriter) Boolean(v bool) {
 	}
 }
 
+// appendLength appends what stands before so many bytes.
+func appendLength(dst []byte, n int) []byte {
+	if n < 64 {
+		return append(dst, byte(n)<<1)
+	}
+	return binary.AppendVarint(dst, int64(n))
+}
+
 // Text writes a String.
 func (w *RowWriter) Text(v string) {
 	if w.take(1<<opString, "string") != nil {
-		w.buf = append(binary.AppendVarint(w.buf, int64(len(v))), v...)
+		w.buf = append(appendLength(w.buf, len(v)), v...)
 	}
 }
 
 // TextBytes writes a String given as bytes, which should be UTF-8.
 func (w *RowWriter) TextBytes(v []byte) {
 	if w.take(1<<opString, "string") != nil {
-		w.buf = append(binary.AppendVarint(w.buf, int64(len(v))), v...)
+		w.buf = append(appendLength(w.buf, len(v)), v...)
 	}
 }
 
@@ -258,7 +297,7 @@ func (w *RowWriter) Bytes(v []byte) {
 	case p == nil:
 		return
 	case p.op == opBytes:
-		w.buf = binary.AppendVarint(w.buf, int64(len(v)))
+		w.buf = appendLength(w.buf, len(v))
 	case len(v) != p.size:
 		w.fail(fmt.Errorf("%d bytes where fixed has %d", len(v), p.size))
 		return
