@@ -297,18 +297,25 @@ func (l *sinkLoop) convert(ctx context.Context, fetches kgo.Fetches) ([]data.Rec
 	l.batch, l.consumed = l.batch[:0], l.consumed[:0]
 	l.Stats.read(fetches.NumRecords())
 	l.noteLag(fetches)
+	var last TopicPartition // fetched records come by partition
+	var r *kgo.Record
+	var out *data.Record
+	fromLog := func() error { return l.Convert.FromLog(ctx, r, out) }
 	for it := fetches.RecordIter(); !it.Done(); {
-		r := it.Next()
-		if tp := (TopicPartition{r.Topic, r.Partition}); l.owned[tp] < 0 {
-			l.owned[tp] = r.Offset
+		r = it.Next()
+		if tp := (TopicPartition{r.Topic, r.Partition}); tp != last {
+			if last = tp; l.owned[tp] < 0 {
+				l.owned[tp] = r.Offset
+			}
+			l.touch(r.Topic)
 		}
-		l.touch(r.Topic)
 		l.consumed = append(l.consumed, r)
-		var out data.Record
+		l.batch = append(l.batch, data.Record{})
+		out = &l.batch[len(l.batch)-1]
 		keep := false
-		err := l.Policy.retry(ctx, l.Stats, func() error { return l.Convert.FromLog(ctx, r, &out) })
+		err := l.Policy.retry(ctx, l.Stats, fromLog)
 		if err == nil {
-			keep, err = transformed(l.Chain, &out, Coordinates{Topic: r.Topic, Partition: r.Partition, Offset: r.Offset})
+			keep, err = transformed(l.Chain, out, Coordinates{Topic: r.Topic, Partition: r.Partition, Offset: r.Offset})
 		}
 		if err != nil {
 			if err := l.tolerate(ctx, err); err != nil {
@@ -317,9 +324,8 @@ func (l *sinkLoop) convert(ctx context.Context, fetches kgo.Fetches) ([]data.Rec
 		}
 		if !keep {
 			l.advance(r.Topic, r.Partition, r.Offset)
-			continue
+			l.batch = l.batch[:len(l.batch)-1]
 		}
-		l.batch = append(l.batch, out)
 	}
 	return l.batch, nil
 }
@@ -484,6 +490,9 @@ func (l *sinkLoop) accept(records []data.Record) {
 	l.Stats.handedOver(len(records))
 	for i := range records {
 		r := &records[i]
+		if n := i + 1; n < len(records) && records[n].OriginalPartition == r.OriginalPartition && records[n].OriginalTopic == r.OriginalTopic {
+			continue // the next is further
+		}
 		l.advance(r.OriginalTopic, r.OriginalPartition, r.OriginalOffset)
 	}
 }
