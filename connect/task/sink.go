@@ -302,30 +302,33 @@ func (l *sinkLoop) convert(ctx context.Context, fetches kgo.Fetches) error {
 	l.next, l.spare, l.given = l.spare.again(), parcel{}, nil // given may be in that memory
 	l.Stats.read(n)
 	l.noteLag(fetches)
-	var at TopicPartition
+	var last TopicPartition // fetched records come by partition
+	var r *kgo.Record
+	var out *data.Record
+	fromLog := func() error { return l.Convert.FromLog(ctx, r, out) }
 	for it := fetches.RecordIter(); !it.Done(); {
-		r := it.Next()
-		if tp := (TopicPartition{r.Topic, r.Partition}); tp != at {
-			at = tp
-			if l.owned[tp] < 0 {
+		r = it.Next()
+		if tp := (TopicPartition{r.Topic, r.Partition}); tp != last {
+			if last = tp; l.owned[tp] < 0 {
 				l.owned[tp] = r.Offset
 			}
 			l.touch(r.Topic)
 		}
 		l.next.consumed = append(l.next.consumed, r)
-		var out data.Record
+		l.next.records = append(l.next.records, data.Record{})
+		out = &l.next.records[len(l.next.records)-1]
 		keep := false
-		err := l.Policy.retry(ctx, l.Stats, func() error { return l.Convert.FromLog(ctx, r, &out) })
+		err := l.Policy.retry(ctx, l.Stats, fromLog)
 		if err == nil {
-			keep, err = transformed(l.Chain, &out, Coordinates{Topic: r.Topic, Partition: r.Partition, Offset: r.Offset})
+			keep, err = transformed(l.Chain, out, Coordinates{Topic: r.Topic, Partition: r.Partition, Offset: r.Offset})
 		}
 		if err != nil {
 			if err := l.tolerate(ctx, err, l.next.consumed); err != nil {
 				return err
 			}
 		}
-		if keep {
-			l.next.records = append(l.next.records, out)
+		if !keep {
+			l.next.records = l.next.records[:len(l.next.records)-1]
 		}
 	}
 	fetches.EachPartition(func(p kgo.FetchTopicPartition) {

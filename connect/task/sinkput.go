@@ -208,6 +208,9 @@ func (l *sinkLoop) accept(records []data.Record) {
 	l.Stats.handedOver(len(records))
 	for i := range records {
 		r := &records[i]
+		if n := i + 1; n < len(records) && records[n].OriginalPartition == r.OriginalPartition && records[n].OriginalTopic == r.OriginalTopic {
+			continue // the next is further
+		}
 		l.advance(r.OriginalTopic, r.OriginalPartition, r.OriginalOffset)
 	}
 }
