@@ -1,6 +1,7 @@
 package converter
 
 import (
+	"bytes"
 	"context"
 	"encoding/hex"
 	"encoding/json"
@@ -285,6 +286,28 @@ func TestJSONToConnect(t *testing.T) {
 	}
 	if d, err := plain.ToConnect(t.Context(), "t", nil); err != nil || !d.IsNull() {
 		t.Errorf("nil reads as %+v, %v", d, err)
+	}
+}
+
+// TestEnvelopeLikeTheOneBefore reads envelopes by a converter that has just seen
+// one that begins alike, and by one that has not.
+func TestEnvelopeLikeTheOneBefore(t *testing.T) {
+	const head = `{"schema":{"type":"struct","fields":[{"type":"int8","field":"a","optional":true,"default":3}]},"payload":`
+	for _, rest := range []string{
+		`{"a":1}}`, ` {"a" : 1} } `, `null}`, `{"a":null}}`, `{}}`, `{"a":1},"payload":{"a":2}}`, `{"a":1},"schema":null}`, `{"a":1},"x":1}`,
+		`{"a":1}`, `{"a":1}}}`, `{"a":300}}`, `{"a":1}} x`, `}`, ``, `{"a":1,"a":2}}`, "{\"a\":\xff}}",
+	} {
+		raw := []byte(head + rest)
+		fresh, freshErr := make1(t, "JsonConverter", Value, nil).ToConnect(t.Context(), "t", raw)
+		c := make1(t, "JsonConverter", Value, nil)
+		if _, err := c.ToConnect(t.Context(), "t", []byte(head+`{"a":5}}`)); err != nil {
+			t.Fatal(err)
+		}
+		d, err := c.ToConnect(t.Context(), "t", raw)
+		if fmt.Sprint(err) != fmt.Sprint(freshErr) || d.State != fresh.State || d.NullDefault != fresh.NullDefault || !bytes.Equal(d.Row, fresh.Row) ||
+			err == nil && d.Schema != nil && !d.Schema.Equal(fresh.Schema) {
+			t.Errorf("%s reads as %+v, %v; by a converter that saw nothing before as %+v, %v", rest, d, err, fresh, freshErr)
+		}
 	}
 }
 

@@ -305,3 +305,43 @@ func TestScannerRejects(t *testing.T) {
 		}
 	}
 }
+
+// TestMembersInAnyOrder reads the same value from objects whose members are in
+// all kinds of order, one after the other by one reader.
+func TestMembersInAnyOrder(t *testing.T) {
+	inner := NewStructBuilder().Field("x", Int32Schema).Field("y", OptionalStringSchema).MustBuild()
+	s := NewStructBuilder().Field("a", Int64Schema).Field("in", AsOptional(inner)).
+		Field("m", MapOf(StringSchema, inner).MustBuild()).
+		Field("d", NewBuilder(TypeInt32).Optional().Default(int32(7)).MustBuild()).MustBuild()
+	want := `{"a":1,"in":{"x":2,"y":"z"},"m":{"k":{"x":3,"y":null}},"d":7}`
+	texts := []string{
+		want,
+		` { "a" : 1 , "in" : { "x" : 2 , "y" : "z" } , "m" : { "k" : { "x" : 3 , "y" : null } } , "d" : null } `,
+		`{"d":null,"m":{"k":{"y":null,"x":3}},"in":{"y":"z","x":2},"a":1}`,
+		`{"a":5,"in":{"x":2,"y":"z"},"m":{"k":{"x":3,"y":null}},"d":7,"a":1}`,             // the last counts
+		`{"a":1,"in":{"x":2,"y":"z","more":[{}]},"m":{"k":{"x":3}},"d":7,"more":{"a":9}}`, // unknown ones do not
+		`{"a":1,"in":{"x":2,"y":"z"},"m":{"k":{"x":3}}}`,
+		`{"a":1,"in":{"x":9,"x":2,"y":"z"},"m":{"k":{"x":3}}}`,
+	}
+	r := NewJSONReader(s, JSONOptions{})
+	for i := range 3 * afterDisorder * len(texts) {
+		text := texts[i/(i%3+1)%len(texts)]
+		row, _, err := r.Append([]byte("before"), []byte(text))
+		if err != nil {
+			t.Fatalf("%s: %v", text, err)
+		}
+		got, err := AppendJSON(nil, s, row[len("before"):], JSONOptions{})
+		if err != nil || string(got) != want {
+			t.Fatalf("%s reads as %s, %v; want %s", text, got, err, want)
+		}
+	}
+	for _, text := range []string{`{"a":1,"in":{"x":2,"y":"z"},"m":{},"d":7`, `{"a":1,"in":{"x":2,"y":3},"m":{},"d":7}`, `{"a":1,"in":{"x":2},"m":{},"d":7}}`, `{"a":"1"`} {
+		r.disorder = 0
+		_, _, inOrder := r.Append(nil, []byte(text))
+		r.disorder = 2
+		_, _, anyOrder := r.Append(nil, []byte(text))
+		if inOrder == nil || anyOrder == nil || inOrder.Error() != anyOrder.Error() {
+			t.Errorf("%s: %v, and without expecting an order %v", text, inOrder, anyOrder)
+		}
+	}
+}

@@ -25,6 +25,7 @@ type JSONReader struct {
 	o     JSONOptions
 	spans []int // of the open structs, by field, where the member's value is; 0 for none
 	tmp   []byte
+	disorder int // values for which no order is expected, the one at hand included
 }
 
 // NewJSONReader returns a reader of JSON values of s.
@@ -37,6 +38,7 @@ func NewJSONReader(s *Schema, o JSONOptions) *JSONReader {
 func (r *JSONReader) Append(dst, text []byte) (row []byte, nullDefault bool, err error) {
 	r.w.Reset(dst)
 	r.spans = r.spans[:0]
+	r.disorder = max(r.disorder-1, 0)
 	in := newScanner(text)
 	r.value(r.w.root, &in)
 	if r.w.err == nil {
@@ -340,9 +342,58 @@ func (r *JSONReader) entry(p *plan, in *scanner) {
 	in.depth--
 }
 
-// structure finds the members of an object, which may be in any order, and
-// then goes back to them in the order of the fields.
+// structure reads an object. Its members may be in any order; nearly always
+// they are in that of the fields.
 func (r *JSONReader) structure(p *plan, in *scanner) {
+	if p.op != opStruct || r.disorder > 0 || !r.inOrder(p, in) {
+		r.anyOrder(p, in)
+	}
+}
+
+// afterDisorder is for how many values, from one on whose members are in another
+// order than the fields, a reader does not expect them to be in it. So what is
+// read twice is at most one object of one value.
+const afterDisorder = 16
+
+// inOrder reads an object whose members are the fields, each once, in their
+// order. Of any other, and of one that is not valid, it takes nothing and
+// reports false.
+func (r *JSONReader) inOrder(p *plan, in *scanner) bool {
+	before, at, spans := *in, r.w, len(r.spans)
+	var top writeFrame
+	depth := len(r.w.frames)
+	if depth > 0 {
+		top = r.w.frames[depth-1]
+	}
+	n := 0
+	in.open('{')
+	r.w.BeginStruct()
+	for i := range p.fields {
+		if !in.more('}', &n) || string(in.key()) != p.schema.fields[i].Name {
+			break
+		}
+		in.kind() // past the space before the value
+		if r.value(p.fields[i], in); r.w.err != nil {
+			break
+		}
+		if i == len(p.fields)-1 && !in.more('}', &n) && in.err == nil {
+			r.w.End()
+			return true
+		}
+	}
+	r.disorder = afterDisorder
+	*in, r.spans = before, r.spans[:spans]
+	// The buffers may have grown; what was in them before stands.
+	at.buf, at.frames, at.spans, at.scratch = r.w.buf[:len(at.buf)], r.w.frames[:depth], r.w.spans[:len(at.spans)], r.w.scratch
+	if r.w = at; depth > 0 {
+		r.w.frames[depth-1] = top
+	}
+	return false
+}
+
+// anyOrder finds the members of an object, and then goes back to them in the
+// order of the fields.
+func (r *JSONReader) anyOrder(p *plan, in *scanner) {
 	base := len(r.spans)
 	for range p.fields {
 		r.spans = append(r.spans, 0)

@@ -116,7 +116,7 @@ func (s *scanner) text() []byte {
 	}
 	s.i++
 	start := s.i
-	for ; s.i < len(s.b); s.i++ {
+	for s.i = plain(s.b, s.i); s.i < len(s.b); s.i = plain(s.b, s.i+1) {
 		switch c := s.b[s.i]; {
 		case c == '"':
 			s.i++
