@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -181,14 +182,42 @@ type publishedConnector struct {
 // systems of published configs are not.
 var network = regexp.MustCompile(`(?i)dial|lookup|connect(ion)? refused|no such host|hostname resolving|cannot reach|could not connect|failed to connect`)
 
+// variable is a reference to what a file or a directory holds.
+var variable = regexp.MustCompile(`\$\{(file|directory):([^:}]+):([^}]+)\}`)
+
+// provided puts files in the place of those that a value refers to.
+func provided(t *testing.T, dir, text string) string {
+	t.Helper()
+	return variable.ReplaceAllStringFunc(text, func(ref string) string {
+		m := variable.FindStringSubmatch(ref)
+		path := filepath.Join(dir, m[2])
+		file, content := path, m[3]+"=secret\n"
+		if m[1] == "directory" {
+			file, content = filepath.Join(path, m[3]), "secret"
+		}
+		if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o755), os.WriteFile(file, []byte(content), 0o600)); err != nil {
+			t.Fatal(err)
+		}
+		return "${" + m[1] + ":" + path + ":" + m[3] + "}"
+	})
+}
+
 // TestPublishedConnectorConfigs validates each published config of a class that
 // exists, and holds what is wrong with it against testdata/connector-configs.txt.
 func TestPublishedConnectorConfigs(t *testing.T) {
-	s := startServer(t)
+	t.Setenv("CONNECT_CONFIG_PROVIDERS", "file,directory")
+	t.Setenv("CONNECT_CONFIG_PROVIDERS_FILE_CLASS", "org.apache.kafka.common.config.provider.FileConfigProvider")
+	t.Setenv("CONNECT_CONFIG_PROVIDERS_DIRECTORY_CLASS", "org.apache.kafka.common.config.provider.DirectoryConfigProvider")
+	s, dir := startServer(t), t.TempDir()
 	var got strings.Builder
 	for _, c := range readObjects[publishedConnector](t, filepath.Join("testdata", "connector-configs.jsonl")) {
 		if c.Config["name"] == nil {
 			c.Config["name"] = c.ID
+		}
+		for k, v := range c.Config {
+			if text, ok := v.(string); ok {
+				c.Config[k] = provided(t, dir, text)
+			}
 		}
 		raw, err := json.Marshal(c.Config)
 		if err != nil {

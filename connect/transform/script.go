@@ -31,7 +31,7 @@ var celLanguages = []string{"cel", "jsr223.cel"}
 func scriptDef(expression, doc string) configdef.Def {
 	return configdef.Def{
 		{Name: "language", Type: configdef.String, Required: true, Importance: configdef.High, Check: checkLanguage,
-			Doc: "Language of the expression: cel. Groovy and other languages of Java scripting engines do not exist here."},
+			Doc: "Language of the expression: cel. With groovy, expressions are taken that mean the same in CEL; other languages of Java scripting engines do not exist here."},
 		{Name: expression, Type: configdef.String, Required: true, Importance: configdef.High, Check: checkScript, Doc: doc +
 			" Known to it are key, value, keySchema, valueSchema, topic and header, as in value.after.qty > 5 && header.source.value == \"web\"."},
 		{Name: "topic.regex", Type: configdef.String, Default: "", Importance: configdef.Medium, Check: checkOptionalRegex,
@@ -51,11 +51,15 @@ func checkOptionalRegex(v any) error {
 
 func checkLanguage(v any) error {
 	s, _ := v.(string)
-	if s == "" || slices.Contains(celLanguages, strings.ToLower(s)) {
+	if s == "" || slices.Contains(celLanguages, strings.ToLower(s)) || isGroovy(s) {
 		return nil
 	}
 	return fmt.Errorf("there is no engine for it here: set language to cel, and write the expression in CEL, " +
 		"which has most conditions in the same words (value.op == 'u' && value.after.id > 5)")
+}
+
+func isGroovy(language string) bool {
+	return slices.Contains(groovyLanguages, strings.ToLower(language))
 }
 
 // checkScript compiles an expression. One that is Groovy's in a simple way is
@@ -134,6 +138,11 @@ func newScript(c configdef.Config, expression string) (*script, error) {
 		return nil, err
 	}
 	s := &script{nulls: strings.ToLower(c.String("null.handling.mode"))}
+	if isGroovy(c.String("language")) {
+		if err := checkGroovy(env, c.String(expression)); err != nil {
+			return nil, err
+		}
+	}
 	if s.program, err = expr.CompileLoose(env, c.String(expression)); err != nil {
 		return nil, err
 	}

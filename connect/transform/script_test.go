@@ -118,7 +118,10 @@ func TestContentBasedRouter(t *testing.T) {
 // What is Groovy is refused, with its spelling in CEL where that is simple.
 func TestGroovyIsRefusedWithItsSpelling(t *testing.T) {
 	for _, tt := range []struct{ language, condition, key, want string }{
-		{"jsr223.groovy", `value.op == 'u'`, "language", "set language to cel"},
+		{"jsr223.groovy", `value.after.n / 2 == 1`, "type", "/ may mean something else"},
+		{"groovy", `value.after.s.matches('a')`, "type", "matches may mean something else"},
+		{"groovy", `value.after.s == "${topic}"`, "type", "texts with $"},
+		{"groovy", `value.after?.name ==~ /a.*b/`, "condition", "in CEL it is spelt"},
 		{"jsr223.graal.js", `value.op == 'u'`, "language", "set language to cel"},
 		{"cel", `value.after?.name ==~ /a.*b/`, "condition", `in CEL it is spelt value.after.name.matches(r"^(?:a.*b)$")`},
 		{"cel", `value.op.equals('u') && key.id > 5L`, "condition", `in CEL it is spelt value.op == 'u' && key.id > 5`},
@@ -140,6 +143,15 @@ func TestGroovyIsRefusedWithItsSpelling(t *testing.T) {
 		}
 		if !found {
 			t.Errorf("%s %s: no error of %s says %q", tt.language, tt.condition, tt.key, tt.want)
+		}
+	}
+}
+
+// What means the same in both is taken for Groovy as well.
+func TestGroovyThatIsCEL(t *testing.T) {
+	for _, condition := range []string{"value.op == 'c' || value.op == 'u'", "!(value.after.n in [1, 2]) && value.after.n * 2 >= 5", "topic.startsWith('a') ? value.op != 'd' : true"} {
+		if _, err := newChainOf(debezium+"Filter", map[string]string{"language": "jsr223.groovy", "condition": condition}); err != nil {
+			t.Errorf("%s: %v", condition, err)
 		}
 	}
 }
