@@ -37,6 +37,7 @@ func fileKeys() sdk.ConfigDef {
 		{Name: "max.open.files", Type: sdk.Int, Default: 1024, Rules: positive, Doc: "How many files are held open."},
 		{Name: "rotate.wait.ms", Type: sdk.Int, Default: 5000, Rules: []configdef.Rule{configdef.AtLeast(0)}, Doc: "How long a file that was renamed or removed is still followed after its end."},
 		{Name: "ignore.older.ms", Type: sdk.Long, Default: -1, Doc: "Files that were not written to for so long when they are found are left alone; -1 for none."},
+		{Name: "delete.after.ms", Type: sdk.Long, Default: -1, Doc: "Files are deleted when all that they hold is in the log with its offset and they were not written to for so long; -1 for never. Needs start.at=beginning."},
 		{Name: "forget.after.ms", Type: sdk.Long, Default: 86400000, Rules: positive, Doc: "How long the offset of a file is kept that is not found any more."},
 		{Name: "compression", Type: sdk.String, Default: "auto", Rules: []configdef.Rule{configdef.OneOf("auto", "none", "gzip", "zstd")},
 			Doc: "Which compressed files are read uncompressed, each known by its first bytes: auto for gzip and zstd. Others are read as they stand."},
@@ -130,7 +131,7 @@ func newSettings(cfg sdk.Config) (settings, []sdk.Problem) {
 		topic: cfg.String("topic"), keyMode: cfg.String("key"), host: cfg.String("host.id"),
 		every: cfg.Millis("discovery.interval.ms"), maxRead: cfg.Int("max.read.bytes"), maxOpen: cfg.Int("max.open.files"),
 		rotateWait: cfg.Millis("rotate.wait.ms"), forgetAfter: cfg.Millis("forget.after.ms"), ignoreOlder: max(0, cfg.Millis("ignore.older.ms")),
-		flushPartial: cfg.Millis("flush.partial.ms"), fingerprint: cfg.Int("fingerprint.bytes"),
+		flushPartial: cfg.Millis("flush.partial.ms"), deleteAfter: cfg.Millis("delete.after.ms"), fingerprint: cfg.Int("fingerprint.bytes"),
 		byInode: cfg.String("fingerprint.strategy") == "inode", onError: cfg.String("parser.on.error"), deadTopic: cfg.String("parser.error.topic"),
 	}
 	compressed := cfg.String("compression")
@@ -144,6 +145,9 @@ func newSettings(cfg sdk.Config) (settings, []sdk.Problem) {
 			bad(list.key, err)
 			*list.into = append(*list.into, g)
 		}
+	}
+	if s.deleteAfter >= 0 && cfg.String("start.at") != "beginning" {
+		bad("delete.after.ms", errors.New("files would be deleted that were never read: set start.at=beginning"))
 	}
 	bad("line.delimiter", s.cut(cfg))
 	bad("multiline.start.pattern", s.group(cfg))

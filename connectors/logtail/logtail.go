@@ -62,7 +62,7 @@ func (Source) Open(ctx context.Context, cfg sdk.Config, offsets sdk.OffsetReader
 	t := &task{
 		settings: s, log: sdk.Logger(ctx), count: newCounts(ctx), now: time.Now, parser: parser,
 		nodes: make(map[inode]*file), twins: make(map[inode][]*file), paths: make(map[string]*file), heads: newHeads(), originals: make(map[*file]bool),
-		listed: make(map[string][]os.DirEntry), failed: make(map[string]bool),
+		listed: make(map[string][]os.DirEntry), failed: make(map[string]bool), durable: durable{files: make(map[string]progress)},
 		textRow: data.NewRowWriter(data.StringSchema), numberRow: data.NewRowWriter(data.Int64Schema),
 	}
 	if t.host == "" {
@@ -76,5 +76,8 @@ func (Source) Open(ctx context.Context, cfg sdk.Config, offsets sdk.OffsetReader
 	}
 	t.atEnd = cfg.String("start.at") == "end" && !before
 	t.watch()
+	if t.deleteAfter >= 0 {
+		return deleting{t}, nil
+	}
 	return t, nil
 }

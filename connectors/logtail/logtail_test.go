@@ -23,6 +23,7 @@ type worker struct {
 	props  map[string]string
 	stored map[string]sdk.Offset
 	task   *task
+	hears  sdk.Committer // the task, if it wants to hear what is stored
 }
 
 func newWorker(t *testing.T, props map[string]string) *worker {
@@ -62,9 +63,15 @@ func (w *worker) start() {
 		w.t.Fatal(err)
 	}
 	w.task = asTask(task)
+	w.hears, _ = task.(sdk.Committer)
 }
 
-func asTask(t sdk.Task) *task { return t.(*task) }
+func asTask(t sdk.Task) *task {
+	if d, ok := t.(deleting); ok {
+		return d.task
+	}
+	return t.(*task)
+}
 
 // stop ends the task as a crash does: what was not stored is not known.
 func (w *worker) stop() {
@@ -137,6 +144,7 @@ func (w *worker) poll(d time.Duration, store bool) ([]string, bool) {
 		out = append(out, v.(string))
 	}
 	if store {
+		w.tell(b.Positions)
 		for _, p := range b.Positions {
 			o, err := sdk.DecodeMap(p.Offset)
 			if err != nil {
@@ -150,6 +158,22 @@ func (w *worker) poll(d time.Duration, store bool) ([]string, bool) {
 		}
 	}
 	return out, true
+}
+
+// tell has the task hear that offsets are stored.
+func (w *worker) tell(positions []data.Position) {
+	if w.hears == nil {
+		return
+	}
+	heard := make([]sdk.Position, len(positions))
+	for i, p := range positions {
+		var err1, err2 error
+		heard[i].Partition, err1 = sdk.DecodeMap(p.Partition)
+		heard[i].Offset, err2 = sdk.DecodeMap(p.Offset)
+		if err := errors.Join(err1, err2, w.hears.Committed(w.t.Context(), heard[i:i+1])); err != nil {
+			w.t.Fatal(err)
+		}
+	}
 }
 
 // expect polls until all the lines have come, in order.

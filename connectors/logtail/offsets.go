@@ -137,6 +137,9 @@ func (t *task) loadFiles(ctx context.Context, offsets sdk.OffsetReader, ids []st
 		if f.partition, err = sdk.EncodeMap(t.partitionOf(f.id)); err != nil {
 			return err
 		}
+		if t.deleteAfter >= 0 {
+			t.durable.note(f.id, o)
+		}
 		if id := o.String("copyOf"); id != "" {
 			copies[f] = id
 		}

@@ -67,6 +67,7 @@ func (t *task) scan() error {
 		}
 	}
 	t.settle()
+	t.deleteRead()
 	t.files = slices.DeleteFunc(t.files, t.forget)
 	if t.atEnd = false; first {
 		t.shards[0].changed = true // so that the next task knows this was not the first

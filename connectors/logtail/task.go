@@ -76,6 +76,7 @@ type task struct {
 	headers            []data.Header
 	textRow, numberRow *data.RowWriter
 	parser             parse.Parser
+	durable            durable
 	dirty              []*file // whose offsets moved without a record
 	gone               []*file // whose offsets are to be removed
 }
@@ -91,6 +92,7 @@ type settings struct {
 	forgetAfter        time.Duration
 	ignoreOlder        time.Duration // 0 for never
 	flushPartial       time.Duration // below 0 for never
+	deleteAfter        time.Duration // below 0 for never
 	fingerprint        int
 	byInode            bool
 	decompress         map[compression]bool
@@ -107,7 +109,7 @@ type counts struct {
 	lines, bytes                           *sdk.Counter
 	truncated, dropped, invalid, oversized *sdk.Counter
 	unparsed, discarded                    *sdk.Counter
-	rewritten, errors                      *sdk.Counter
+	rewritten, errors, deleted             *sdk.Counter
 	watched, open, behind                  *sdk.Gauge
 }
 
@@ -117,7 +119,7 @@ func newCounts(ctx context.Context) counts {
 		truncated: sdk.NewCounter(ctx, "lines_truncated"), dropped: sdk.NewCounter(ctx, "lines_too_long_skipped"),
 		oversized: sdk.NewCounter(ctx, "bytes_too_long_skipped"), invalid: sdk.NewCounter(ctx, "lines_invalid_text"),
 		unparsed: sdk.NewCounter(ctx, "parse_failures"), discarded: sdk.NewCounter(ctx, "parse_dropped"),
-		rewritten: sdk.NewCounter(ctx, "files_rewritten"), errors: sdk.NewCounter(ctx, "file_errors"),
+		rewritten: sdk.NewCounter(ctx, "files_rewritten"), errors: sdk.NewCounter(ctx, "file_errors"), deleted: sdk.NewCounter(ctx, "files_deleted"),
 		watched: sdk.NewGauge(ctx, "files_watched"), open: sdk.NewGauge(ctx, "files_open"), behind: sdk.NewGauge(ctx, "behind_bytes"),
 	}
 }
