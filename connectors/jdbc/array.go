@@ -48,22 +48,18 @@ func (a *textArray) bytes() []byte {
 
 // appendCopy appends a field in the text form of COPY.
 func appendCopy(dst, field []byte) []byte {
-	for {
-		i := bytes.IndexAny(field, "\\\n\r\t")
-		if i < 0 {
-			return append(dst, field...)
+	start := 0
+	for i, c := range field {
+		escape := copyEscapes[c]
+		if escape == 0 {
+			continue
 		}
-		dst = append(append(dst, field[:i]...), '\\')
-		switch field[i] {
-		case '\n':
-			dst = append(dst, 'n')
-		case '\r':
-			dst = append(dst, 'r')
-		case '\t':
-			dst = append(dst, 't')
-		default:
-			dst = append(dst, '\\')
-		}
-		field = field[i+1:]
+		dst = append(append(dst, field[start:i]...), '\\', escape)
+		start = i + 1
 	}
+	return append(dst, field[start:]...)
 }
+
+// copyEscapes are the letters that stand, after a backslash, for bytes that a
+// field may not have as they are.
+var copyEscapes = [256]byte{'\n': 'n', '\r': 'r', '\t': 't', '\\': '\\'}

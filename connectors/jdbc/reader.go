@@ -20,7 +20,8 @@ type row struct {
 	schema string // of the table; "" is the search path's
 	table  string
 	plan   *plan
-	values []any // by the plan's columns; nil is null
+	values []any  // by the plan's columns; nil is null
+	cells  []cell // likewise, of a row that is flat: then there are no values
 }
 
 // plan says which columns records of some schemas have. Those of the key come
@@ -69,11 +70,40 @@ type reader struct {
 	names map[string][2]string // tables by topic
 	// hashes of schemas that came last, by identity
 	hashes map[*data.Schema]data.Hash
+	last   *flat
+	cells  []cell // of the flat rows of a put
+	texts  []byte // of those cells that do not alias their record
+}
+
+// begin forgets the rows that were read before.
+func (rd *reader) begin() {
+	clear(rd.cells) // else they hold the records
+	rd.cells, rd.texts = rd.cells[:0], again(rd.texts)
+}
+
+// maxAgain bounds the memory, in bytes, that is kept from one put to the next.
+const maxAgain = 8 << 20
+
+// again empties a buffer, and lets go of a large one.
+func again(b []byte) []byte {
+	if cap(b) > maxAgain {
+		return nil
+	}
+	return b[:0]
 }
 
 // read returns the row of a record, nil if it writes nothing. Errors are
 // errBad.
 func (rd *reader) read(r *data.Record) (*row, error) {
+	if r.Value.State == data.Present && !(r.Value.NullDefault && rd.cfg.defaults) {
+		f, err := rd.flatten(r)
+		if err != nil {
+			return nil, err
+		}
+		if f != nil {
+			return f.read(rd, r)
+		}
+	}
 	value, err := r.Value.Value()
 	if err != nil {
 		return nil, bad("read the value: %w", err)
@@ -172,7 +202,11 @@ func (rd *reader) row(r *data.Record, op byte, value, event *data.Struct) (*row,
 			return nil, bad("the key columns come from the record's key, which is null or has no schema")
 		}
 	}
-	if out.plan, err = rd.plan(r, op == opDelete, value); err != nil {
+	var of *data.Schema
+	if value != nil {
+		of = value.Schema()
+	}
+	if out.plan, err = rd.plan(r, op == opDelete, of); err != nil {
 		return nil, err
 	}
 	keyStruct, _ := key.(*data.Struct)
@@ -240,11 +274,9 @@ func (rd *reader) hash(s *data.Schema) data.Hash {
 	return h
 }
 
-func (rd *reader) plan(r *data.Record, remove bool, value *data.Struct) (*plan, error) {
-	var schema *data.Schema
-	if value != nil {
-		schema = value.Schema()
-	}
+// plan returns the columns of records like r, whose value or the part of it that
+// is written has the schema.
+func (rd *reader) plan(r *data.Record, remove bool, schema *data.Schema) (*plan, error) {
 	k := planKey{topic: r.OriginalTopic, key: rd.hash(r.Key.Schema), value: rd.hash(schema), delete: remove}
 	if p := rd.plans[k]; p != nil && rd.cfg.key != "record_header" { // headers have schemas of their own
 		return p, nil

@@ -13,7 +13,22 @@ import (
 type table struct {
 	quoted  string
 	columns map[string]*target
-	fits    map[*plan][]*target // by plan, the columns that its columns go to
+	fits    map[*plan]*fit
+}
+
+// fit says where the columns of a plan go.
+type fit struct {
+	to           []*target // by the plan's columns
+	write, erase string    // shapes of lines that have all of them
+}
+
+func newFit(tb *table, p *plan) *fit {
+	f := &fit{to: make([]*target, len(p.columns))}
+	for i, c := range p.columns {
+		f.to[i] = tb.find(c.name)
+	}
+	f.write, f.erase = shapeOf(opWrite, f.to), shapeOf(opDelete, f.to)
+	return f
 }
 
 // target is a column of a table.
@@ -53,7 +68,7 @@ func (t *task) load(ctx context.Context, quoted string) (*table, error) {
 	if kind := relkinds[string(rows[0][0])]; !slices.Contains(t.cfg.kinds, kind) {
 		return nil, sdk.Fatal(fmt.Errorf("%s is a %s (relkind %s), which is not written to: add its kind to table.types", quoted, kind, rows[0][0]))
 	}
-	out := &table{quoted: quoted, columns: map[string]*target{}, fits: map[*plan][]*target{}}
+	out := &table{quoted: quoted, columns: map[string]*target{}, fits: map[*plan]*fit{}}
 	rows, _, err = query(ctx, t.conn, `SELECT a.attname, format_type(a.atttypid, -1), t.typname, a.attidentity
 FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
 WHERE a.attrelid = to_regclass($1::text) AND a.attnum > 0 AND NOT a.attisdropped`, []byte(quoted))
@@ -68,7 +83,7 @@ WHERE a.attrelid = to_regclass($1::text) AND a.attnum > 0 AND NOT a.attisdropped
 
 // target returns the table of a row with all its columns, which it makes as
 // far as the configuration says so.
-func (t *task) target(ctx context.Context, r *row) (*table, []*target, error) {
+func (t *task) target(ctx context.Context, r *row) (*table, *fit, error) {
 	quoted := quoteTable(r.schema, r.table)
 	tb := t.tables[quoted]
 	if tb == nil {
@@ -86,8 +101,8 @@ func (t *task) target(ctx context.Context, r *row) (*table, []*target, error) {
 	if r.plan == nil {
 		return tb, nil, nil
 	}
-	if to := tb.fits[r.plan]; to != nil {
-		return tb, to, nil
+	if f := tb.fits[r.plan]; f != nil {
+		return tb, f, nil
 	}
 	if missing := tb.missing(r.plan); len(missing) > 0 {
 		if !t.cfg.evolve {
@@ -99,15 +114,12 @@ func (t *task) target(ctx context.Context, r *row) (*table, []*target, error) {
 		}
 		t.keep(quoted, tb)
 	}
-	to := make([]*target, len(r.plan.columns))
-	for i, c := range r.plan.columns {
-		to[i] = tb.find(c.name)
-	}
 	if len(tb.fits) >= maxPlans {
 		clear(tb.fits)
 	}
-	tb.fits[r.plan] = to
-	return tb, to, nil
+	f := newFit(tb, r.plan)
+	tb.fits[r.plan] = f
+	return tb, f, nil
 }
 
 // keep remembers a table. Topics that are named by their records could make

@@ -21,7 +21,8 @@ type task struct {
 	tables   map[string]*table
 	reader   reader
 	progress map[sdk.TopicPartition]*progress
-	failures int // transient ones in a row
+	failures int    // transient ones in a row
+	copied   []byte // room for what is copied in
 }
 
 // item is a record of a put: what it writes, nil for nothing, and where the
@@ -154,6 +155,7 @@ func (t *task) Put(ctx context.Context, b *data.Batch) error {
 
 func (t *task) put(ctx context.Context, b *data.Batch) error {
 	items := make([]item, 0, len(b.Records))
+	t.reader.begin()
 	var flawed error
 	for i := range b.Records {
 		r := &b.Records[i]

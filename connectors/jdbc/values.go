@@ -2,7 +2,6 @@ package jdbc
 
 import (
 	"encoding/hex"
-	"math"
 	"math/big"
 	"strconv"
 	"strings"
@@ -52,17 +51,7 @@ func (c *config) text(s *data.Schema, v any, isJSON bool) ([]byte, error) {
 
 func hexBytes(v []byte) []byte { return hex.AppendEncode([]byte(`\x`), v) }
 
-func float(v float64, bits int) []byte {
-	switch {
-	case math.IsNaN(v):
-		return []byte("NaN")
-	case math.IsInf(v, 1):
-		return []byte("Infinity")
-	case math.IsInf(v, -1):
-		return []byte("-Infinity")
-	}
-	return strconv.AppendFloat(nil, v, 'g', -1, bits)
-}
+func float(v float64, bits int) []byte { return appendFloat(nil, v, bits) }
 
 // decimal writes a number without expanding its exponent: a hostile scale
 // costs nothing here and is refused by the server.

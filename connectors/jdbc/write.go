@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/millrace/millrace/plugins/sdk"
@@ -104,7 +105,11 @@ func (t *task) rollback(ctx context.Context, err error) error {
 func (t *task) sections(ctx context.Context, items []item) ([]*section, error) {
 	var out []*section
 	byName := map[string]*section{}
-	for _, it := range items {
+	var last *row // that lines were made of
+	var s *section
+	var to *fit
+	for n := range items {
+		it := &items[n]
 		if it.row == nil {
 			continue
 		}
@@ -116,15 +121,17 @@ func (t *task) sections(ctx context.Context, items []item) ([]*section, error) {
 				continue
 			}
 		}
-		tb, to, err := t.target(ctx, it.row)
-		if err != nil {
-			return nil, err
-		}
-		s := byName[tb.quoted]
-		if s == nil {
-			s = &section{table: tb}
-			byName[tb.quoted] = s
-			out = append(out, s)
+		if r := it.row; last == nil || r.plan != last.plan || r.table != last.table || r.schema != last.schema {
+			tb, fits, err := t.target(ctx, r)
+			if err != nil {
+				return nil, err
+			}
+			if s = byName[tb.quoted]; s == nil {
+				s = &section{table: tb, lines: make([]line, 0, len(items)-n)}
+				byName[tb.quoted] = s
+				out = append(out, s)
+			}
+			last, to = r, fits
 		}
 		l, err := t.cfg.line(it.row, to)
 		if err != nil {
@@ -147,14 +154,37 @@ func (t *task) nothingToDelete(ctx context.Context, r *row) (bool, error) {
 }
 
 // line turns the values of a row into texts.
-func (c *config) line(r *row, to []*target) (line, error) {
+func (c *config) line(r *row, f *fit) (line, error) {
 	l := line{op: r.op}
 	if r.op == opTruncate {
 		l.shape = "t"
 		return l, nil
 	}
-	l.to, l.keys, l.cells = to, r.plan.keys, make([]cell, len(r.values))
-	var id []byte
+	l.to, l.keys, l.cells = f.to, r.plan.keys, r.cells
+	if l.shape = f.write; r.op == opDelete {
+		l.shape = f.erase
+	}
+	if r.cells == nil {
+		if err := c.cells(r, &l); err != nil {
+			return l, err
+		}
+	}
+	if c.mode != "insert" { // who inserts compares no keys
+		var id []byte
+		for i := range l.keys {
+			id = append(append(strconv.AppendInt(id, int64(len(l.cells[i].text)), 10), ':'), l.cells[i].text...)
+		}
+		l.id = string(id)
+	}
+	if slices.ContainsFunc(l.cells, func(c cell) bool { return c.absent }) {
+		l.drop()
+	}
+	return l, nil
+}
+
+// cells turns values into the cells of a line.
+func (c *config) cells(r *row, l *line) error {
+	l.cells = make([]cell, len(r.values))
 	for i, v := range r.values {
 		switch {
 		case v == nil:
@@ -162,34 +192,34 @@ func (c *config) line(r *row, to []*target) (line, error) {
 		case i >= l.keys && isUnavailable(v):
 			l.cells[i].absent = true
 		default:
-			text, err := c.text(r.plan.columns[i].schema, v, to[i].isJSON)
+			text, err := c.text(r.plan.columns[i].schema, v, l.to[i].isJSON)
 			if err != nil {
-				return l, bad("field %s: %w", r.plan.columns[i].name, err)
+				return bad("field %s: %w", r.plan.columns[i].name, err)
 			}
 			l.cells[i].text = text
 		}
-		if i < l.keys {
-			id = append(append(append(id, number(int64(len(l.cells[i].text)))...), ':'), l.cells[i].text...)
-		}
 	}
-	l.id = string(id)
-	l.drop()
-	return l, nil
+	return nil
 }
 
 // drop leaves the absent columns out and names the shape.
 func (l *line) drop() {
 	var to []*target
 	var cells []cell
-	shape := []byte{l.op}
 	for i, c := range l.cells {
-		if c.absent {
-			continue
+		if !c.absent {
+			to, cells = append(to, l.to[i]), append(cells, c)
 		}
-		to, cells = append(to, l.to[i]), append(cells, c)
-		shape = append(append(shape, 0), l.to[i].name...)
 	}
-	l.to, l.cells, l.shape = to, cells, string(shape)
+	l.to, l.cells, l.shape = to, cells, shapeOf(l.op, to)
+}
+
+func shapeOf(op byte, to []*target) string {
+	shape := []byte{op}
+	for _, t := range to {
+		shape = append(append(shape, 0), t.name...)
+	}
+	return string(shape)
 }
 
 // runs orders lines into statements. With plain inserts the order stays. Else
@@ -319,9 +349,15 @@ func (t *task) writeRun(ctx context.Context, tb *table, lines []line) error {
 
 // copyIn inserts by COPY.
 func (t *task) copyIn(ctx context.Context, tb *table, lines []line) error {
-	var b []byte
-	for _, l := range lines {
-		for i, c := range l.cells {
+	size := 0
+	for n := range lines {
+		for i := range lines[n].cells {
+			size += len(lines[n].cells[i].text) + 3
+		}
+	}
+	b := slices.Grow(again(t.copied), size)
+	for n := range lines {
+		for i, c := range lines[n].cells {
 			if i > 0 {
 				b = append(b, '\t')
 			}
@@ -333,6 +369,7 @@ func (t *task) copyIn(ctx context.Context, tb *table, lines []line) error {
 		}
 		b = append(b, '\n')
 	}
+	t.copied = b
 	_, err := t.conn.CopyFrom(ctx, bytes.NewReader(b), "COPY "+tb.quoted+" ("+strings.Join(quoted(lines[0].to), ", ")+") FROM STDIN")
 	return err
 }
