@@ -83,6 +83,7 @@ var classes = slices.Concat(
 	only(debezium+"openlineage.OpenLineage", nil, newOpenLineage),
 	only(debezium+"HeaderToValue", headerToValueDef, newHeaderToValue),
 	only(debezium+"TimezoneConverter", timezoneDef, newTimezoneConverter),
+	only("io.debezium.connector.postgresql.transforms.timescaledb.TimescaleDb", timescaleDef, newTimescaleDB),
 	only(debezium+"ExtractNewRecordState", unwrapDef, newUnwrap, debezium+"UnwrapFromEnvelope"),
 
 	both(confluent+"Drop", dropDef, newDrop),

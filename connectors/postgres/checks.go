@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -21,6 +22,12 @@ func (t *task) checkTables(ctx context.Context) error {
 	if err := setIdentities(ctx, t.conn, t.cfg, tables); err != nil {
 		return err
 	}
+	if text := t.cfg.tooMany(len(tables)); text != "" {
+		if t.cfg.failOnTables {
+			return sdk.Fatal(errors.New(text))
+		}
+		t.log.Warn(text)
+	}
 	if len(tables) == 0 {
 		t.log.Warn("no table passes the filters: check schema.include.list and table.include.list")
 		return nil
@@ -39,6 +46,15 @@ func (t *task) checkTables(ctx context.Context) error {
 			"publication", t.cfg.publication, "tables", some(missing))
 	}
 	return nil
+}
+
+// tooMany says that more tables are captured than guardrail.collections.max has,
+// "" if not so.
+func (c *config) tooMany(n int) string {
+	if c.mostTables == 0 || n <= c.mostTables {
+		return ""
+	}
+	return fmt.Sprintf("guardrail.collections.max is %d, and %d tables would be captured: name fewer in table.include.list, or raise it", c.mostTables, n)
 }
 
 // some is the beginning of a list, in words.
@@ -110,6 +126,9 @@ func checkAll(ctx context.Context, conn *pgconn.PgConn, cfg *config) ([]sdk.Prob
 	}
 	if len(tables) == 0 && (cfg.autocreate == "filtered" || len(cfg.tables.include) > 0) {
 		c.bad("table.include.list", "no table of database %s passes the filters: check schema.include.list, table.include.list and their excluding twins; names are matched whole, as schema.table", cfg.dbname)
+	}
+	if text := cfg.tooMany(len(tables)); text != "" && cfg.failOnTables {
+		c.bad("guardrail.collections.max", "%s", text)
 	}
 	if err := c.tables(ctx, &cat, tables); err != nil {
 		return nil, err

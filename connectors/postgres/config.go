@@ -66,6 +66,10 @@ type config struct {
 	transactions     bool
 	xminEvery        time.Duration // 0 is never
 	reselect         bool          // unchanged values are read from the table
+	reselector       *reselector   // nil for none
+	onFailure        string        // fail, warn, skip, ignore: about events that cannot be made
+	mostTables       int           // that may be captured, 0 for any
+	failOnTables     bool          // if there are more
 	streaming        string        // off, on, parallel: large transactions before they commit
 	spoolDir         string        // "" for the system's
 	spoolLimit       int64         // bytes of transactions under way, 0 for any
@@ -183,6 +187,8 @@ func newConfig(cfg sdk.Config) (*config, []sdk.Problem) {
 		walWarning:    cfg.Int64("millrace.wal.warning.bytes"),
 		skipUnchanged: cfg.Bool("skip.messages.without.change"), tombstones: cfg.Bool("tombstones.on.delete"),
 
+		onFailure: lower("event.processing.failure.handling.mode"), mostTables: cfg.Int("guardrail.collections.max"),
+		failOnTables:    lower("guardrail.collections.limit.action") == "fail",
 		failConversions: lower("event.converting.failure.handling.mode") == "fail",
 		schemaAdjust:    lower("schema.name.adjustment.mode"), fieldAdjust: lower("field.name.adjustment.mode"),
 		prefix: cfg.String("topic.prefix"), naming: newNaming(p), headers: cfg.Bool("extended.headers.enabled"),
@@ -200,6 +206,8 @@ func newConfig(cfg sdk.Config) (*config, []sdk.Problem) {
 		moneyDigits: int32(cfg.Int("money.fraction.digits")), unknown: cfg.Bool("include.unknown.datatypes"), unknownText: cfg.Bool("millrace.unknown.as.text"),
 	}
 	c.signals(p)
+	c.processors(p)
+	c.converters(p)
 	if cfg.Bool("slot.seek.to.known.offset.on.start") && !cfg.Given("offset.mismatch.strategy") {
 		c.mismatch = "trust_offset"
 	}

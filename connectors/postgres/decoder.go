@@ -453,13 +453,18 @@ func (t *task) capture(ctx context.Context) error {
 			return err
 		}
 	}
+	if op != 'd' && t.cfg.reselector != nil {
+		if err := t.reselectRow(ctx, tab, before, after); err != nil {
+			return err
+		}
+	}
 	for try := 0; ; try++ {
 		err := t.em.change(tab, &d.origin, op, m.oldKind, before, after)
 		if err == nil {
 			return nil
 		}
 		if try == 2 || !errors.Is(err, errStale) && !errors.Is(err, errLabel) {
-			return sdk.Fatal(fmt.Errorf("change of %s.%s at %s: %w", tab.relation.schema, tab.name, d.origin.lsn, err))
+			return t.failedEvent(tab, err)
 		}
 		if tab, err = t.refresh(ctx, tab, err); err != nil {
 			return err

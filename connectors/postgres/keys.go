@@ -53,6 +53,12 @@ func required(k sdk.Key) sdk.Key {
 	return k
 }
 
+// alias gives a key other names, such as those that internal keys have.
+func alias(k sdk.Key, names ...string) sdk.Key {
+	k.Aliases = append(k.Aliases, names...)
+	return k
+}
+
 func with(k sdk.Key, rules ...configdef.Rule) sdk.Key {
 	k.Rules = append(k.Rules, rules...)
 	return k
@@ -81,11 +87,11 @@ func connectionKeys() []sdk.Key {
 		str("database.sslkey", "", "File with the client's key: PEM, or PKCS#8 in DER without a password, as the Java driver has it."),
 		{Name: "database.sslpassword", Type: sdk.Password, Default: "", Doc: "Password of the client's key."},
 		str("database.sslrootcert", "", "File with the certificates of authorities, PEM."),
-		str("database.options", "", "Options of the session, as libpq has them: -c name=value."),
-		str("database.ApplicationName", "", "What connections are called in pg_stat_activity; millrace and the slot when empty."),
-		str("database.currentSchema", "", "Search path of connections."),
-		num("database.connectTimeout", sdk.Int, 0, "Seconds that one connection may take to be made. 0 is the default of 30."),
-		choice("database.targetServerType", "any", "Which of several hosts is connected to.", "any", "primary", "master", "secondary", "slave", "preferSecondary", "preferSlave"),
+		alias(str("database.options", "", "Options of the session, as libpq has them: -c name=value."), "driver.options"),
+		alias(str("database.ApplicationName", "", "What connections are called in pg_stat_activity; millrace and the slot when empty."), "driver.ApplicationName"),
+		alias(str("database.currentSchema", "", "Search path of connections."), "driver.currentSchema"),
+		alias(num("database.connectTimeout", sdk.Int, 0, "Seconds that one connection may take to be made. 0 is the default of 30."), "driver.connectTimeout", "database.loginTimeout"),
+		alias(choice("database.targetServerType", "any", "Which of several hosts is connected to.", "any", "primary", "master", "secondary", "slave", "preferSecondary", "preferSlave"), "driver.targetServerType"),
 		truth("database.tcpKeepAlive", true, "Whether TCP probes idle connections."),
 		str("database.initial.statements", "", "SQL to run on ordinary connections, separated by semicolons; two are one semicolon."),
 		num("database.query.timeout.ms", sdk.Int, 600000, "How long a query of the catalog may take. 0 is for ever."),
@@ -108,7 +114,7 @@ func slotKeys() []sdk.Key {
 		num("snapshot.max.threads.multiplier", sdk.Int, 1, "Into how many pieces for each connection a table is cut at least, unless that makes them smaller than 8 MiB."),
 		num("slot.max.retries", sdk.Int, 6, "How often an active slot is tried again at start."),
 		num("slot.retry.delay.ms", sdk.Long, 10000, "The wait between those tries."),
-		num("create.slot.command.timeout", sdk.Long, 90, "Seconds that making the slot may take: it waits for open transactions."),
+		alias(num("create.slot.command.timeout", sdk.Long, 90, "Seconds that making the slot may take: it waits for open transactions."), "internal.create.slot.command.timeout"),
 		str("publication.name", "dbz_publication", "Publication of the captured tables."),
 		choice("publication.autocreate.mode", "all_tables", "What is done about a missing publication.", "all_tables", "disabled", "filtered", "no_tables"),
 		truth("publish.via.partition.root", false, "Whether changes of partitions appear as those of the partitioned table."),
@@ -117,7 +123,7 @@ func slotKeys() []sdk.Key {
 		truth("flush.lsn.source", true, "Old form of lsn.flush.mode; false is manual."),
 		choice("offset.mismatch.strategy", "trust_offset", "What is done when slot and stored offset differ.",
 			"no_validation", "trust_offset", "trust_slot", "trust_greater_lsn"),
-		truth("slot.seek.to.known.offset.on.start", false, "Old form of offset.mismatch.strategy; true is trust_offset."),
+		alias(truth("slot.seek.to.known.offset.on.start", false, "Old form of offset.mismatch.strategy; true is trust_offset."), "internal.slot.seek.to.known.offset.on.start"),
 		num("retriable.restart.connector.wait.ms", sdk.Long, 10000, "The wait before a lost connection is made anew."),
 		num("xmin.fetch.interval.ms", sdk.Long, 0, "How often the slot's catalog_xmin is read for source.xmin. 0 is never."),
 		truth("read.only", false, "Whether nothing is written to the database: the publication has to be there, and incremental snapshots of an idle server wait until it sends its log."),
@@ -144,12 +150,13 @@ func captureKeys() []sdk.Key {
 		{Name: "skipped.operations", Type: sdk.List, Default: "t", Doc: "Operations to leave out: c, u, d, t, or none.", Rules: []configdef.Rule{configdef.OneOf("c", "u", "d", "t", "none")}},
 		truth("tombstones.on.delete", true, "Whether a delete is followed by a tombstone."),
 		truth("include.unknown.datatypes", false, "Whether columns of unknown types appear, as the bytes of their text."),
-		refused("include.schema.comments", "false", "comments are not read: remove the key"),
 		list("column.propagate.source.type", "Columns whose fields tell type, length, scale and name in their schema: regular expressions of schema.table.column."),
 		list("datatype.propagate.source.type", "Types whose columns do: regular expressions of schema.table.type."),
-		refused("converters", nil, noJava),
-		refused("post.processors", nil, noJava),
-		refused("guardrail.collections.max", "0", "the number of tables is not limited: remove the key"),
+		list("converters", "Names of custom converters. They are Java classes, and each is refused by its class."),
+		list("post.processors", "Names of what changes events after they were made; NAME.type says what: "+reselectClass+
+			" reads columns again, as NAME.reselect.columns.include.list, .exclude.list (of schema.table:column), NAME.reselect.unavailable.values, .null.values, .use.event.key and .error.handling.mode say."),
+		num("guardrail.collections.max", sdk.Int, 0, "How many tables may be captured. 0 is any number."),
+		choice("guardrail.collections.limit.action", "warn", "What is done if there are more.", "warn", "fail"),
 	}
 }
 
@@ -167,7 +174,7 @@ func representationKeys() []sdk.Key {
 		choice("field.name.adjustment.mode", "none", "How field names are made fit for Avro.", "none", "avro", "avro_unicode"),
 		choice("event.converting.failure.handling.mode", "warn", "What is done about a value that cannot be converted: warn and skip leave it out.", "fail", "warn", "skip"),
 		{Name: "millrace.unknown.as.text", Type: sdk.Boolean, Default: false, Doc: "Whether columns of unknown types appear as text. Not of Debezium."},
-		choice("event.processing.failure.handling.mode", "fail", "Only fail is supported.", "fail"),
+		choice("event.processing.failure.handling.mode", "fail", "What is done about a change of which no event can be made: warn, skip and ignore leave it out, and the last two say nothing.", "fail", "warn", "skip", "ignore"),
 	}
 }
 
@@ -216,6 +223,7 @@ func snapshotKeys() []sdk.Key {
 		refused("snapshot.mode.custom.name", nil, noJava),
 		refused("snapshot.locking.mode.custom.name", nil, noJava),
 		refused("snapshot.query.mode", "select_all", noJava),
+		refused("snapshot.query.mode.custom.name", nil, noJava),
 		choice("snapshot.tables.order.by.row.count", "disabled", "Whether tables are read in the order of how many rows they have, as far as the server knows, and not of their names.",
 			"disabled", "ascending", "descending"),
 		truth("snapshot.mode.configuration.based.snapshot.data", false, "With configuration_based: whether tables are read at each start."),
@@ -238,12 +246,12 @@ func strategyClasses() []string {
 // ignoredKeys are Debezium's that say how its own machinery works.
 func ignoredKeys() []sdk.Key {
 	return ignored("database.sslfactory", "lsn.flush.timeout.ms", "lsn.flush.timeout.action", "table.ignore.builtin",
-		"schema.refresh.mode", "sourceinfo.struct.maker", "transaction.metadata.factory", "include.schema.changes", "topic.cache.size",
-		"signal.kafka.poll.timeout.ms", "signal.emit.failure.max.retries", "custom.metric.tags", "statistics.metrics.enabled",
+		"schema.refresh.mode", "include.schema.comments", "sourceinfo.struct.maker", "transaction.metadata.factory", "include.schema.changes", "topic.cache.size",
+		"signal.kafka.poll.timeout.ms", "signal.emit.failure.max.retries", "signal.emit.failure.backoff.ms", "custom.metric.tags", "statistics.metrics.enabled",
 		"advanced.metrics.enable", "custom.sanitize.pattern", "openlineage.integration.enabled", "openlineage.integration.config.file.path",
 		"openlineage.integration.job.description", "openlineage.integration.job.tags", "openlineage.integration.job.owners",
 		"snapshot.fetch.size", "max.batch.size", "max.queue.size", "max.queue.size.in.bytes",
 		"poll.interval.ms", "poll.dispatch.interval.ms", "query.fetch.size", "queue.provider.type", "executor.shutdown.timeout.ms",
-		"log.position.check.enable", "legacy.snapshot.max.threads",
+		"log.position.check.enable", "internal.log.position.check.enable", "internal.advanced.metrics.enable", "internal.snapshot.scan.all.columns.force", "legacy.snapshot.max.threads",
 		"schema.history.internal.kafka.bootstrap.servers", "schema.history.internal.kafka.topic")
 }

@@ -3,7 +3,6 @@ package postgres
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
 )
 
@@ -23,22 +22,10 @@ func (t *task) mend(ctx context.Context, tab *table, before, after []value) erro
 			want = append(want, i)
 		}
 	}
-	if len(want) == 0 {
+	sql, args := rowSQL(tab, want, tab.key, after)
+	if sql == "" {
 		return nil
 	}
-	columns := make([]string, len(want))
-	for n, i := range want {
-		columns[n] = quoteName(tab.columns[i].name)
-	}
-	conditions, args := make([]string, len(tab.key)), make([]string, len(tab.key))
-	for n, i := range tab.key {
-		if after[i].kind != valueText {
-			return nil
-		}
-		conditions[n] = fmt.Sprintf("%s = $%d", quoteName(tab.columns[i].name), n+1)
-		args[n] = string(after[i].text)
-	}
-	sql := "SELECT " + strings.Join(columns, ", ") + " FROM " + quoteName(tab.relation.schema, tab.name) + " WHERE " + strings.Join(conditions, " AND ")
 	rows, err := t.rowNow(ctx, sql, args)
 	switch {
 	case sqlState(err) == codeNoTable || sqlState(err) == codeNoColumn:

@@ -27,6 +27,9 @@ type table struct {
 	physical  string // what the field says that naming adds to keys
 	order     int64  // events of this table in the current transaction
 	lastXID   uint32
+	primary   []int // tuple indexes of the columns of the table's own key
+	// complained says that rows could not be read again, and that it was logged.
+	complained bool
 }
 
 // column is a column of a tuple.
@@ -44,6 +47,7 @@ type column struct {
 	keySchema  *data.Schema // in the key, which no mapper changes
 	mapper     *mapper      // changes the values; nil for none
 	length     int          // of a column that is hashed
+	reselect   bool         // by the post-processor
 }
 
 // compiler makes tables from relations.
@@ -66,6 +70,14 @@ func (c *compiler) compile(rel *relation, known *catalogTable) (*table, error) {
 		t.columns = append(t.columns, col)
 	}
 	c.chooseKey(t, known)
+	if known != nil {
+		for _, n := range known.key {
+			t.primary = append(t.primary, slices.IndexFunc(t.columns, func(c column) bool { return c.name == n }))
+		}
+		if slices.Contains(t.primary, -1) {
+			t.primary = nil // the stream does not tell all of it
+		}
+	}
 	if err := c.schemas(t); err != nil {
 		return nil, fmt.Errorf("table %s.%s: %w", rel.schema, rel.name, err)
 	}
@@ -82,6 +94,7 @@ func (c *compiler) column(t *table, rc relColumn, known *catalogTable) (column, 
 	if cd.kind == kindOmitted {
 		return col, nil
 	}
+	col.reselect = c.cfg.reselector != nil && c.cfg.reselector.takes(t.relation.schema, t.name, rc.name)
 	var def any
 	if known != nil {
 		i := slices.IndexFunc(known.columns, func(k catalogColumn) bool { return k.name == rc.name })

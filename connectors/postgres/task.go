@@ -69,9 +69,11 @@ type task struct {
 	figures *figures
 	inc     *incremental // while streaming
 	notes   notifier
-	lists   *lists          // that were in force, nil when that is not known
-	told    bool            // of the lists that are
-	asks    *channel.Reader // nil without channels but the table
+	lists   *lists // that were in force, nil when that is not known
+	told    bool   // of the lists that are
+	// visibleXID is a transaction of the stream that others were found to see.
+	visibleXID uint32
+	asks       *channel.Reader // nil without channels but the table
 
 	meter workMeter
 	work  atomic.Pointer[sdk.Progress] // nil for none
