@@ -56,7 +56,13 @@ type image struct {
 
 // reset forgets the rows that were read and makes room for n more.
 func (rd *reader) reset(n int) {
-	rd.arena, rd.slab = rd.arena[:0], rd.slab[:0]
+	if rd.arena = rd.arena[:0]; cap(rd.arena) > maxKept {
+		rd.arena = nil
+	}
+	clear(rd.slab) // they hold what the records hold
+	if rd.slab = rd.slab[:0]; cap(rd.slab) > maxKept/64 {
+		rd.slab = nil
+	}
 	if cap(rd.rows) < n {
 		rd.rows = make([]row, 0, n)
 	}

@@ -71,6 +71,7 @@ const (
 	differs likeness = iota
 	shorter          // it is less than what was read, and begins like it
 	alike            // it holds all of it
+	unknown          // it cannot be read just now
 )
 
 // compare compares a file with what was read of another. A compressed one is
@@ -79,12 +80,16 @@ func (t *task) compare(f, old *file) likeness {
 	if f.packed != plain {
 		return alike
 	}
-	h, fi, err := openPath(f.path)
+	h, err := openSighting(f.path, f.node)
 	if err != nil {
-		return alike // nothing is decided while it cannot be read
+		return unknown
 	}
 	c := newContent(h, plain)
 	defer c.close()
+	fi, err := c.stat()
+	if err != nil {
+		return unknown
+	}
 	if fi.Size() >= old.head.size {
 		b := make([]byte, old.head.size)
 		if n, err := c.readAt(b, 0); err != nil || n < len(b) || sha256.Sum256(b) != old.head.sum {
@@ -103,12 +108,15 @@ func (t *task) compare(f, old *file) likeness {
 // independent has a file read that seemed to be a copy: where it is one, from
 // the first line on that the original does not have.
 func (t *task) independent(f, old *file, copied bool) {
-	f.original = nil
 	if copied && f.packed == plain && old.packed == plain && old.found {
-		if err := t.skipCommon(f, old); err != nil {
-			t.failPath(f.path, err)
+		if err := t.skipCommon(f, old); err != nil { // the next scan tries again
+			if t.wanted = errors.Is(err, errMoved); !t.wanted {
+				t.failPath(f.path, err)
+			}
+			return
 		}
 	}
+	f.original = nil
 	f.changed = true
 	t.dirty = append(t.dirty, f)
 	t.enqueue(f)
@@ -117,13 +125,13 @@ func (t *task) independent(f, old *file, copied bool) {
 // skipCommon moves a file behind the lines that another one has, too, and that
 // were read there or will be.
 func (t *task) skipCommon(f, old *file) error {
-	own, _, err := openPath(f.path)
+	own, err := openSighting(f.path, f.node)
 	if err != nil {
 		return err
 	}
 	a := newContent(own, plain)
 	defer a.close()
-	other, _, err := openPath(old.path)
+	other, err := openSighting(old.path, old.node)
 	if err != nil {
 		return err
 	}
@@ -234,7 +242,7 @@ func (t *task) lookNearby(f *file) {
 		if s.node != f.node {
 			continue
 		}
-		if f.packed == plain && s.size < f.pos || !t.byInode && !t.stillHolds(f, s) {
+		if f.packed == plain && s.size < f.pos || !t.byInode && t.stillHolds(f, s) == differs {
 			continue
 		}
 		lost := f.lost
@@ -333,5 +341,5 @@ func (t *task) rotatedUnseen(strange []sighting) []sighting {
 // one that is lost may be another.
 func (t *task) known(s sighting) bool {
 	f := t.nodes[s.node]
-	return f != nil && (f.found || f.content != nil || (f.packed != plain || s.size >= f.pos) && t.stillHolds(f, s))
+	return f != nil && (f.found || f.content != nil || (f.packed != plain || s.size >= f.pos) && t.stillHolds(f, s) != differs)
 }

@@ -46,8 +46,10 @@ func (t *task) scan() error {
 	clear(t.listed)
 	var strange []sighting
 	for _, s := range sights {
-		f := t.pick(s)
+		f, ok := t.pick(s)
 		switch {
+		case !ok:
+			t.wanted = true
 		case f == nil:
 			strange = append(strange, s)
 		case f.found: // a second name of the same file
@@ -157,26 +159,32 @@ func (t *task) homeless(f *file) {
 }
 
 // pick returns the known file that has an inode. Where a crash left several,
-// it is the one that holds what was read.
-func (t *task) pick(s sighting) *file {
+// it is the one that holds what was read; ok is false if nobody can tell now.
+func (t *task) pick(s sighting) (f *file, ok bool) {
 	twins := t.twins[s.node]
 	if len(twins) == 0 {
-		return t.nodes[s.node]
+		return t.nodes[s.node], true
 	}
-	delete(t.twins, s.node)
 	best, most := t.nodes[s.node], int64(-1)
 	for _, f := range twins {
-		if f.pos > most && (f.pos > 0 || f.head.size > 0) && t.stillHolds(f, s) {
+		if f.pos <= most || f.pos == 0 && f.head.size == 0 {
+			continue
+		}
+		switch t.stillHolds(f, s) {
+		case unknown:
+			return nil, false
+		case alike:
 			best, most = f, f.pos
 		}
 	}
+	delete(t.twins, s.node)
 	for _, f := range twins {
 		if f != best {
 			t.homeless(f)
 		}
 	}
 	t.nodes[s.node] = best
-	return best
+	return best, true
 }
 
 // sight notes where a known file is.
@@ -219,33 +227,54 @@ func (t *task) place(f *file, s sighting) {
 func (t *task) changedUnread(f *file, s sighting) bool {
 	switch {
 	case f.packed != plain:
-		return (s.size != f.size || s.mtime != f.mtime) && !t.stillHolds(f, s)
+		return (s.size != f.size || s.mtime != f.mtime) && t.stillHolds(f, s) == differs
 	case s.size < f.pos:
 		t.count.rewritten.Add(1)
 		return true
 	}
-	return s.size == f.pos && s.mtime != f.mtime && f.mtime > 0 && !t.stillHolds(f, s)
+	return s.size == f.pos && s.mtime != f.mtime && f.mtime > 0 && t.stillHolds(f, s) == differs
 }
 
-// stillHolds reports whether the file at a place holds what was read of f. Of a
+// stillHolds says whether the file at a place holds what was read of f. Of a
 // compressed one the beginning tells; the rest is compared when it is read.
-func (t *task) stillHolds(f *file, s sighting) bool {
-	h, _, err := openPath(s.path)
+func (t *task) stillHolds(f *file, s sighting) likeness {
+	h, err := openSighting(s.path, s.node)
 	if err != nil {
-		return true // nobody knows; reading it will tell
+		return unknown // reading it will tell
 	}
 	packed := t.sniff(h)
 	c := newContent(h, packed)
 	defer c.close()
 	if packed != f.packed {
-		return false
+		return differs
 	}
 	if packed == plain {
-		return f.holds(c)
+		return likenessOf(f.holds(c))
 	}
 	b := make([]byte, f.head.size)
 	n, err := c.readAt(b, 0)
-	return errors.Is(err, errUnfinished) || err == nil && f.begins(b[:n])
+	return likenessOf(errors.Is(err, errUnfinished) || err == nil && f.begins(b[:n]))
+}
+
+func likenessOf(same bool) likeness {
+	if same {
+		return alike
+	}
+	return differs
+}
+
+// errMoved is a path that leads to another file than it did a moment ago, as
+// when rotation gives each file the name of the next.
+var errMoved = errors.New("another file has the path now")
+
+// openSighting opens a file that was seen at a path, and only that.
+func openSighting(path string, node inode) (*os.File, error) {
+	h, fi, err := openPath(path)
+	if err == nil && inodeOf(fi) != node {
+		_ = h.Close() // nothing was written
+		err = errMoved
+	}
+	return h, err
 }
 
 // rewritten deals with a file whose content is not what was read, which is
@@ -273,12 +302,17 @@ func (t *task) meet(s sighting, before *file, first bool) error {
 	if t.ignoreOlder > 0 && t.now().UnixMilli()-s.mtime > t.ignoreOlder.Milliseconds() {
 		return nil
 	}
-	h, fi, err := openPath(s.path)
-	if errors.Is(err, fs.ErrNotExist) {
+	h, err := openSighting(s.path, s.node)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, errMoved) {
+		t.wanted = true // it is met where it is then
 		return nil
 	}
 	if err != nil {
 		return err
+	}
+	fi, err := h.Stat()
+	if err != nil {
+		return errors.Join(err, h.Close())
 	}
 	s.size = fi.Size()
 	packed := t.sniff(h)
@@ -352,7 +386,9 @@ func (t *task) recognise(c content, begin []byte, s sighting, packed compression
 		return nil, nil
 	}
 	for _, f := range t.heads.find(begin) {
-		if f.original != nil || f.node == s.node || packed != plain && f.refused == (version{s.node, s.size, s.mtime}) {
+		// One that was lost before anything was read of it is nothing to go on with:
+		// what it was may have been read since under another name.
+		if f.original != nil || f.node == s.node || !f.found && f.pos == 0 || packed != plain && f.refused == (version{s.node, s.size, s.mtime}) {
 			continue
 		}
 		// What a compressed file holds is compared when it has been read that far,
@@ -360,12 +396,17 @@ func (t *task) recognise(c content, begin []byte, s sighting, packed compression
 		if packed == plain && s.size >= f.pos && !f.holds(c) {
 			continue
 		}
-		if !f.found && (packed == plain && s.size >= f.pos || packed != plain && f.content == nil) {
-			return f, nil
-		}
-		if original == nil {
+		switch {
+		case !f.found && (packed == plain && s.size >= f.pos || packed != plain && f.content == nil):
+			if same == nil || f.pos > same.pos {
+				same = f
+			}
+		case original == nil:
 			original = f
 		}
+	}
+	if same != nil {
+		return same, nil
 	}
 	return nil, original
 }

@@ -1,11 +1,15 @@
 package s3
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -279,6 +283,69 @@ func TestLargeObjectsAreSentInPartsAndWhole(t *testing.T) {
 	}
 	if got[0].Key != "topics/orders/partition=0/orders+0+0000000000.bin" {
 		t.Errorf("it is named %s", got[0].Key)
+	}
+}
+
+// forgetful is a store that is cut off at the first attempt to complete an
+// upload and answers all others as if that had worked.
+type forgetful struct {
+	next  http.RoundTripper
+	tries atomic.Int32
+}
+
+func (f *forgetful) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.Method != http.MethodPost || !r.URL.Query().Has("uploadId") {
+		return f.next.RoundTrip(r)
+	}
+	if f.tries.Add(1) == 1 {
+		return nil, fmt.Errorf("cut off: %w", io.ErrUnexpectedEOF)
+	}
+	body := `<CompleteMultipartUploadResult><ETag>"x"</ETag></CompleteMultipartUploadResult>`
+	return &http.Response{
+		StatusCode: 200, Status: "200 OK", Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Request: r,
+		Header: http.Header{"Content-Type": {"application/xml"}}, Body: io.NopCloser(strings.NewReader(body)), ContentLength: int64(len(body)),
+	}, nil
+}
+
+// TestCompletedTwiceAndNotThere has the store lose an upload that it says is
+// complete, at the second attempt of the client or of the sink: the offset is
+// not committed, and the next task writes the object.
+func TestCompletedTwiceAndNotThere(t *testing.T) {
+	for _, retries := range []string{"3", "0"} {
+		t.Run(retries+" retries of the client", func(t *testing.T) {
+			s, bucket := shared(t)
+			config := sinkConfigOf(s, bucket, map[string]string{
+				"format.class": formatPrefix + "bytearray.ByteArrayFormat", "flush.size": "40", separatorKey: "|", "s3.part.retries": retries,
+			})
+			var records []data.Record
+			for i := range int64(40) {
+				records = append(records, sdktest.LogRecord(t, "orders", 0, i, data.BytesSchema, bytes.Repeat([]byte{byte(i)}, 200<<10)))
+			}
+			c := Connectors()[0]
+			c.Sink = Sink{wrap: func(next http.RoundTripper) http.RoundTripper { return &forgetful{next: next} }}
+			run := sdktest.StartSink(t, c, config)
+			run.Assign(sdk.Offsets{orders: 0})
+			run.MustPut(records...)
+			var err error
+			for tries := 0; err == nil && tries < 20; tries++ {
+				if got := run.PreCommit(sdk.Offsets{orders: 40})[orders]; got > 0 {
+					t.Fatalf("%d is committed", got)
+				}
+				_, err = run.Put()
+			}
+			if e := (*sdk.Error)(nil); err == nil || errors.As(err, &e) && e.SafeToRetry() || !strings.Contains(err.Error(), "does not have the object") {
+				t.Fatalf("the error is %v", err)
+			}
+			if got := keys(t, s, bucket); len(got) != 0 {
+				t.Fatalf("objects are %q", got)
+			}
+			next := sdktest.StartSink(t, Connectors()[0], config)
+			next.Assign(sdk.Offsets{orders: 0})
+			next.MustPut(records...)
+			if got := next.PreCommit(sdk.Offsets{orders: 40})[orders]; got != 40 || len(keys(t, s, bucket)) != 1 {
+				t.Errorf("%d is committed, objects are %q", got, keys(t, s, bucket))
+			}
+		})
 	}
 }
 

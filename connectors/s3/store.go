@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"log/slog"
 	"maps"
 	"net/http"
@@ -13,12 +14,15 @@ import (
 	"slices"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"github.com/aws/smithy-go"
+	"github.com/aws/smithy-go/middleware"
 
 	"github.com/millrace/millrace/connectors/s3/upload"
+	"github.com/millrace/millrace/plugins/sdk"
 )
 
 // store is a bucket, for package upload.
@@ -159,11 +163,40 @@ func (s *store) Complete(ctx context.Context, o upload.Object, id string, parts 
 		Bucket: &s.cfg.bucket, Key: &o.Key, UploadId: &id, MultipartUpload: &types.CompletedMultipartUpload{Parts: list}, IfNoneMatch: ifAbsent(o),
 	}
 	in.SSECustomerAlgorithm, in.SSECustomerKey, in.SSECustomerKeyMD5 = s.customer()
-	_, err := s.client.CompleteMultipartUpload(ctx, in)
-	if err = s.settle(ctx, o, "complete the upload of", err); err != nil {
+	out, err := s.client.CompleteMultipartUpload(ctx, in)
+	if err == nil && (o.Doubtful || repeated(out.ResultMetadata)) {
+		err = s.verify(ctx, o)
+	} else {
+		err = s.settle(ctx, o, "complete the upload of", err)
+	}
+	if err != nil {
 		return err
 	}
 	return s.tag(ctx, o)
+}
+
+// repeated reports whether the client sent a request more than once.
+func repeated(m middleware.Metadata) bool {
+	attempts, ok := retry.GetAttemptResults(m)
+	return ok && len(attempts.Results) > 1
+}
+
+// verify looks whether an object is there that the store says is complete, where
+// an attempt before may have been cut off: a store that was killed while it put
+// the parts together may take a second attempt for one that waits for the first.
+// Where it does not let its callers look, its word has to do.
+func (s *store) verify(ctx context.Context, o upload.Object) error {
+	head, err := s.head(ctx, o.Key)
+	switch {
+	case err == nil && head.Metadata[writerMetadata] == o.Metadata[writerMetadata], status(err) == 403:
+		return nil
+	case err == nil && o.IfAbsent:
+		return &existsError{key: o.Key, metadata: head.Metadata}
+	case err == nil || status(err) == 404:
+		return sdk.Fatal(fmt.Errorf("the store says that the upload of %s to bucket %s of %s is complete, and does not have the object: "+
+			"the task writes it anew when it is started again", o.Key, s.cfg.bucket, s.where()))
+	}
+	return s.fail("look at", o.Key, err)
 }
 
 // Abort implements upload.Store.

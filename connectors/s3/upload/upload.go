@@ -34,6 +34,9 @@ type Object struct {
 	Tags     map[string]string
 	// IfAbsent refuses to replace an object (If-None-Match).
 	IfAbsent bool
+	// Doubtful says that it was completed before, with an outcome that nobody
+	// knows: what the store says now may be of that attempt.
+	Doubtful bool
 }
 
 // Part is a part that was sent.
@@ -247,6 +250,7 @@ func (f *File) Commit(ctx context.Context) error {
 	}
 	sortParts(f.parts)
 	if err := f.pool.store.Complete(ctx, f.object, f.id, f.parts); err != nil {
+		f.object.Doubtful = true
 		return err
 	}
 	f.finish()
