@@ -61,8 +61,13 @@ func (Sink) ConfigDef() sdk.ConfigDef {
 		{Name: "timezone", Type: sdk.String, Default: "UTC", Doc: "Time zone of directories."},
 		{Name: "timestamp.extractor", Type: sdk.String, Default: "Record", Doc: "Which time makes the directory: Record, RecordField or Wallclock."},
 		{Name: "timestamp.field", Type: sdk.String, Default: "timestamp", Doc: "Field of timestamp.extractor=RecordField."},
+		{Name: "file", Type: sdk.String, Default: "", Unsupported: "names are made of topic, partition and offsets, by which a task knows what is written: set directory, and partitioner.class for directories of fields and times", Doc: "A name for the files."},
+		{Name: "keep.files", Type: sdk.Int, Default: -1, Unsupported: keepsAll, Doc: "How many files to keep."},
+		{Name: "keep.days", Type: sdk.Int, Default: -1, Unsupported: keepsAll, Doc: "For how many days to keep files."},
 	}
 }
+
+const keepsAll = "no file is deleted once it is complete: what reads them does that, or a job of the host such as find -mtime"
 
 // settings are a checked configuration.
 type settings struct {

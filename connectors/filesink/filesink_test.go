@@ -400,7 +400,8 @@ func TestConformance(t *testing.T) {
 		Want: want,
 		BadConfigs: map[string]map[string]string{
 			"no directory": config(filepath.Join(dir, "none"), nil), "no such partitioner": config(dir, map[string]string{"partitioner.class": "x"}),
-			"a codec that Avro has not": config(dir, map[string]string{"format": "avro", "compression": "lz4"}), "no fields": config(dir, map[string]string{"partitioner.class": "FieldPartitioner"}),
+			"a codec that Avro has not": config(dir, map[string]string{"format": "avro", "compression": "lz4"}), "a name": config(dir, map[string]string{"file": "x"}), "keep.days": config(dir, map[string]string{"keep.days": "7"}), "keep.files": config(dir, map[string]string{"keep.files": "7"}),
+			"fsync": config(dir, map[string]string{"fsync": "always"}), "no fields": config(dir, map[string]string{"partitioner.class": "FieldPartitioner"}),
 		},
 	})
 }

@@ -47,6 +47,7 @@ func TestConformance(t *testing.T) {
 			"a topic for errors without dlq": with("parser.error.topic", "x"), "dlq without a topic": with("parser.on.error", "dlq"),
 			"fields of no type": with("parser.fields", "n:number"), "a bad expression": with("multiline.start.pattern", "("),
 			"groups of containers' lines": {"include": "/x", "topic": "t", "parser": "cri", "multiline.start.pattern": "x"}, "no end of lines": with("line.delimiter", ""),
+			"placement": with("placement", "all-workers"), "fingerprint.skip.bytes": with("fingerprint.skip.bytes", "10"), "deleting what was not read": {"include": "/x", "topic": "t", "delete.after.ms": "1"},
 		},
 		Text: func(r sdktest.Record) string { return r.Text() },
 	})

@@ -8,11 +8,14 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/snappy"
 	"github.com/klauspost/compress/zstd"
+	"github.com/pierrec/lz4/v4"
 
 	"github.com/millrace/millrace/connectors/objectfile/read"
 	"github.com/millrace/millrace/plugins/data"
@@ -97,6 +100,10 @@ func decompress(name string, r io.Reader) (io.Reader, error) {
 		return bzip2.NewReader(bufio.NewReader(r)), nil
 	case strings.HasSuffix(name, ".sz") || strings.HasSuffix(name, ".snappy"):
 		return snappy.NewReader(r), nil
+	case strings.HasSuffix(name, ".lz4"):
+		return lz4.NewReader(r), nil
+	case hasOneOf(name, ".xz", ".lzma", ".Z", ".7z", ".br", ".zip"):
+		return nil, fmt.Errorf("files ending in %s are not read: compress with gzip, bzip2, zstd, snappy or lz4, or not at all", filepath.Ext(name))
 	case strings.HasSuffix(name, ".zst") || strings.HasSuffix(name, ".zstd"):
 		z, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(128<<20))
 		if err != nil {
@@ -105,6 +112,10 @@ func decompress(name string, r io.Reader) (io.Reader, error) {
 		return z.IOReadCloser(), nil
 	}
 	return r, nil
+}
+
+func hasOneOf(name string, suffixes ...string) bool {
+	return slices.ContainsFunc(suffixes, func(s string) bool { return strings.HasSuffix(name, s) })
 }
 
 // skipper passes over records by reading them.

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/klauspost/compress/gzip"
+	"github.com/pierrec/lz4/v4"
 
 	"github.com/millrace/millrace/connectors/objectfile/format"
 	"github.com/millrace/millrace/plugins/data"
@@ -370,9 +371,20 @@ func TestCompressedByName(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.put("a.txt.gz", b.String())
+	b.Reset()
+	l := lz4.NewWriter(&b)
+	_, err = l.Write([]byte("z\n"))
+	if err = errors.Join(err, l.Close()); err != nil {
+		t.Fatal(err)
+	}
+	s.put("b.txt.lz4", b.String())
 	r := sdktest.StartSource(t, connector(t, lineFiles), s.config, nil)
-	if got := values(r.Take(2)); !slices.Equal(got, []string{"x", "y"}) {
+	if got := values(r.Take(3)); !slices.Equal(got, []string{"x", "y", "z"}) {
 		t.Errorf("records are %q", got)
+	}
+	s.put("c.txt.xz", "\xfd7zXZ\x00")
+	if err := r.Fail(); !strings.Contains(err.Error(), "files ending in .xz are not read") {
+		t.Errorf("the task fails with %v", err)
 	}
 }
 
