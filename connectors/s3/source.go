@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"maps"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/millrace/millrace/plugins/data"
@@ -22,7 +23,7 @@ type Source struct {
 // ConfigDef defines the keys of Confluent's connector.
 func (Source) ConfigDef() sdk.ConfigDef {
 	def := append(sourceKeys(), layoutKeys()...)
-	return append(def, storeKeys()...)
+	return slices.Concat(def, storeKeys(), checksumKeys())
 }
 
 // Validate checks keys against each other.
