@@ -41,10 +41,26 @@ func environments() map[string][]string {
 	return out
 }
 
+// shared are names that connectors of several vendors have, with the keys by
+// which a configuration shows whose it is.
+type shared struct{ aliases, marks map[string]string }
+
+// alsoCalled are the shared names of connectors, by the connectors' own names.
+func alsoCalled() map[string]shared {
+	return map[string]shared{
+		"s3-sink": {marks: map[string]string{s3.ConfluentClass: s3.ConfluentMark}},
+		"s3-sink-aiven": {
+			aliases: map[string]string{"S3SinkConnector": s3.AivenClass, "S3Sink": s3.AivenClass},
+			marks:   map[string]string{s3.AivenClass: s3.AivenMark},
+		},
+	}
+}
+
 // builtinPlugins describes them to a worker, which starts each as this
 // executable with the arguments plugin NAME.
 func builtinPlugins() []catalog.Plugin {
 	var out []catalog.Plugin
+	also := alsoCalled()
 	variables := environments()
 	for _, c := range builtins() {
 		d := c.Describe()
@@ -55,6 +71,7 @@ func builtinPlugins() []catalog.Plugin {
 		out = append(out, catalog.Plugin{
 			Name: d.Name, Kind: kind, Version: d.Version, Classes: d.Classes, Abilities: d.Abilities,
 			Documentation: d.Documentation, Config: d.Config, Command: []string{"", "plugin", d.Name}, Environment: variables[d.Name],
+			Aliases: also[d.Name].aliases, Marks: also[d.Name].marks,
 		})
 	}
 	return out

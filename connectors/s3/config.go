@@ -10,6 +10,7 @@ import (
 	"github.com/millrace/millrace/connectors/objectfile/format"
 	"github.com/millrace/millrace/connectors/objectfile/partition"
 	"github.com/millrace/millrace/connectors/objectfile/rotation"
+	"github.com/millrace/millrace/connectors/s3/aiven"
 	"github.com/millrace/millrace/plugins/data"
 	"github.com/millrace/millrace/plugins/sdk"
 )
@@ -21,6 +22,14 @@ const (
 	failNulls nulls = iota
 	ignoreNulls
 	writeNulls
+	keepNulls // as records like others
+)
+
+// datumFunc returns what a file holds of a record, valid until it is called
+// again; schemaFunc the schema of that.
+type (
+	datumFunc  = func(*data.Record) (data.Datum, error)
+	schemaFunc = func(*data.Record) (*data.Schema, error)
 )
 
 // sinkConfig is a checked configuration in the form that the task uses.
@@ -36,6 +45,12 @@ type sinkConfig struct {
 	nulls                nulls
 	reportNulls          bool
 	tombstones           string
+
+	// Of Aiven's sink: how objects are named, nil for layout and partition,
+	// and what makes the content of a file, and its schema, of a record.
+	names  *aiven.Template
+	datum  func() datumFunc
+	schema func() schemaFunc // nil for lines
 
 	partSize, memory int64
 	retry            time.Duration

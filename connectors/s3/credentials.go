@@ -80,7 +80,15 @@ func (c storeConfig) assume(cfg aws.Config) aws.CredentialsProvider {
 	if c.stsKey != "" {
 		cfg.Credentials = credentials.NewStaticCredentialsProvider(c.stsKey, c.stsSecret, "")
 	}
-	return aws.NewCredentialsCache(stscreds.NewAssumeRoleProvider(sts.NewFromConfig(cfg), c.role, func(o *stscreds.AssumeRoleOptions) {
+	client := sts.NewFromConfig(cfg, func(o *sts.Options) {
+		if c.stsEndpoint != "" {
+			o.BaseEndpoint = aws.String(c.stsEndpoint)
+		}
+	})
+	return aws.NewCredentialsCache(stscreds.NewAssumeRoleProvider(client, c.role, func(o *stscreds.AssumeRoleOptions) {
+		if c.roleTime > 0 {
+			o.Duration = c.roleTime
+		}
 		if c.session != "" {
 			o.RoleSessionName = c.session
 		}
@@ -106,10 +114,10 @@ func fromEnvironment(context.Context) (aws.Credentials, error) {
 // time, less a random part.
 func (c storeConfig) retryer() aws.Retryer {
 	return retry.NewStandard(func(o *retry.StandardOptions) {
-		o.MaxAttempts, o.MaxBackoff = c.attempts, maxBackoff
+		o.MaxAttempts, o.MaxBackoff = c.attempts, c.longest
 		o.RateLimiter = ratelimit.None
 		o.Backoff = retry.BackoffDelayerFunc(func(attempt int, _ error) (time.Duration, error) {
-			limit := min(c.backoff<<min(attempt, 16), maxBackoff)
+			limit := min(c.backoff<<min(attempt, 16), c.longest)
 			return time.Duration(rand.Int64N(int64(limit) + 1)), nil
 		})
 	})

@@ -13,6 +13,7 @@ import (
 
 	"github.com/millrace/millrace/connectors/objectfile/format"
 	"github.com/millrace/millrace/connectors/objectfile/rotation"
+	"github.com/millrace/millrace/connectors/s3/aiven"
 	"github.com/millrace/millrace/connectors/s3/upload"
 	"github.com/millrace/millrace/plugins/data"
 )
@@ -32,6 +33,8 @@ type files struct {
 	writer     *writer
 	start, end int64 // offsets of the first and last record
 	count      int64
+	at         int    // their place in the writer's order
+	directory  string // without the topic
 	base       string // of their names
 	tombstones bool   // records have no values, and there is no file of them
 	kinds      [4]fileKind
@@ -60,10 +63,14 @@ type file struct {
 func (w *writer) open(r *data.Record, in rotation.Input) (*files, error) {
 	cfg := w.task.cfg
 	f := &files{writer: w, start: r.OriginalOffset, tombstones: in.Tombstone && cfg.metadata == nil}
-	_, directory, _ := strings.Cut(in.Directory, "\x00")
-	f.base = cfg.layout.name(r.Topic, directory, r.OriginalPartition, r.OriginalOffset)
+	_, f.directory, _ = strings.Cut(in.Directory, "\x00")
+	f.base = cfg.layout.name(r.Topic, f.directory, r.OriginalPartition, r.OriginalOffset)
+	value := valueOf
+	if cfg.datum != nil {
+		value = cfg.datum()
+	}
 	f.kinds = [...]fileKind{
-		{"", cfg.value, valueOf}, {".keys", cfg.keys, keyOf(cfg.keys)}, {".headers", cfg.headers, headersOf}, {".meta", cfg.metadata, metadataOf()},
+		{"", cfg.value, value}, {".keys", cfg.keys, keyOf(cfg.keys)}, {".headers", cfg.headers, headersOf}, {".meta", cfg.metadata, metadataOf()},
 	}
 	if err := f.need(r); err != nil {
 		f.forget()
@@ -78,7 +85,11 @@ func (f *files) need(r *data.Record) error {
 		if f.kind[i] != nil || !f.holds(i, r) {
 			continue
 		}
-		one, err := f.writer.openFile(f.base+k.infix+k.format.Extension(), k.format, k.datum, r, f.start)
+		key := f.base + k.infix + k.format.Extension()
+		if names := f.writer.task.cfg.names; names != nil {
+			key = aiven.Name(f.directory, f.start)
+		}
+		one, err := f.writer.openFile(key, k.format, k.datum, r, f.start)
 		if err != nil {
 			return err
 		}

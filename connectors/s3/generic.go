@@ -37,12 +37,22 @@ type genericTask struct {
 	after    string   // the last name that was listed, "" to begin again
 	listings int      // since one from the beginning
 	listed   time.Time
-	finished map[uint64]uint64 // objects that this task is done with: hashes of name and etag
+	finished map[uint64]finished // objects that this task is done with, by a hash of their names
+	horizons horizons
+	now      func() time.Time
+}
+
+// finished is a version of an object: a hash of its etag, and when it was last
+// modified, in milliseconds.
+type finished struct {
+	etag     uint64
+	modified int64
 }
 
 // found is an object to be read, and how much of it was.
 type found struct {
 	key, etag, topic string
+	modified         int64 // milliseconds
 	records          int64
 }
 
@@ -58,16 +68,18 @@ func hashOf(text string) uint64 {
 }
 
 // finish remembers that a version of an object needs no more reading.
-func (t *genericTask) finish(f *found) { t.finished[hashOf(f.key)] = hashOf(f.etag) }
+func (t *genericTask) finish(f *found) {
+	t.finished[hashOf(f.key)] = finished{hashOf(f.etag), f.modified}
+}
 
 // wanted reports whether an object may have records to read, as far as the task
 // remembers.
 func (t *genericTask) wanted(f *found) bool {
-	etag, done := t.finished[hashOf(f.key)]
+	last, done := t.finished[hashOf(f.key)]
 	switch {
-	case !done || t.cfg.reread && etag != hashOf(f.etag):
+	case !done || t.cfg.reread && last.etag != hashOf(f.etag):
 		return true
-	case etag != hashOf(f.etag):
+	case last.etag != hashOf(f.etag):
 		t.changed(f)
 	}
 	return false
@@ -87,6 +99,10 @@ func (t *genericTask) PollBatch(ctx context.Context, b *data.Batch) error {
 		if t.current == nil {
 			if err := t.advance(ctx); err != nil {
 				return err
+			}
+			if b.Positions = append(b.Positions, t.horizons.pending...); len(b.Positions) > 0 {
+				t.horizons.pending = nil
+				return nil
 			}
 			continue
 		}
@@ -115,6 +131,12 @@ func (t *genericTask) advance(ctx context.Context) error {
 		t.current = r
 		return nil
 	}
+	if t.horizons.over {
+		return t.moveHorizons()
+	}
+	if err := t.loadHorizons(ctx); err != nil {
+		return err
+	}
 	if err := pause(ctx, time.Until(t.listed.Add(t.cfg.interval))); err != nil {
 		return err
 	}
@@ -123,6 +145,7 @@ func (t *genericTask) advance(ctx context.Context) error {
 		return err
 	}
 	if complete {
+		t.horizons.over, t.horizons.listing = t.horizons.listing, false
 		t.listed = time.Now()
 		if t.listings++; t.listings >= t.cfg.rescan {
 			t.listings, t.after = 0, ""
@@ -134,7 +157,10 @@ func (t *genericTask) advance(ctx context.Context) error {
 // list finds objects until some are to be read, one page of names at a time. It
 // reports whether it came to the end.
 func (t *genericTask) list(ctx context.Context) (complete bool, err error) {
-	for len(t.queue) == 0 {
+	if t.after == "" {
+		t.horizons.listing, t.horizons.began = true, t.now()
+	}
+	for len(t.queue) == 0 && len(t.horizons.pending) == 0 {
 		prefix := t.cfg.prefixes()[0]
 		page, err := t.store.client.ListObjectsV2(ctx, &s3.ListObjectsV2Input{Bucket: &t.cfg.store.bucket, Prefix: text(prefix), StartAfter: text(t.after)})
 		if err != nil {
@@ -156,19 +182,31 @@ func (t *genericTask) list(ctx context.Context) (complete bool, err error) {
 // take queues the objects of a page that are to be read.
 func (t *genericTask) take(ctx context.Context, page []types.Object) error {
 	var list []*found
+	var old []string
 	var partitions []map[string]any
 	for _, o := range page {
 		key, etag := aws.ToString(o.Key), aws.ToString(o.ETag)
+		if !t.mine(key) {
+			continue
+		}
+		if past, forget := t.horizons.beyond(o); past {
+			if forget {
+				old = append(old, key)
+			}
+			continue
+		}
 		f := &found{key: key, etag: etag, topic: t.cfg.topicOf(key)}
-		mine := uint32(hashOf(key)>>32)%t.cfg.of == t.cfg.task
-		if f.topic == "" || !mine || o.LastModified != nil && o.LastModified.Before(t.cfg.since) || !t.wanted(f) {
+		if o.LastModified != nil {
+			f.modified = o.LastModified.UnixMilli()
+		}
+		if f.topic == "" || o.LastModified != nil && o.LastModified.Before(t.cfg.since) || !t.wanted(f) {
 			continue
 		}
 		list = append(list, f)
 		partitions = append(partitions, t.source(key))
 	}
-	if len(list) == 0 {
-		return nil
+	if err := t.forget(ctx, old); err != nil || len(list) == 0 {
+		return err
 	}
 	stored, err := t.offsets.Offsets(ctx, partitions)
 	if err != nil {

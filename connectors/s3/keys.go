@@ -48,9 +48,6 @@ func storeKeys() sdk.ConfigDef {
 			Doc: "Whether the bucket's name stands in the path of addresses, not in the host."},
 		{Name: "s3.wan.mode", Type: sdk.Boolean, Default: false, Group: group,
 			Doc: "Whether to use S3's accelerated endpoint, which needs s3.path.style.access.enabled=false."},
-		{Name: "s3.checksum", Type: sdk.String, Rules: []configdef.Rule{}, Check: checkChecksum, Importance: configdef.Low, Group: group,
-			Doc: "Whether to send checksums whenever the store may take them (supported) or only where it must have them (required). " +
-				"The default is required with a store.url of another machine, else supported. Millrace's own."},
 		{Name: "aws.access.key.id", Type: sdk.String, Default: "", Importance: configdef.High, Group: group,
 			Doc: "Access key. Without key and secret the chain of the AWS SDK finds credentials."},
 		{Name: "aws.secret.access.key", Type: sdk.Password, Importance: configdef.High, Group: group, Doc: "Secret of the access key."},
@@ -138,11 +135,6 @@ func sinkKeys() sdk.ConfigDef {
 			Doc: "Whether schema_name=NAME goes before or after the directory."},
 		{Name: "s3.part.size", Type: sdk.Int, Default: 26214400, Rules: []configdef.Rule{configdef.AtLeast(5 << 20), configdef.AtMost(math.MaxInt32)}, Importance: configdef.High, Group: "S3",
 			Doc: "The most bytes of a part of an upload. Smaller files are sent at once, unless memory is short: then parts from 5 MiB on are."},
-		{Name: memoryKey, Type: sdk.Long, Default: 32 << 20, Rules: atLeast(1 << 20), Importance: configdef.Low, Group: "S3",
-			Doc: "Memory in bytes that a task holds of files not yet sent. Where it gets short parts are sent earlier; what is more goes to temporary files. Millrace's own."},
-		{Name: signingKey, Type: sdk.String, Default: "auto", Rules: []configdef.Rule{configdef.OneOf("auto", "always", "never")}, Importance: configdef.Low, Group: "S3",
-			Doc: "Whether requests sign the content of objects, which costs its SHA-256 here and in the store: auto does over plain http, " +
-				"unless the store is on this machine and takes checksums. Millrace's own."},
 		{Name: "s3.compression.type", Type: sdk.String, Default: "none", Rules: oneOf("none", "gzip", "zstd", "snappy"), Importance: configdef.Low, Group: "S3",
 			Doc: "Compression of JSON and byte array files. zstd and snappy are Millrace's own."},
 		{Name: "s3.compression.level", Type: sdk.Int, Default: -1, Rules: []configdef.Rule{configdef.AtLeast(-1), configdef.AtMost(9)}, Importance: configdef.Low, Group: "S3", Doc: "Level of gzip."},
@@ -163,4 +155,24 @@ func sinkKeys() sdk.ConfigDef {
 		{Name: "enable.conditional.writes", Type: sdk.Boolean, Default: true, Importance: configdef.Low, Group: "S3",
 			Doc: "Whether an object that is there is never replaced. It takes effect with rotate.schedule.interval.ms, unless keys or headers are stored."},
 	}
+}
+
+// checksumKeys are of all connectors here, and Millrace's own.
+func checksumKeys() sdk.ConfigDef {
+	return sdk.ConfigDef{
+		{Name: "s3.checksum", Type: sdk.String, Rules: []configdef.Rule{}, Check: checkChecksum, Importance: configdef.Low, Group: "S3",
+			Doc: "Whether to send checksums whenever the store may take them (supported) or only where it must have them (required). " +
+				"The default is required with a store.url of another machine, else supported. Millrace's own."},
+	}
+}
+
+// memoryKeys are of sinks of all dialects, and Millrace's own.
+func memoryKeys() sdk.ConfigDef {
+	return append(checksumKeys(), sdk.ConfigDef{
+		{Name: memoryKey, Type: sdk.Long, Default: 32 << 20, Rules: []configdef.Rule{configdef.AtLeast(1 << 20)}, Importance: configdef.Low, Group: "S3",
+			Doc: "Memory in bytes that a task holds of files not yet sent. Where it gets short parts are sent earlier; what is more goes to temporary files. Millrace's own."},
+		{Name: signingKey, Type: sdk.String, Default: "auto", Rules: []configdef.Rule{configdef.OneOf("auto", "always", "never")}, Importance: configdef.Low, Group: "S3",
+			Doc: "Whether requests sign the content of objects, which costs its SHA-256 here and in the store: auto does over plain http, " +
+				"unless the store is on this machine and takes checksums. Millrace's own."},
+	}...)
 }

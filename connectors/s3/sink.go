@@ -4,11 +4,13 @@ import (
 	"context"
 	"net/http"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/millrace/millrace/connectors/objectfile/partition"
 	"github.com/millrace/millrace/connectors/s3/upload"
+	"github.com/millrace/millrace/plugins/data"
 	"github.com/millrace/millrace/plugins/sdk"
 )
 
@@ -21,7 +23,7 @@ type Sink struct {
 // ConfigDef defines the keys of Confluent's connector.
 func (Sink) ConfigDef() sdk.ConfigDef {
 	def := append(sinkKeys(), layoutKeys()...)
-	return append(append(def, storeKeys()...), ignored...)
+	return slices.Concat(def, storeKeys(), memoryKeys(), ignored)
 }
 
 // Validate checks keys against each other.
@@ -36,8 +38,13 @@ func (s Sink) Open(ctx context.Context, cfg sdk.Config, control sdk.Control) (sd
 	if len(problems) > 0 {
 		return nil, sdk.Fatal(problems[0])
 	}
+	c.explain(sdk.Logger(ctx), cfg)
+	return s.start(ctx, c, cfg, control)
+}
+
+// start starts a task of either dialect.
+func (s Sink) start(ctx context.Context, c *sinkConfig, cfg sdk.Config, control sdk.Control) (sdk.SinkTask, error) {
 	log := sdk.Logger(ctx)
-	c.explain(log, cfg)
 	st, err := openStore(ctx, c.store, s.wrap, log)
 	if err != nil {
 		return nil, err
@@ -48,10 +55,13 @@ func (s Sink) Open(ctx context.Context, cfg sdk.Config, control sdk.Control) (sd
 		st.release()
 		return nil, err
 	}
+	if c.schema == nil {
+		c.schema = noSchemas
+	}
 	t := &task{
 		cfg: c, control: control, log: log, store: st, places: places, now: s.now,
-		pool:    upload.NewPool(st, upload.Config{PartSize: c.partSize, Memory: c.memory, Checksums: c.store.checksums}),
-		writers: make(map[sdk.TopicPartition]*writer), deadLetters: deadLetters(cfg),
+		pool:   upload.NewPool(st, upload.Config{PartSize: c.partSize, Memory: c.memory, Checksums: c.store.checksums}),
+		schema: c.schema(), writers: make(map[sdk.TopicPartition]*writer), deadLetters: deadLetters(cfg),
 	}
 	if t.now == nil {
 		t.now = time.Now
@@ -60,6 +70,9 @@ func (s Sink) Open(ctx context.Context, cfg sdk.Config, control sdk.Control) (sd
 	t.life, t.end = context.WithCancel(context.WithoutCancel(ctx))
 	return t, nil
 }
+
+// noSchemas is of files of lines, which have none.
+func noSchemas() schemaFunc { return func(*data.Record) (*data.Schema, error) { return nil, nil } }
 
 // leanHeap is how much garbage, in percent of what is in use, makes a collection
 // worth while: most of what a sink's process has in use is the pool, which is no

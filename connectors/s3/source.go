@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"maps"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/millrace/millrace/plugins/data"
@@ -16,13 +17,14 @@ import (
 // Source is Confluent's S3 source connector: it reads what the S3 sink wrote, or
 // objects of any name.
 type Source struct {
-	wrap func(http.RoundTripper) http.RoundTripper // tests make faults
+	now  func() time.Time                          // tests have clocks of their own
+	wrap func(http.RoundTripper) http.RoundTripper // and faults
 }
 
 // ConfigDef defines the keys of Confluent's connector.
 func (Source) ConfigDef() sdk.ConfigDef {
 	def := append(sourceKeys(), layoutKeys()...)
-	return append(def, storeKeys()...)
+	return slices.Concat(def, storeKeys(), checksumKeys())
 }
 
 // Validate checks keys against each other.
@@ -48,6 +50,12 @@ func (Source) Plan(_ context.Context, cfg sdk.Config, maxTasks int) ([]map[strin
 // AlterOffsets checks offsets that somebody wants to store.
 func (Source) AlterOffsets(_ context.Context, _ sdk.Config, changes []sdk.Position) (bool, error) {
 	for _, c := range changes {
+		if _, slot := c.Partition["slot"]; slot {
+			if err := checkSlotOffset(c); err != nil {
+				return false, err
+			}
+			continue
+		}
 		if _, object := c.Partition["objectKey"].(string); object {
 			if err := checkObjectOffset(c); err != nil {
 				return false, err
@@ -68,6 +76,27 @@ func (Source) AlterOffsets(_ context.Context, _ sdk.Config, changes []sdk.Positi
 		}
 	}
 	return true, nil
+}
+
+// checkSlotOffset checks an offset that says which objects need no offsets.
+func checkSlotOffset(c sdk.Position) error {
+	for _, name := range []string{"bucket", "prefix"} {
+		if _, ok := c.Partition[name].(string); !ok || len(c.Partition) != 3 {
+			return fmt.Errorf("a source partition of a slot must have the texts bucket and prefix and the number slot, and nothing else: %q is missing or there is more", name)
+		}
+	}
+	if n, ok := c.Partition["slot"].(int64); !ok || n < 0 || n >= slots {
+		return fmt.Errorf("slot must be a whole number below %d", slots)
+	}
+	if c.Offset == nil {
+		return nil
+	}
+	pruned, ok := c.Offset["pruned"].(int64)
+	done, all := c.Offset["done"].(int64)
+	if !ok || !all || pruned < 0 || done < pruned {
+		return errors.New("an offset of a slot must have pruned and done, times in milliseconds, the second not before the first")
+	}
+	return nil
 }
 
 // checkObjectOffset checks an offset of the mode GENERIC.
@@ -97,7 +126,11 @@ func (s Source) Open(ctx context.Context, cfg sdk.Config, offsets sdk.OffsetRead
 		return nil, err
 	}
 	if c.generic {
-		return &genericTask{cfg: c, store: st, log: log, offsets: offsets, finished: make(map[uint64]uint64)}, nil
+		now := s.now
+		if now == nil {
+			now = time.Now
+		}
+		return &genericTask{cfg: c, store: st, log: log, offsets: offsets, finished: make(map[uint64]finished), horizons: horizons{retention: c.retention}, now: now}, nil
 	}
 	return &sourceTask{cfg: c, store: st, log: log, offsets: offsets, cursors: make(map[stream]*cursor)}, nil
 }

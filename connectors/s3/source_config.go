@@ -33,6 +33,8 @@ func sourceKeys() sdk.ConfigDef {
 			Doc: "In the mode GENERIC, whether an object that was replaced is read again, from its first record. Millrace's own."},
 		{Name: "rescan.listings", Type: sdk.Int, Default: 10, Rules: atLeast(1), Importance: configdef.Low, Group: "Source",
 			Doc: "In the mode GENERIC, every so many listings begin with the first name, not after the last one that was seen. Millrace's own."},
+		{Name: retentionKey, Type: sdk.Long, Default: 7 * 24 * 3600 * 1000, Rules: atLeast(-1), Importance: configdef.Low, Group: "Source",
+			Doc: "In the mode GENERIC, for how long after an object was last modified its offset is kept; an object that appears with an older time, after all were listed, is not read. -1 keeps offsets for ever. Millrace's own."},
 		{Name: "task.batch.size", Type: sdk.Int, Default: 10, Group: "Source", Doc: noEffect + "each task finds its objects by itself."},
 		{Name: csvHeaderKey, Type: sdk.Boolean, Default: true, Group: "Source", Doc: "Whether CSV files begin with the names of their fields. Millrace's own."},
 		{Name: csvSeparatorKey, Type: sdk.String, Default: ",", Check: checkCSVSeparator, Group: "Source", Doc: "What parts the fields of CSV files: one character. Millrace's own."},
@@ -138,6 +140,8 @@ type sourceConfig struct {
 	topics  []topicPattern
 	reread  bool // objects that were replaced
 	rescan  int  // listings
+	// retention is for how long offsets of objects are kept, negative for ever.
+	retention time.Duration
 }
 
 func newSourceConfig(cfg sdk.Config) (*sourceConfig, []sdk.Problem) {
@@ -153,6 +157,7 @@ func newSourceConfig(cfg sdk.Config) (*sourceConfig, []sdk.Problem) {
 	}
 	c.generic = strings.EqualFold(cfg.String("mode"), generic)
 	c.reread, c.rescan = cfg.Bool("reread.on.change"), cfg.Int("rescan.listings")
+	c.retention = cfg.Millis(retentionKey)
 	c.csv = read.CSVOptions{Header: cfg.Bool(csvHeaderKey), Separator: csvSeparator(cfg)}
 	c.extension = map[read.Kind]string{read.Avro: ".avro", read.JSON: ".json", read.Parquet: ".parquet", read.CSV: ".csv"}[c.kind]
 	if c.kind == read.Bytes {

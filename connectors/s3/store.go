@@ -270,7 +270,7 @@ func (s *store) check(ctx context.Context) error {
 	}
 	switch status(err) {
 	case 404:
-		return fatal("Non-existent S3 bucket: " + s.cfg.bucket + ": make it, or check s3.bucket.name, s3.region and store.url; " +
+		return fatal("Non-existent S3 bucket: " + s.cfg.bucket + ": make it, or check " + s.cfg.bucketKey + "; " +
 			"some stores answer so to wrong credentials, too")
 	case 403, 301:
 		s.log.Warn("the store does not say whether the bucket exists; going on as if it did", "bucket", s.cfg.bucket, "status", status(err))

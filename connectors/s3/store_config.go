@@ -13,6 +13,7 @@ import (
 // storeConfig says where the store is and who asks.
 type storeConfig struct {
 	bucket, region, endpoint string
+	bucketKey                string // the keys that say so, for people
 	pathStyle, accelerate    bool
 	checksums                bool // send them whenever the store may take them
 	unsigned                 bool // leave payloads out of signatures
@@ -22,10 +23,13 @@ type storeConfig struct {
 	role, session     string
 	externalID        string
 	stsRegion         string
+	stsEndpoint       string
+	roleTime          time.Duration // of an assumed role, 0 for the SDK's
 	stsKey, stsSecret string
 
 	attempts int
 	backoff  time.Duration
+	longest  time.Duration // of the waits between attempts
 	proxy    *url.URL
 
 	encryption, kmsKey, customerKey, acl string
@@ -40,6 +44,7 @@ func newStoreConfig(p *parser) storeConfig {
 		role: cfg.String(stsPrefix + "role.arn"), session: cfg.String(stsPrefix + "role.session.name"),
 		externalID: cfg.String(stsPrefix + "role.external.id"), stsRegion: cfg.String(stsPrefix + "region"),
 		stsKey: cfg.String(stsPrefix + "aws.access.key.id"), stsSecret: cfg.String(stsPrefix + "aws.secret.key.id"),
+		bucketKey: "s3.bucket.name, s3.region and store.url", longest: maxBackoff,
 		attempts: max(1, cfg.Int("s3.part.retries")), backoff: cfg.Millis("s3.retry.backoff.ms"), customerKey: cfg.String("s3.sse.customer.key"),
 	}
 	var err error

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/connectors/objectfile/partition"
+	"github.com/millrace/millrace/connectors/objectfile/rotation"
 	"github.com/millrace/millrace/connectors/s3/upload"
 	"github.com/millrace/millrace/plugins/data"
 	"github.com/millrace/millrace/plugins/sdk"
@@ -29,6 +30,7 @@ type task struct {
 	store   *store
 	pool    *upload.Pool
 	places  *partition.Partitioner
+	schema  schemaFunc // of what Aiven's sink writes
 	writers map[sdk.TopicPartition]*writer
 	now     func() time.Time
 	life    context.Context
@@ -136,6 +138,11 @@ func (t *task) drop(gone ...*writer) {
 func (t *task) PreCommit(ctx context.Context, offsets sdk.Offsets) (sdk.Offsets, error) {
 	ctx, stop := context.WithTimeout(ctx, commitWait)
 	defer stop()
+	if t.cfg.names != nil {
+		if err := t.flush(ctx, offsets); err != nil {
+			return nil, err
+		}
+	}
 	out := make(sdk.Offsets)
 	for tp, limit := range offsets {
 		w := t.writers[tp]
@@ -148,6 +155,21 @@ func (t *task) PreCommit(ctx context.Context, offsets sdk.Offsets) (sdk.Offsets,
 		}
 	}
 	return out, nil
+}
+
+// flush ends the open files of partitions, as Aiven's sink does whenever offsets
+// are committed. What fails for the time being is left to Put.
+func (t *task) flush(ctx context.Context, offsets sdk.Offsets) error {
+	for tp := range offsets {
+		w := t.writers[tp]
+		if w == nil || w.state.Count() == 0 || w.redo != nil {
+			continue
+		}
+		if err := w.rotate(ctx, t.now(), rotation.Schedule); err != nil && !isTransient(err) {
+			return err
+		}
+	}
+	return nil
 }
 
 // Close forgets what is not committed. It will be put again.

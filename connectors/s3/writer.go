@@ -146,6 +146,9 @@ func (w *writer) behind() bool { return w.redo != nil && !w.redo.begun }
 // write.
 func (w *writer) nulls(r *data.Record) (skip bool, err error) {
 	cfg := w.task.cfg
+	if cfg.nulls == keepNulls {
+		return false, nil
+	}
 	if r.Value.IsNull() {
 		switch cfg.nulls {
 		case failNulls:
@@ -172,6 +175,9 @@ func badRecord(text string) error { return &format.DataError{Err: errors.New(tex
 
 // place says which file a record goes to.
 func (w *writer) place(r *data.Record, now time.Time) (rotation.Input, error) {
+	if w.task.cfg.names != nil {
+		return w.named(r, now)
+	}
 	if r.Value.IsNull() {
 		if in, ok := w.inPlace(r, now); ok {
 			return in, nil
@@ -184,6 +190,20 @@ func (w *writer) place(r *data.Record, now time.Time) (rotation.Input, error) {
 		return rotation.Input{}, &format.DataError{Err: fmt.Errorf("find the directory of the record: %w", err)}
 	}
 	return rotation.Input{Directory: w.directory(r.Topic, p.Directory), Millis: p.Millis, Timed: p.Timed, Schema: r.Value.Schema}, nil
+}
+
+// named says which file of Aiven's sink a record goes to: those of a group, and
+// of a schema where files have one.
+func (w *writer) named(r *data.Record, now time.Time) (rotation.Input, error) {
+	group, err := w.task.cfg.names.Group(r, now)
+	if err != nil {
+		return rotation.Input{}, &format.DataError{Err: err}
+	}
+	schema, err := w.task.schema(r)
+	if err != nil {
+		return rotation.Input{}, &format.DataError{Err: err}
+	}
+	return rotation.Input{Directory: w.directory(r.Topic, group), Schema: schema}, nil
 }
 
 // directory names a topic's directory. Records in a row are often of one.
@@ -219,6 +239,9 @@ func (w *writer) keysDiffer(r *data.Record) bool {
 // append writes a record to its files, which it opens where they are not.
 func (w *writer) append(r *data.Record, in rotation.Input) error {
 	f := w.files[in.Directory]
+	if f != nil && w.latestOnly() {
+		return w.replace(f, r, in)
+	}
 	if f != nil {
 		err := f.append(r)
 		if err == nil && !w.hasKeys {
@@ -234,9 +257,28 @@ func (w *writer) append(r *data.Record, in rotation.Input) error {
 		f.forget()
 		return err
 	}
-	w.files[in.Directory] = f
+	w.files[in.Directory], f.at = f, len(w.order)
 	w.order = append(w.order, f)
 	w.sawKey(r)
+	return nil
+}
+
+// latestOnly reports whether a file holds the latest record of its group alone.
+func (w *writer) latestOnly() bool { return w.task.cfg.names != nil && w.task.cfg.names.Latest() }
+
+// replace puts a file of a record in the place of one with an earlier record.
+func (w *writer) replace(old *files, r *data.Record, in rotation.Input) error {
+	f, err := w.open(r, in)
+	if err != nil {
+		return err
+	}
+	if err := f.append(r); err != nil {
+		f.forget()
+		return err
+	}
+	old.forget()
+	f.at = old.at
+	w.files[in.Directory], w.order[f.at] = f, f
 	return nil
 }
 

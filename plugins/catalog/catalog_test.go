@@ -32,10 +32,13 @@ func TestResolve(t *testing.T) {
 		"io.confluent.connect.s3.S3SinkConnector":   "s3.bucket.name",
 		"io.aiven.kafka.connect.s3.S3SinkConnector": "aws.s3.bucket.name",
 	}
+	other := plugin("jdbc-b", "com.b.SinkOfJdbc")
+	other.Aliases = map[string]string{"JdbcSink": "com.b.SinkOfJdbc"}
+	other.Marks = map[string]string{"com.b.SinkOfJdbc": "b.url"}
 	c := open(t, Config{BuiltIn: []Plugin{s3,
 		plugin("file", "org.apache.kafka.connect.file.FileStreamSourceConnector"),
 		plugin("http-a", "io.aiven.HttpSinkConnector"), plugin("http-c", "io.confluent.HttpSinkConnector"),
-		plugin("tail", "LogTailSource"),
+		plugin("tail", "LogTailSource"), plugin("jdbc", "com.a.JdbcSinkConnector", "JdbcSink"), other,
 	}})
 	for _, tt := range []struct{ name, class, key, plugin, full string }{
 		{"full name", "org.apache.kafka.connect.file.FileStreamSourceConnector", "", "file", "org.apache.kafka.connect.file.FileStreamSourceConnector"},
@@ -45,6 +48,8 @@ func TestResolve(t *testing.T) {
 		{"no package", "LogTailSource", "", "tail", "LogTailSource"},
 		{"alias", "S3_SINK", "", "s3-sink", "io.confluent.connect.s3.S3SinkConnector"},
 		{"decided by a key", "S3Sink", "aws.s3.bucket.name", "s3-sink", "io.aiven.kafka.connect.s3.S3SinkConnector"},
+		{"a class of its own", "JdbcSink", "a.url", "jdbc", "JdbcSink"},
+		{"a class of its own that a key gives to another", "JdbcSink", "b.url", "jdbc-b", "com.b.SinkOfJdbc"},
 		{"decided by the other key", "S3SinkConnector", "s3.bucket.name", "s3-sink", "io.confluent.connect.s3.S3SinkConnector"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -97,10 +97,15 @@ func (ix *index) resolve(name string, config map[string]string) (*Plugin, string
 
 // class returns the full class that a name stands for.
 func (ix *index) class(name string, config map[string]string) (string, error) {
-	if _, ok := ix.classes[name]; ok {
+	classes := ix.aliases[name]
+	if own, ok := ix.classes[name]; ok {
+		// A short name that is a class of its own may be another plugin's as
+		// well, where a key says so.
+		if marked := ix.withMarks(classes, config); len(marked) == 1 && ix.classes[marked[0]][0].Name != own[0].Name {
+			return marked[0], nil
+		}
 		return name, nil
 	}
-	classes := ix.aliases[name]
 	if len(classes) > 1 {
 		if marked := ix.withMarks(classes, config); len(marked) > 0 {
 			classes = marked

@@ -12,7 +12,7 @@ import (
 
 // Compression is how a whole file is compressed.
 type Compression struct {
-	Type  string // none, gzip, snappy, zstd or lz4
+	Type  string // none, gzip, snappy, zstd, lz4, or xerial: snappy as Java's library frames it
 	Level int    // of gzip: -1 to 9
 }
 
@@ -24,6 +24,8 @@ func (c Compression) extension() string {
 		return ".zst"
 	case "snappy":
 		return ".sz"
+	case "xerial":
+		return ".snappy"
 	case "lz4":
 		return ".lz4"
 	}
@@ -50,9 +52,12 @@ func (c Compression) wrap(w io.Writer) (out io.Writer, end func() error, err err
 	case "snappy":
 		s := snappy.NewBufferedWriter(w)
 		return s, s.Close, nil
+	case "xerial":
+		x := &xerialWriter{out: w}
+		return x, x.close, nil
 	case "lz4":
 		l := lz4.NewWriter(w)
 		return l, l.Close, nil
 	}
-	return nil, nil, fmt.Errorf("compression %q is not one of none, gzip, snappy, zstd, lz4", c.Type)
+	return nil, nil, fmt.Errorf("compression %q is not one of none, gzip, snappy, xerial, zstd, lz4", c.Type)
 }
