@@ -49,8 +49,9 @@ func (p *progress) expect(f *flight) {
 }
 
 // done takes in the fate of one record, or, called once with nil after the
-// last record was handed over, the end of sending.
-func (p *progress) done(f *flight, err error) {
+// last record was handed over, the end of sending. It reports whether that was
+// the last of the batch.
+func (p *progress) done(f *flight, err error) (all bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if err != nil {
@@ -58,9 +59,10 @@ func (p *progress) done(f *flight, err error) {
 			p.failed = err
 			close(p.failure)
 		}
-		return // the batch stays incomplete, and with it all after it
+		return false // the batch stays incomplete, and with it all after it
 	}
 	f.left--
+	all = f.left == 0
 	moved := false
 	for len(p.flights) > 0 && p.flights[0].left == 0 {
 		p.complete(p.flights[0])
@@ -74,6 +76,7 @@ func (p *progress) done(f *flight, err error) {
 		default:
 		}
 	}
+	return all
 }
 
 // complete notes the offsets of a batch. The caller holds mu.

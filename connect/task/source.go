@@ -81,12 +81,13 @@ type SourceConfig struct {
 type sourceLoop struct {
 	SourceConfig
 	progress *progress
+	spares   *spares
 	known    map[string]bool // topics ensured
 	refused  string          // topic that may not be written to, "" for none
 }
 
 func newSourceLoop(cfg SourceConfig) sourceLoop {
-	return sourceLoop{SourceConfig: cfg, progress: newProgress(), known: map[string]bool{}}
+	return sourceLoop{SourceConfig: cfg, progress: newProgress(), spares: &spares{}, known: map[string]bool{}}
 }
 
 // outlive returns a context for what is on its way when the task is stopped: it
@@ -206,12 +207,17 @@ func (l *sourceLoop) pump(ctx, sctx context.Context) error {
 // referred to afterwards.
 func (l *sourceLoop) send(ctx, sctx context.Context, b *data.Batch, seq uint64) (*flight, error) {
 	f := l.progress.begin(seq, clonePositions(b))
+	made := l.spares.take(b)
+	settled := func(err error) {
+		if l.progress.done(f, err) {
+			l.spares.give(made)
+		}
+	}
 	promise := func(_ *kgo.Record, err error) {
 		l.Stats.written(err == nil)
-		l.progress.done(f, err)
+		settled(err)
 	}
-	out := make([]kgo.Record, len(b.Records))
-	arena := make([]byte, 0, arenaSize(b))
+	out, arena := made.records, made.arena[:0]
 	for i := range b.Records {
 		var ok bool
 		var err error
@@ -225,7 +231,8 @@ func (l *sourceLoop) send(ctx, sctx context.Context, b *data.Batch, seq uint64) 
 		l.progress.expect(f)
 		l.Producer.Produce(sctx, &out[i], promise)
 	}
-	l.progress.done(f, nil)
+	made.arena = arena
+	settled(nil)
 	return f, nil
 }
 
