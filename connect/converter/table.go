@@ -47,10 +47,21 @@ func classes() []Class {
 		{"org.apache.kafka.connect.converters.DoubleConverter", nil, everySide, plainDef,
 			newNumber("DoubleConverter", data.OptionalFloat64Schema, 8)},
 		{"org.apache.kafka.connect.storage.SimpleHeaderConverter", nil, []Side{Header}, plainDef, newSimpleHeader},
-		{"io.confluent.connect.avro.AvroConverter", nil, noHeaders, avroDef, newAvro},
+		{avroName, nil, noHeaders, avroDef, newAvro},
 		{"io.confluent.connect.json.JsonSchemaConverter", nil, noHeaders, jsonSchemaDef, newJSONSchema},
 		{"io.confluent.connect.protobuf.ProtobufConverter", nil, noHeaders, protobufDef, newProtobuf},
+		{cloudEventsName, nil, []Side{Value}, cloudEventsDef, newCloudEvents},
 	}
+}
+
+// RegistryPrefix is what stands before the keys that name the schema registry,
+// schema.registry.url among them; ok is false for a class that uses none.
+func (c Class) RegistryPrefix() (prefix string, ok bool) {
+	if c.Name == cloudEventsName {
+		return cloudEventsRegistry, true
+	}
+	_, ok = c.Def.Key("schema.registry.url")
+	return "", ok
 }
 
 // Classes returns the converters that exist, in a fixed order.

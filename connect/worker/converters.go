@@ -50,8 +50,8 @@ func (w *Worker) lookup(c *converterChoice) (converter.Class, error) {
 		return converter.Class{}, configdef.Problem{Key: c.key, Text: fmt.Sprintf(
 			"Invalid value %s for configuration %s: Class %s could not be found.", c.class, c.key, c.class)}
 	}
-	if _, needs := class.Def.Key("schema.registry.url"); needs && c.props["schema.registry.url"] == "" && w.cfg.RegistryURL != "" {
-		c.props["schema.registry.url"] = w.cfg.RegistryURL
+	if prefix, needs := class.RegistryPrefix(); needs && c.props[prefix+"schema.registry.url"] == "" && w.cfg.RegistryURL != "" {
+		c.props[prefix+"schema.registry.url"] = w.cfg.RegistryURL
 	}
 	return class, nil
 }
@@ -63,7 +63,8 @@ func (w *Worker) newConverter(side converter.Side, cfg connector.Config) (conver
 		return nil, err
 	}
 	s := converter.Settings{Side: side, Props: c.props}
-	client, err := w.regs.get(c.props)
+	prefix, _ := class.RegistryPrefix()
+	client, err := w.regs.get(under(c.props, prefix))
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", c.key, err)
 	}

@@ -83,13 +83,24 @@ type task struct {
 	stream *walStream
 }
 
-// prepare connects and checks what will be needed.
+// prepare connects and checks what will be needed. There is a connection
+// afterwards only if all is known that goes with one.
 func (t *task) prepare(ctx context.Context) error {
 	conn, err := t.cfg.connect(ctx, false)
 	if err != nil {
 		return err
 	}
 	t.conn, t.cat = conn, catalog{conn: conn}
+	if err := t.learn(ctx, conn); err != nil {
+		closeConn(conn)
+		t.conn = nil
+		return err
+	}
+	return nil
+}
+
+// learn finds out what a task has to know of the server.
+func (t *task) learn(ctx context.Context, conn *pgconn.PgConn) error {
 	if err := checkServer(ctx, conn, t.cfg); err != nil {
 		if sqlState(err) == "" {
 			return sdk.Fatal(err)
