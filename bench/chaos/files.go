@@ -254,12 +254,10 @@ func (l *rotatedLog) compress(generation int) error {
 	return errors.Join(err, out.Close(), os.Remove(l.path(generation, "")))
 }
 
-// verifyFiles waits until all lines are in files, and holds that each is there
-// once.
+// verifyFiles waits until all lines are in files, as long as there come more,
+// and holds that each is there once.
 func (c *connectCluster) verifyFiles(ctx context.Context, dir string, lines int) error {
-	ctx, stop := context.WithTimeoutCause(ctx, settleTimeout, errors.New("the lines did not arrive"))
-	defer stop()
-	for {
+	for had, since := -1, time.Now(); ; {
 		places, err := linesIn(dir, lines)
 		if err != nil {
 			return err
@@ -269,15 +267,18 @@ func (c *connectCluster) verifyFiles(ctx context.Context, dir string, lines int)
 			found += min(1, len(files))
 			doubled = doubled || len(files) > 1
 		}
-		if found == lines && !doubled {
+		switch {
+		case doubled || time.Since(since) > settleTimeout:
+			node := c.workers[0].node
+			return errors.Join(c.explain(ctx, places), fmt.Errorf("%d of %d lines are in files; tail %s; archive %s", found, lines, node.Status(ctx, "tail"), node.Status(ctx, "archive")))
+		case found == lines:
 			return nil
+		case found != had:
+			had, since = found, time.Now()
+			c.broker.cfg.Logf("%d of %d lines are in files", found, lines)
 		}
-		if !doubled {
-			err = wait(ctx, 200*time.Millisecond) // before they are read anew
-		}
-		if doubled || err != nil {
-			ctx, node := context.WithoutCancel(ctx), c.workers[0].node
-			return errors.Join(err, c.explain(ctx, places), fmt.Errorf("%d of %d lines arrived; tail %s; archive %s", found, lines, node.Status(ctx, "tail"), node.Status(ctx, "archive")))
+		if err := wait(ctx, time.Second); err != nil { // before they are read anew
+			return err
 		}
 	}
 }

@@ -25,8 +25,13 @@ func TestPathsThatMoveOn(t *testing.T) {
 	}
 	s := newSighting(w.path("app.log.2.gz"), fi) // where it is not any more
 	s.size, s.mtime = s.size+1, s.mtime+1        // it is looked into
-	if w.task.changedUnread(f, s) {
-		t.Error("the file counts as changed, for the content of another")
+	before := f.version()
+	if got := w.task.changedUnread(f, s); got != unknown {
+		t.Errorf("the file is %v, for the content of another", got)
+	}
+	// Nor is it taken for unchanged: the next look must look into it again.
+	if w.task.sightAgain(f, s) || f.version() != before {
+		t.Errorf("the file was %v and is %v, without a look into it", before, f.version())
 	}
 	if err := w.task.meet(s, nil, false); err != nil {
 		t.Fatal(err)

@@ -242,7 +242,7 @@ func (t *task) lookNearby(f *file) {
 		if s.node != f.node {
 			continue
 		}
-		if f.packed == plain && s.size < f.pos || !t.byInode && t.stillHolds(f, s) == differs {
+		if f.packed == plain && s.size < f.pos || !t.byInode && t.stillHolds(f, s) != alike {
 			continue
 		}
 		lost := f.lost

@@ -53,11 +53,10 @@ func (t *task) scan() error {
 		case f == nil:
 			strange = append(strange, s)
 		case f.found: // a second name of the same file
-		case t.changedUnread(f, s):
-			strange = append(strange, s)
-			t.detach(f)
 		default:
-			t.sight(f, s)
+			if t.sightAgain(f, s) {
+				strange = append(strange, s)
+			}
 		}
 	}
 	strange = append(strange, t.rotatedUnseen(strange)...)
@@ -221,18 +220,36 @@ func (t *task) place(f *file, s sighting) {
 	f.found, f.readable, f.lost, f.final = true, true, time.Time{}, false
 }
 
-// changedUnread reports whether a file is not what it was: shorter than what
-// was read of it, or written anew at the same size. What grew is checked when
-// it is read.
-func (t *task) changedUnread(f *file, s sighting) bool {
-	switch {
-	case f.packed != plain:
-		return (s.size != f.size || s.mtime != f.mtime) && t.stillHolds(f, s) == differs
-	case s.size < f.pos:
-		t.count.rewritten.Add(1)
+// sightAgain looks at what has the inode of a known file, and reports whether it
+// is another file. While nobody can tell, what is known of its size and times
+// stays: they say whether it has to be looked into.
+func (t *task) sightAgain(f *file, s sighting) (strange bool) {
+	switch t.changedUnread(f, s) {
+	case differs:
+		t.detach(f)
 		return true
+	case unknown:
+		f.found, f.readable, t.wanted = true, true, true
+	default:
+		t.sight(f, s)
 	}
-	return s.size == f.pos && s.mtime != f.mtime && f.mtime > 0 && t.stillHolds(f, s) == differs
+	return false
+}
+
+// changedUnread says whether a file is not what it was: shorter than what was
+// read of it, or written anew at the same size. What grew is checked when it is
+// read.
+func (t *task) changedUnread(f *file, s sighting) likeness {
+	switch {
+	case f.packed != plain && (s.size != f.size || s.mtime != f.mtime):
+		return t.stillHolds(f, s)
+	case f.packed == plain && s.size < f.pos:
+		t.count.rewritten.Add(1)
+		return differs
+	case f.packed == plain && s.size == f.pos && s.mtime != f.mtime && f.mtime > 0:
+		return t.stillHolds(f, s)
+	}
+	return alike
 }
 
 // stillHolds says whether the file at a place holds what was read of f. Of a
