@@ -99,8 +99,9 @@ func (f *fileReader) done(p *Place) {
 }
 
 // empty empties the file if all of it was acted on at a place that is stored.
-// What somebody appends between the last look and now is not lost: the size
-// tells.
+// What somebody appended since the last look stays: the size tells. Only a line
+// that comes in the moment between the look at the size and the truncation is
+// lost, as in Debezium, which truncates whatever there is.
 func (f *fileReader) empty(p *Place, stored Place) error {
 	if p.Bytes == 0 || stored.Bytes != p.Bytes || stored.Sum != p.Sum || f.size != p.Bytes {
 		return nil
