@@ -91,11 +91,13 @@ func (w *thriftWalk) varint() int64 {
 }
 
 func (w *thriftWalk) skip(n uint64) {
-	if w.err == nil && n > uint64(len(w.b)-w.i) {
+	switch {
+	case w.err != nil:
+	case n > uint64(len(w.b)-w.i):
 		w.fail(errThriftShort)
-		return
+	default:
+		w.i += int(n)
 	}
-	w.i += int(n)
 }
 
 // fields calls each for the fields of a struct, which walks over the value. A
