@@ -14,8 +14,8 @@ const (
 	parquetFrame = 4 + 4 + 4
 )
 
-// checkFooter holds the size that the footer of a Parquet file claims to what
-// there is: the library allocates it first.
+// checkFooter holds the size that the footer of a Parquet file claims, and what it
+// claims in it, to what there is: the library allocates that first.
 func checkFooter(r io.ReaderAt, size int64) error {
 	var end [8]byte
 	if size < parquetFrame {
@@ -27,8 +27,17 @@ func checkFooter(r io.ReaderAt, size int64) error {
 	if string(end[4:]) != parquetMark {
 		return badData("it is no Parquet file, or one that is encrypted: it ends with %q", end[4:])
 	}
-	if footer := int64(binary.LittleEndian.Uint32(end[:])); footer > size-parquetFrame || footer > maxFooter {
+	footer := int64(binary.LittleEndian.Uint32(end[:]))
+	if footer > size-parquetFrame || footer > maxFooter {
 		return badData("its footer claims %d bytes, and the file has %d", footer, size)
+	}
+	text := make([]byte, footer)
+	if n, err := r.ReadAt(text, size-int64(len(end))-footer); n < len(text) {
+		return err
+	}
+	w := thriftWalk{b: text}
+	if w.fields(0, nil); w.err != nil {
+		return badData("its footer cannot be read: %v", w.err)
 	}
 	return nil
 }

@@ -117,6 +117,9 @@ func (f *ParquetFile) open(at io.ReaderAt, size int64) error {
 	if err != nil {
 		return badData("it is no Parquet file: %v", err)
 	}
+	if err := checkPages(at, size, file.Metadata()); err != nil {
+		return err
+	}
 	if err := f.compile(file); err != nil {
 		return &DataError{err}
 	}
