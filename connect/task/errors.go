@@ -82,7 +82,11 @@ func IsTransient(err error) bool {
 // record silently.
 // stats counts the retries.
 func (p Policy) retry(ctx context.Context, stats *Stats, op func() error) error {
-	err := op()
+	return p.again(ctx, stats, op(), op)
+}
+
+// again is retry after a first try that returned err.
+func (p Policy) again(ctx context.Context, stats *Stats, err error, op func() error) error {
 	if err == nil || p.RetryTimeout == 0 || !IsTransient(err) {
 		return err
 	}

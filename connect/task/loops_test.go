@@ -50,7 +50,7 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-func stringConverters(t *testing.T) Converters {
+func stringConverters(t testing.TB) Converters {
 	t.Helper()
 	newOne := func(name string, side converter.Side) converter.Converter {
 		class, ok := converter.Lookup(name)
@@ -69,9 +69,9 @@ func stringConverters(t *testing.T) Converters {
 	}
 }
 
-func noTransforms(t *testing.T) *transform.Chain { return chain(t, nil) }
+func noTransforms(t testing.TB) *transform.Chain { return chain(t, nil) }
 
-func chain(t *testing.T, config map[string]string) *transform.Chain {
+func chain(t testing.TB, config map[string]string) *transform.Chain {
 	t.Helper()
 	c, err := transform.New(config, transform.Options{Kind: transform.Sink})
 	if err != nil {

@@ -2,6 +2,7 @@ package task
 
 import (
 	"sync"
+	"sync/atomic"
 
 	"github.com/millrace/millrace/plugins/data"
 )
@@ -23,7 +24,7 @@ type progress struct {
 // flight is one batch on its way.
 type flight struct {
 	seq       uint64
-	left      int // records not yet acknowledged, and one while it is being sent
+	left      atomic.Int64 // records not yet acknowledged, and one while it is being sent
 	positions []data.Position
 }
 
@@ -34,37 +35,37 @@ func newProgress() *progress {
 // begin takes in a batch that is about to be sent. positions are those of its
 // records in order; they are kept, so they must not alias the batch.
 func (p *progress) begin(seq uint64, positions []data.Position) *flight {
-	f := &flight{seq: seq, left: 1, positions: positions}
+	f := &flight{seq: seq, positions: positions}
+	f.left.Store(1)
 	p.mu.Lock()
 	p.flights = append(p.flights, f)
 	p.mu.Unlock()
 	return f
 }
 
-// expect counts one more record of the batch.
-func (p *progress) expect(f *flight) {
-	p.mu.Lock()
-	f.left++
-	p.mu.Unlock()
-}
+// expect counts n more records of the batch.
+func (p *progress) expect(f *flight, n int) { f.left.Add(int64(n)) }
 
 // done takes in the fate of one record, or, called once with nil after the
 // last record was handed over, the end of sending. It reports whether that was
 // the last of the batch.
 func (p *progress) done(f *flight, err error) (all bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
 	if err != nil {
+		p.mu.Lock()
+		defer p.mu.Unlock()
 		if p.failed == nil {
 			p.failed = err
 			close(p.failure)
 		}
 		return false // the batch stays incomplete, and with it all after it
 	}
-	f.left--
-	all = f.left == 0
+	if f.left.Add(-1) > 0 {
+		return false
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	moved := false
-	for len(p.flights) > 0 && p.flights[0].left == 0 {
+	for len(p.flights) > 0 && p.flights[0].left.Load() == 0 {
 		p.complete(p.flights[0])
 		p.flights[0] = nil
 		p.flights = p.flights[1:]
@@ -76,7 +77,7 @@ func (p *progress) done(f *flight, err error) (all bool) {
 		default:
 		}
 	}
-	return all
+	return true
 }
 
 // complete notes the offsets of a batch. The caller holds mu.

@@ -83,6 +83,7 @@ type sourceLoop struct {
 	progress *progress
 	spares   *spares
 	known    map[string]bool // topics ensured
+	wrote    string          // one of them, that of the last record
 	refused  string          // topic that may not be written to, "" for none
 }
 
@@ -218,6 +219,7 @@ func (l *sourceLoop) send(ctx, sctx context.Context, b *data.Batch, seq uint64) 
 		settled(err)
 	}
 	out, arena := made.records, made.arena[:0]
+	l.progress.expect(f, len(out))
 	for i := range b.Records {
 		var ok bool
 		var err error
@@ -226,9 +228,9 @@ func (l *sourceLoop) send(ctx, sctx context.Context, b *data.Batch, seq uint64) 
 		}
 		if !ok {
 			l.Stats.written(false)
+			l.progress.done(f, nil) // not the last: the sending has not ended
 			continue
 		}
-		l.progress.expect(f)
 		l.Producer.Produce(sctx, &out[i], promise)
 	}
 	made.arena = arena
@@ -277,7 +279,7 @@ func (l *sourceLoop) convert(ctx context.Context, r *data.Record, out *kgo.Recor
 	if err != nil || !keep {
 		return arena, false, l.tolerate(ctx, err)
 	}
-	if !l.known[r.Topic] {
+	if r.Topic != l.wrote && !l.known[r.Topic] {
 		if r.Topic == l.refused {
 			return arena, false, fmt.Errorf("topic %s holds the offsets of this task, which cannot write records to it as well: name another topic", r.Topic)
 		}
@@ -287,15 +289,26 @@ func (l *sourceLoop) convert(ctx context.Context, r *data.Record, out *kgo.Recor
 		l.known[r.Topic] = true
 		l.Touched(r.Topic)
 	}
+	l.wrote = r.Topic
 	start := len(arena)
-	err = l.Policy.retry(ctx, l.Stats, func() error {
-		arena, err = l.Convert.toLog(ctx, r, out, arena[:start])
-		return err
-	})
+	if arena, err = l.Convert.toLog(ctx, r, out, arena); err != nil {
+		arena, err = l.convertAgain(ctx, r, out, arena[:start], err)
+	}
 	if err == nil {
 		return arena, true, nil
 	}
 	return arena[:start], false, l.tolerate(ctx, err)
+}
+
+// convertAgain converts a record whose conversion has failed, as often as the
+// policy says.
+func (l *sourceLoop) convertAgain(ctx context.Context, r *data.Record, out *kgo.Record, arena []byte, failed error) ([]byte, error) {
+	start := len(arena)
+	err := l.Policy.again(ctx, l.Stats, failed, func() (err error) {
+		arena, err = l.Convert.toLog(ctx, r, out, arena[:start])
+		return err
+	})
+	return arena, err
 }
 
 // tolerate counts, logs and, if the policy lets it, forgives the failure of a

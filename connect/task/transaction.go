@@ -305,7 +305,7 @@ func (l *transactionLoop) commit(ctx context.Context) error {
 	}
 	f := l.progress.begin(l.seq, nil)
 	for _, r := range records {
-		l.progress.expect(f)
+		l.progress.expect(f, 1)
 		l.Producer.Produce(ctx, r, func(_ *kgo.Record, err error) { l.progress.done(f, err) })
 	}
 	l.progress.done(f, nil)

@@ -160,6 +160,7 @@ func (t *task) receive(ctx context.Context) (more bool, err error) {
 		return false, nil
 	}
 	d.rest = frames // the rows before were copied out of theirs
+	t.em.tick()
 	return true, nil
 }
 

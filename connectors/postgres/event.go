@@ -2,12 +2,10 @@ package postgres
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
-	"strconv"
 	"time"
 
 	"github.com/millrace/millrace/plugins/data"
@@ -50,6 +48,8 @@ type emitter struct {
 	offset    []byte
 	marked    int // records up to the last one with a position
 	tx        transaction
+	common    sourceBlock
+	now       int64 // when events are made, in nanoseconds since 1970
 
 	context      []data.Header // of every record of a row, and its tombstone
 	counts       counts
@@ -60,6 +60,7 @@ type emitter struct {
 // begin starts a batch.
 func (e *emitter) begin(b *data.Batch) {
 	e.batch, e.arena, e.offset, e.marked = b, e.arena[:0], e.offset[:0], 0
+	e.tick()
 }
 
 func (e *emitter) full() bool {
@@ -125,10 +126,12 @@ func (e *emitter) row(t *table, o *origin, op string, before, after []value, key
 			return data.Datum{}, err
 		}
 	}
-	e.source(w, o, t.relation.schema, t.name)
+	if err := e.source(w, o, t.relation.schema, t.name); err != nil {
+		return data.Datum{}, err
+	}
 	e.block(w, t, o)
 	w.Text(op)
-	stamps(w)
+	e.stamps(w)
 	w.End()
 	buf, nullDefault, err := w.Finish()
 	if err != nil {
@@ -139,62 +142,15 @@ func (e *emitter) row(t *table, o *origin, op string, before, after []value, key
 }
 
 // stamps writes when the event was made.
-func stamps(w *writer) {
-	now := time.Now().UnixNano()
-	w.Int64(now / 1e6)
-	w.Int64(now / 1e3)
-	w.Int64(now)
+func (e *emitter) stamps(w *writer) {
+	w.Int64(e.now / 1e6)
+	w.Int64(e.now / 1e3)
+	w.Int64(e.now)
 }
 
-func (e *emitter) source(w *writer, o *origin, schema, table string) {
-	w.BeginStruct()
-	w.Text(Version)
-	w.Text("postgresql")
-	w.Text(e.cfg.prefix)
-	w.Int64(o.time / 1000)
-	w.Text(o.snapshot)
-	w.Text(e.cfg.dbname)
-	e.scratch = append(e.scratch[:0], '[')
-	if o.lastCommit == 0 {
-		e.scratch = append(e.scratch, "null"...)
-	} else {
-		e.scratch = append(strconv.AppendInt(append(e.scratch, '"'), int64(o.lastCommit), 10), '"')
-	}
-	// Rows of an incremental snapshot have no position but that of the stream.
-	if at := cmp.Or(o.lsn, o.lastCommit); at == 0 {
-		e.scratch = append(e.scratch, ",null]"...)
-	} else {
-		e.scratch = append(strconv.AppendInt(append(e.scratch, `,"`...), int64(at), 10), `"]`...)
-	}
-	w.TextBytes(e.scratch)
-	w.Int64(o.time)
-	w.Int64(o.time * 1000)
-	w.Text(schema)
-	w.Text(table)
-	if o.xid != 0 {
-		w.Int64(int64(o.xid))
-	} else {
-		w.Null()
-	}
-	if o.lsn != 0 {
-		w.Int64(int64(o.lsn))
-	} else {
-		w.Null()
-	}
-	if o.xmin != 0 {
-		w.Int64(o.xmin)
-	} else {
-		w.Null()
-	}
-	if o.name == "" {
-		w.Null()
-		w.Null()
-	} else {
-		w.Text(o.name)
-		w.Int64(int64(o.originLSN))
-	}
-	w.End()
-}
+// tick reads the clock. The events that are made in one go, of what has come at
+// once, have one time.
+func (e *emitter) tick() { e.now = time.Now().UnixNano() }
 
 // keyOf writes the key of a tuple.
 func (e *emitter) keyOf(t *table, tuple, other []value) (data.Datum, error) {

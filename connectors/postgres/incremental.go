@@ -180,6 +180,7 @@ func (i *incremental) read(ctx context.Context) error {
 		return err
 	}
 	mark := len(t.em.batch.Records)
+	t.em.tick()
 	o := origin{time: time.Now().UnixMicro(), snapshot: "incremental", lastCommit: t.dec.lastCommit}
 	for _, row := range c.rows {
 		if err := t.em.change(i.chunk.tab, &o, 'r', 0, nil, row); err != nil {

@@ -1,9 +1,9 @@
 package postgres
 
 import (
+	"cmp"
 	"encoding/base64"
 	"encoding/hex"
-	"time"
 
 	"github.com/millrace/millrace/plugins/data"
 	"github.com/millrace/millrace/plugins/sdk"
@@ -65,11 +65,12 @@ func (e *emitter) message(m *message, o *origin) error {
 	if err != nil {
 		return err
 	}
+	var failed error
 	value, err := e.finishRow(&l.row, l.value, func(w *writer) {
 		w.BeginStruct()
 		w.Text("m")
-		w.Int64(time.Now().UnixMilli())
-		e.source(w, o, "", "")
+		w.Int64(e.now / 1e6)
+		failed = e.source(w, o, "", "")
 		e.block(w, e.messageCount, o)
 		w.BeginStruct()
 		w.Text(m.prefix)
@@ -77,7 +78,7 @@ func (e *emitter) message(m *message, o *origin) error {
 		w.End()
 		w.End()
 	})
-	if err != nil {
+	if err = cmp.Or(failed, err); err != nil {
 		return err
 	}
 	e.add(l.topic, key, value)

@@ -35,8 +35,8 @@ FROM pg_replication_slots s WHERE slot_name = $1`, name)
 	}
 	s.lost = string(rows[0][3]) == "lost" || s.reason != ""
 	if rows[0][2] == nil {
-		if s.plugin != "" && !s.lost {
-			// It is gone if its maker is.
+		if s.database != "" && !s.lost { // a logical one
+			// It is gone if its maker is. In its first moments it has no plugin.
 			err = sdk.Retry(fmt.Errorf("slot %s is being made, which waits for transactions that are open", name), time.Second)
 		}
 		return s, err

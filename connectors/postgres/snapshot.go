@@ -142,11 +142,11 @@ func (s *snapshotter) claim(u *readUnit) bool {
 	return !was
 }
 
-// origin is that of a row that is read now.
-func (s *snapshotter) origin(mark string) *origin {
+// origin is that of a row that is read now, in nanoseconds since 1970.
+func (s *snapshotter) origin(mark string, now int64) origin {
 	o := s.at
-	o.time, o.snapshot = time.Now().UnixMicro(), mark
-	return &o
+	o.time, o.snapshot = now/1000, mark
+	return o
 }
 
 // fill appends records until the batch is full or there is nothing just now.
@@ -294,7 +294,8 @@ func (s *snapshotter) row(e *emitter, j *readJob, row []byte, mark string) (err 
 		s.tabs[plan] = tab
 	}
 	if s.tuple, err = splitCopyRow(row, s.tuple[:0]); err == nil {
-		err = e.change(tab, s.origin(mark), 'r', 0, nil, s.tuple)
+		o := s.origin(mark, e.now)
+		err = e.change(tab, &o, 'r', 0, nil, s.tuple)
 	}
 	if err != nil {
 		return changedForm(fmt.Errorf("read table %s: %w", plan.name(), err), s.cfg)

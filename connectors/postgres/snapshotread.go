@@ -43,6 +43,7 @@ type reader struct {
 	rooms chan *room // to fill
 	tabs  map[*tablePlan]*table
 	tuple []value
+	at    origin // of the row at hand
 
 	job     *readJob
 	tab     *table
@@ -128,6 +129,9 @@ type copyWriter struct {
 // Write takes a piece of the output, which may begin and end anywhere.
 func (w copyWriter) Write(b []byte) (int, error) {
 	r, n := w.r, len(b)
+	if r.room != nil {
+		r.room.em.tick()
+	}
 	if len(r.buf) > 0 {
 		r.buf = append(r.buf, b...)
 		b = r.buf
@@ -240,7 +244,8 @@ func (r *reader) release(ctx context.Context) error {
 	if r.tuple, err = splitCopyRow(r.held, r.tuple[:0]); err != nil {
 		return err
 	}
-	if err := r.room.em.change(r.tab, r.s.origin("true"), 'r', 0, nil, r.tuple); err != nil {
+	r.at = r.s.origin("true", r.room.em.now)
+	if err := r.room.em.change(r.tab, &r.at, 'r', 0, nil, r.tuple); err != nil {
 		return err
 	}
 	r.upTo = r.heldTID

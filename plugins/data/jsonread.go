@@ -21,10 +21,10 @@ func RowFromJSON(dst []byte, s *Schema, text []byte, o JSONOptions) (row []byte,
 // JSONReader is RowFromJSON for many values of one schema. It is used by one
 // goroutine.
 type JSONReader struct {
-	w     RowWriter
-	o     JSONOptions
-	spans []int // of the open structs, by field, where the member's value is; 0 for none
-	tmp   []byte
+	w        RowWriter
+	o        JSONOptions
+	spans    []int // of the open structs, by field, where the member's value is; 0 for none
+	tmp      []byte
 	disorder int // values for which no order is expected, the one at hand included
 }
 

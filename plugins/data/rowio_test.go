@@ -438,3 +438,44 @@ func TestReaderDoesNotAllocate(t *testing.T) {
 		t.Errorf("reading a row allocates %v times", n)
 	}
 }
+
+func TestFieldsOfAnotherWriter(t *testing.T) {
+	part := NewRowWriter(NewStructBuilder().Field("b", OptionalStringSchema).Field("c", Int32Schema).MustBuild())
+	part.Reset(nil)
+	part.BeginStruct()
+	part.Text("x")
+	part.Int32(5)
+	part.End()
+	fields, _, err := part.Finish()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := NewStructBuilder().Field("a", Int64Schema).Field("b", OptionalStringSchema).Field("c", Int32Schema).Field("d", BooleanSchema).MustBuild()
+	w := NewRowWriter(s)
+	for _, tt := range []struct {
+		n    int
+		want string
+	}{{2, `{"a":1,"b":"x","c":5,"d":true}`}, {4, ""}, {-1, ""}} {
+		w.Reset(nil)
+		w.BeginStruct()
+		w.Int64(1)
+		w.Fields(tt.n, fields)
+		w.Boolean(true)
+		w.End()
+		row, _, err := w.Finish()
+		if (err != nil) != (tt.want == "") {
+			t.Errorf("%d fields: %v", tt.n, err)
+		}
+		if err != nil {
+			continue
+		}
+		if got, err := AppendJSON(nil, s, row, JSONOptions{}); err != nil || string(got) != tt.want {
+			t.Errorf("%d fields make %s, %v, want %s", tt.n, got, err, tt.want)
+		}
+	}
+	w.Reset(nil)
+	w.Fields(1, fields)
+	if w.Err() == nil {
+		t.Error("fields were written where no struct is")
+	}
+}

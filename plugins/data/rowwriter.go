@@ -360,6 +360,26 @@ func (w *RowWriter) DecimalText(text []byte) {
 	w.unscaled(p, d.AppendUnscaled(nil))
 }
 
+// Fields writes the next n fields of the struct at hand, which is no union, as
+// they are in row: what another RowWriter made of a struct of n fields with the
+// same schemas, no null in it that NullDefault would tell of. It is not looked
+// into.
+func (w *RowWriter) Fields(n int, row []byte) {
+	if w.err != nil {
+		return
+	}
+	var f *writeFrame
+	if len(w.frames) > 0 {
+		f = &w.frames[len(w.frames)-1]
+	}
+	if f == nil || f.p.op != opStruct || n < 0 || n > len(f.p.fields)-f.next {
+		w.fail(fmt.Errorf("%d fields where there is no struct with as many left", n))
+		return
+	}
+	f.next += n
+	w.buf = append(w.buf, row...)
+}
+
 // BeginStruct starts a struct, whose fields are then written in order and
 // closed with End. Of a union's fields all but one are written as Null.
 func (w *RowWriter) BeginStruct() {
