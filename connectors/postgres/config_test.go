@@ -89,7 +89,8 @@ func TestConfigurations(t *testing.T) {
 		{"key columns", map[string]string{"message.key.columns": "public.t"}, "table:column"},
 		{"override", map[string]string{"snapshot.select.statement.overrides": "a.b"}, "is not set"},
 		{"stream params", map[string]string{"slot.stream.params": "streaming=on"}, "decided by the connector"},
-		{"structured times", map[string]string{"time.precision.mode": "structured"}, "time.precision.mode"},
+		{"structured times", map[string]string{"time.precision.mode": "structured"}, ""},
+		{"no such times", map[string]string{"time.precision.mode": "coarse"}, "time.precision.mode"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			_, problems := check(baseProps(tt.props))

@@ -163,7 +163,7 @@ func captureKeys() []sdk.Key {
 func representationKeys() []sdk.Key {
 	return []sdk.Key{
 		choice("decimal.handling.mode", "precise", "How numeric and money appear.", "precise", "double", "string"),
-		choice("time.precision.mode", "adaptive", "How dates and times appear.", "adaptive", "adaptive_time_microseconds", "connect", "isostring", "microseconds", "nanoseconds"),
+		choice("time.precision.mode", "adaptive", "How dates and times appear.", "adaptive", "adaptive_time_microseconds", "connect", "isostring", "microseconds", "nanoseconds", "structured"),
 		choice("binary.handling.mode", "bytes", "How bytea appears.", "bytes", "base64", "base64-url-safe", "hex"),
 		choice("hstore.handling.mode", "json", "How hstore appears.", "json", "map"),
 		choice("interval.handling.mode", "numeric", "How intervals appear.", "numeric", "string"),
