@@ -137,6 +137,19 @@ func TestConfigurationMeans(t *testing.T) {
 	}
 }
 
+// Keys without a definition of their own are not said to have no effect.
+func TestKeysOfFamiliesAreKnown(t *testing.T) {
+	props := baseProps(map[string]string{"column.mask.with.3.chars": "a.b.c", "column.mask.hash.v2.MD5.with.salt.x": "a.b.d", "column.truncate.to.5.chars": "a.b.e",
+		"snapshot.select.statement.overrides": "a.b", "snapshot.select.statement.overrides.a.b": "SELECT 1", "post.processors": "again", "again.type": reselectClass,
+		"again.reselect.null.values": "false", "signal.consumer.security.protocol": "PLAINTEXT", "again2.type": "x"})
+	for _, framework := range []string{"connector.class", "tasks.max"} {
+		delete(props, framework)
+	}
+	if w := (Source{}).ConfigDef().Warnings(props); len(w) != 1 || w[0].Key != "again2.type" {
+		t.Errorf("warnings are %v", w)
+	}
+}
+
 func TestAlterOffsets(t *testing.T) {
 	for _, tt := range []struct {
 		partition map[string]any
