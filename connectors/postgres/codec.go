@@ -61,6 +61,12 @@ const (
 	kindDoubleVector
 	kindSparseVector
 	kindArray
+	kindStructDate // and so on: see structured.go
+	kindStructTime
+	kindStructTimestamp
+	kindStructZonedTime
+	kindStructZonedTimestamp
+	kindStructDuration
 )
 
 // codec is a column type with the modes of the configuration applied: the
@@ -130,6 +136,9 @@ func (c *codec) builder() *data.Builder {
 			Field("dimensions", data.Int16Schema).Field("vector", vector)
 	case kindArray:
 		return data.ArrayOf(c.elem.builder().Optional().MustBuild())
+	}
+	if b := c.structuredBuilder(); b != nil {
+		return b
 	}
 	b := data.NewBuilder(base[c.kind])
 	if c.name != "" {

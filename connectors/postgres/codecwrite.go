@@ -241,14 +241,20 @@ func appendBinary(dst []byte, k kind, b []byte) []byte {
 
 func (w *writer) temporal(c *codec, b []byte) error {
 	switch c.kind {
-	case kindDays, kindISODate:
+	case kindDays, kindISODate, kindStructDate:
 		return w.date(c, b)
-	case kindTimeMillis, kindTimeMicros, kindTimeNanos, kindISOTime, kindZonedTime:
+	case kindTimeMillis, kindTimeMicros, kindTimeNanos, kindISOTime, kindZonedTime, kindStructTime:
 		return w.time(c, b)
-	case kindMicroDuration, kindISODuration:
+	case kindStructZonedTime:
+		return w.structZonedTime(c, b)
+	case kindMicroDuration, kindISODuration, kindStructDuration:
 		iv, err := parseInterval(b)
 		if err != nil {
 			return err
+		}
+		if c.kind == kindStructDuration {
+			w.structDuration(c, iv)
+			return nil
 		}
 		if c.kind == kindISODuration {
 			w.room = iv.appendISO(w.room[:0])
@@ -275,6 +281,10 @@ func (w *writer) date(c *codec, b []byte) error {
 
 // days writes a date.
 func (w *writer) days(c *codec, t instant) {
+	if c.kind == kindStructDate {
+		w.structDate(t)
+		return
+	}
 	switch t.inf {
 	case 1:
 		t.days = infiniteDays
@@ -311,6 +321,8 @@ func (w *writer) clock(c *codec, micros int64) {
 		w.Int64(micros)
 	case kindTimeNanos:
 		w.Int64(micros * 1000)
+	case kindStructTime:
+		w.structTime(c, micros)
 	default:
 		// To Java's times 24:00 is 00:00.
 		w.room = append(appendClock(w.room[:0], micros%microsPerDay, -1), 'Z')
@@ -339,6 +351,9 @@ func (w *writer) instant(c *codec, t instant) error {
 		}
 		w.room = t.appendTimestamp(w.room[:0], c.digits)
 		w.TextBytes(w.room)
+		return nil
+	case kindStructTimestamp, kindStructZonedTimestamp:
+		w.structTimestamp(c, t)
 		return nil
 	case kindMillis:
 		w.Int64(t.milli())

@@ -89,7 +89,8 @@ func TestConfigurations(t *testing.T) {
 		{"key columns", map[string]string{"message.key.columns": "public.t"}, "table:column"},
 		{"override", map[string]string{"snapshot.select.statement.overrides": "a.b"}, "is not set"},
 		{"stream params", map[string]string{"slot.stream.params": "streaming=on"}, "decided by the connector"},
-		{"structured times", map[string]string{"time.precision.mode": "structured"}, "time.precision.mode"},
+		{"structured times", map[string]string{"time.precision.mode": "structured"}, ""},
+		{"no such times", map[string]string{"time.precision.mode": "coarse"}, "time.precision.mode"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			_, problems := check(baseProps(tt.props))
@@ -133,6 +134,19 @@ func TestConfigurationMeans(t *testing.T) {
 	}
 	if got := startCommand(c, 0x16B374D848, 13, false); got != `START_REPLICATION SLOT "debezium" LOGICAL 16/B374D848 (proto_version '1', publication_names '"dbz_publication"', origin 'none')` {
 		t.Errorf("command is %s", got)
+	}
+}
+
+// Keys without a definition of their own are not said to have no effect.
+func TestKeysOfFamiliesAreKnown(t *testing.T) {
+	props := baseProps(map[string]string{"column.mask.with.3.chars": "a.b.c", "column.mask.hash.v2.MD5.with.salt.x": "a.b.d", "column.truncate.to.5.chars": "a.b.e",
+		"snapshot.select.statement.overrides": "a.b", "snapshot.select.statement.overrides.a.b": "SELECT 1", "post.processors": "again", "again.type": reselectClass,
+		"again.reselect.null.values": "false", "signal.consumer.security.protocol": "PLAINTEXT", "again2.type": "x"})
+	for _, framework := range []string{"connector.class", "tasks.max"} {
+		delete(props, framework)
+	}
+	if w := (Source{}).ConfigDef().Warnings(props); len(w) != 1 || w[0].Key != "again2.type" {
+		t.Errorf("warnings are %v", w)
 	}
 }
 

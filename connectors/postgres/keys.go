@@ -59,6 +59,12 @@ func alias(k sdk.Key, names ...string) sdk.Key {
 	return k
 }
 
+// opening has a key bring about others: see configdef.Key.
+func opening(k sdk.Key, patterns ...string) sdk.Key {
+	k.Opens = append(k.Opens, patterns...)
+	return k
+}
+
 func with(k sdk.Key, rules ...configdef.Rule) sdk.Key {
 	k.Rules = append(k.Rules, rules...)
 	return k
@@ -143,7 +149,8 @@ func captureKeys() []sdk.Key {
 		list("schema.exclude.list", "Schemas not to capture.", "schema.blacklist"),
 		list("table.include.list", "Tables to capture: regular expressions of schema.table.", "table.whitelist"),
 		list("table.exclude.list", "Tables not to capture.", "table.blacklist"),
-		list("column.include.list", "Columns to capture: regular expressions of schema.table.column.", "column.whitelist"),
+		opening(list("column.include.list", "Columns to capture: regular expressions of schema.table.column.", "column.whitelist"),
+			"column.truncate.to.*.chars", "column.mask.with.*.chars", "column.mask.hash.*.with.salt.*"),
 		list("column.exclude.list", "Columns not to capture. Keys keep their columns.", "column.blacklist"),
 		str("message.key.columns", "", "Columns of keys: table:column,column;table:column."),
 		truth("skip.messages.without.change", false, "Whether updates are dropped that change no captured column. Needs REPLICA IDENTITY FULL."),
@@ -152,9 +159,10 @@ func captureKeys() []sdk.Key {
 		truth("include.unknown.datatypes", false, "Whether columns of unknown types appear, as the bytes of their text."),
 		list("column.propagate.source.type", "Columns whose fields tell type, length, scale and name in their schema: regular expressions of schema.table.column."),
 		list("datatype.propagate.source.type", "Types whose columns do: regular expressions of schema.table.type."),
-		list("converters", "Names of custom converters. They are Java classes, and each is refused by its class."),
-		list("post.processors", "Names of what changes events after they were made; NAME.type says what: "+reselectClass+
+		opening(list("converters", "Names of custom converters. They are Java classes, and each is refused by its class."), "{}.*"),
+		opening(list("post.processors", "Names of what changes events after they were made; NAME.type says what: "+reselectClass+
 			" reads columns again, as NAME.reselect.columns.include.list, .exclude.list (of schema.table:column), NAME.reselect.unavailable.values, .null.values, .use.event.key and .error.handling.mode say."),
+			"post.processors.{}.*", "{}.*"),
 		num("guardrail.collections.max", sdk.Int, 0, "How many tables may be captured. 0 is any number."),
 		choice("guardrail.collections.limit.action", "warn", "What is done if there are more.", "warn", "fail"),
 	}
@@ -163,7 +171,7 @@ func captureKeys() []sdk.Key {
 func representationKeys() []sdk.Key {
 	return []sdk.Key{
 		choice("decimal.handling.mode", "precise", "How numeric and money appear.", "precise", "double", "string"),
-		choice("time.precision.mode", "adaptive", "How dates and times appear.", "adaptive", "adaptive_time_microseconds", "connect", "isostring", "microseconds", "nanoseconds"),
+		choice("time.precision.mode", "adaptive", "How dates and times appear.", "adaptive", "adaptive_time_microseconds", "connect", "isostring", "microseconds", "nanoseconds", "structured"),
 		choice("binary.handling.mode", "bytes", "How bytea appears.", "bytes", "base64", "base64-url-safe", "hex"),
 		choice("hstore.handling.mode", "json", "How hstore appears.", "json", "map"),
 		choice("interval.handling.mode", "numeric", "How intervals appear.", "numeric", "string"),
@@ -209,7 +217,7 @@ func snapshotKeys() []sdk.Key {
 		{Name: "snapshot.mode", Type: sdk.String, Default: "initial", Check: checkSnapshotMode,
 			Doc: "When tables are read as a whole: initial, initial_only, always, no_data (never), when_needed, configuration_based."},
 		list("snapshot.include.collection.list", "Tables to read, of those captured. All when empty."),
-		{Name: "snapshot.select.statement.overrides", Type: sdk.List, Default: "", Doc: "Tables that are read by a statement of their own: the key with .schema.table behind it."},
+		{Name: "snapshot.select.statement.overrides", Type: sdk.List, Default: "", Opens: []string{"snapshot.select.statement.overrides.{}"}, Doc: "Tables that are read by a statement of their own: the key with .schema.table behind it."},
 		num("incremental.snapshot.chunk.size", sdk.Int, 1024, "Rows that an incremental snapshot reads at a time, at most."),
 		truth("incremental.snapshot.allow.schema.changes", false, "Has no effect: tables may change their form while they are read."),
 		choice("incremental.snapshot.watermarking.strategy", "insert_insert", "Has no effect: nothing is written to the signal table.", "insert_insert", "insert_delete"),

@@ -120,7 +120,9 @@ func (w *writer) absent(c *codec, optional, hasDefault bool) {
 		w.End()
 		w.End()
 	default:
-		w.zero(base[c.kind])
+		if !w.structZero(c) {
+			w.zero(base[c.kind])
+		}
 	}
 }
 

@@ -5,7 +5,7 @@ import "strings"
 // modes are the keys that say how values are represented.
 type modes struct {
 	decimal     string // precise, double, string
-	time        string // adaptive, adaptive_time_microseconds, connect, isostring, microseconds, nanoseconds
+	time        string // adaptive, adaptive_time_microseconds, connect, isostring, microseconds, nanoseconds, structured
 	binary      string // bytes, base64, base64-url-safe, hex
 	hstore      string // json, map
 	interval    string // numeric, string
@@ -124,6 +124,11 @@ func (m *modes) unmapped() codec {
 }
 
 func (m *modes) builtIn(name string, typmod int32) codec {
+	if m.time == "structured" {
+		if c, ok := structuredCodec(name, typmod); ok {
+			return c
+		}
+	}
 	if c, ok := plain[name]; ok {
 		return c
 	}

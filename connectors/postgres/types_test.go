@@ -126,12 +126,13 @@ var typeColumns = []struct {
 }
 
 var typeModes = map[string]map[string]string{
-	"default": {},
-	"double":  {"decimal.handling.mode": "double", "time.precision.mode": "connect", "binary.handling.mode": "base64", "hstore.handling.mode": "map", "interval.handling.mode": "string"},
-	"string":  {"decimal.handling.mode": "string", "time.precision.mode": "isostring", "binary.handling.mode": "hex", "include.unknown.datatypes": "true"},
-	"nanos":   {"time.precision.mode": "nanoseconds", "binary.handling.mode": "base64-url-safe", "field.name.adjustment.mode": "avro"},
-	"micros":  {"time.precision.mode": "adaptive_time_microseconds", "include.unknown.datatypes": "true"},
-	"text":    {"time.precision.mode": "microseconds", "millrace.unknown.as.text": "true", "money.fraction.digits": "4"},
+	"default":    {},
+	"double":     {"decimal.handling.mode": "double", "time.precision.mode": "connect", "binary.handling.mode": "base64", "hstore.handling.mode": "map", "interval.handling.mode": "string"},
+	"string":     {"decimal.handling.mode": "string", "time.precision.mode": "isostring", "binary.handling.mode": "hex", "include.unknown.datatypes": "true"},
+	"nanos":      {"time.precision.mode": "nanoseconds", "binary.handling.mode": "base64-url-safe", "field.name.adjustment.mode": "avro"},
+	"micros":     {"time.precision.mode": "adaptive_time_microseconds", "include.unknown.datatypes": "true"},
+	"structured": {"time.precision.mode": "structured"},
+	"text":       {"time.precision.mode": "microseconds", "millrace.unknown.as.text": "true", "money.fraction.digits": "4"},
 }
 
 // TestTypes checks the schema and values of every type in every mode, as read

@@ -218,6 +218,21 @@ func TestRedact(t *testing.T) {
 	}
 }
 
+// Keys that others bring about are read, and no reason to warn.
+func TestOpenedKeys(t *testing.T) {
+	d := Def{{Name: "names", Type: List, Default: "", Opens: []string{"{}.type", "all.{}.*"}}, {Name: "columns", Type: List, Default: "", Opens: []string{"mask.*.with.salt.*"}}}
+	var got []string
+	for _, w := range d.Warnings(map[string]string{
+		"names": "a, b,", "a.type": "", "b.type": "", "c.type": "", "a.types": "", "all.b.": "", "all.b.x.y": "", "all.c.x": "", ".type": "",
+		"mask.MD5.with.salt.1": "", "mask.with.salt.": "", "mask.v2.MD5.with.salt.with.salt.": "",
+	}) {
+		got = append(got, w.Key)
+	}
+	if want := ".type a.types all.c.x c.type mask.with.salt."; strings.Join(got, " ") != want {
+		t.Errorf("warned of %s, want %s", strings.Join(got, " "), want)
+	}
+}
+
 func TestWarnings(t *testing.T) {
 	got := def.Warnings(map[string]string{
 		"name": "c", "tasksMax": "1", "task.max": "1", "table.whitelist": "a", "tables": "b",

@@ -62,6 +62,10 @@ type Key struct {
 	// here although other software honours the key: it becomes the error of
 	// any other value.
 	Unsupported string
+	// Opens are patterns of further keys that are read although they have no
+	// definition, so that nobody is warned of them: * stands for any text, and
+	// {} for each element of this key's value.
+	Opens []string
 
 	Importance  Importance
 	Group       string

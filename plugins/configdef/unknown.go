@@ -23,13 +23,52 @@ func (d Def) Warnings(props map[string]string, prefixes ...string) []Warning {
 	var out []Warning
 	for name := range props {
 		foreign := func(p string) bool { return strings.HasPrefix(name, p) }
-		if _, ok := d.Key(name); ok || slices.ContainsFunc(prefixes, foreign) {
+		if _, ok := d.Key(name); ok || slices.ContainsFunc(prefixes, foreign) || d.opened(name, props) {
 			continue
 		}
 		out = append(out, d.warn(name, props))
 	}
 	slices.SortFunc(out, func(a, b Warning) int { return cmp.Compare(a.Key, b.Key) })
 	return out
+}
+
+// opened reports whether a key is among those that the value of another brings
+// about.
+func (d Def) opened(name string, props map[string]string) bool {
+	for _, k := range d {
+		for _, pattern := range k.Opens {
+			if !strings.Contains(pattern, "{}") {
+				if like(pattern, name) {
+					return true
+				}
+				continue
+			}
+			for element := range strings.SplitSeq(props[k.Name], ",") {
+				if element = strings.TrimSpace(element); element != "" && like(strings.ReplaceAll(pattern, "{}", element), name) {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
+// like reports whether a name is of a pattern in which * stands for any text.
+func like(pattern, name string) bool {
+	head, rest, more := strings.Cut(pattern, "*")
+	if !more {
+		return name == pattern
+	}
+	name, ok := strings.CutPrefix(name, head)
+	if !ok || rest == "" {
+		return ok
+	}
+	for from := 0; from <= len(name); from++ {
+		if like(rest, name[from:]) {
+			return true
+		}
+	}
+	return false
 }
 
 func (d Def) warn(name string, props map[string]string) Warning {

@@ -17,7 +17,8 @@ import (
 type capture struct {
 	client *kgo.Client
 	name   *regexp.Regexp
-	beats  bool // heartbeats never end
+	beats  bool        // heartbeats never end
+	avro   *avroReader // of what comes, nil for JSON
 	cancel context.CancelFunc
 	done   chan struct{}
 
@@ -30,7 +31,7 @@ type capture struct {
 
 // startCapture reads the topics whose name has the prefix in it, as heartbeats
 // have it at the end.
-func startCapture(ctx context.Context, s side, prefix string, beats bool) (*capture, error) {
+func startCapture(ctx context.Context, s side, prefix string, beats bool, avro *avroReader) (*capture, error) {
 	name := regexp.MustCompile(`^(.*[._])?` + prefix + `([._-].*)?$`)
 	client, err := kgo.NewClient(kgo.SeedBrokers(s.bootstrap), kgo.ConsumeRegex(), kgo.ConsumeTopics(name.String()), kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords(),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.MetadataMaxAge(300*time.Millisecond), kgo.MetadataMinAge(100*time.Millisecond))
@@ -38,7 +39,7 @@ func startCapture(ctx context.Context, s side, prefix string, beats bool) (*capt
 		return nil, err
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	c := &capture{client: client, name: name, beats: beats, cancel: cancel, done: make(chan struct{}), records: make(map[string][]*kgo.Record), marks: make(map[int]bool), last: time.Now()}
+	c := &capture{client: client, name: name, beats: beats, avro: avro, cancel: cancel, done: make(chan struct{}), records: make(map[string][]*kgo.Record), marks: make(map[int]bool), last: time.Now()}
 	go c.run(ctx)
 	return c, nil
 }
@@ -53,6 +54,9 @@ func (c *capture) run(ctx context.Context) {
 			if c.read++; r.Attrs.IsControl() {
 				return
 			}
+			if c.avro != nil {
+				r.Key, r.Value = c.asJSON(r.Key), c.asJSON(r.Value)
+			}
 			c.records[r.Topic] = append(c.records[r.Topic], r)
 			if n, ok := mark(r.Value); ok {
 				c.marks[n] = true
@@ -60,6 +64,16 @@ func (c *capture) run(ctx context.Context) {
 		})
 		c.mu.Unlock()
 	}
+}
+
+// asJSON is what a record in Avro would be in JSON; of one that cannot be read
+// it says why, which nothing is equal to.
+func (c *capture) asJSON(raw []byte) []byte {
+	out, err := c.avro.json(raw)
+	if err != nil {
+		return []byte(quoted("it cannot be read: " + err.Error()))
+	}
+	return out
 }
 
 // mark reads the number of a mark.

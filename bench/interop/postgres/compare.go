@@ -32,6 +32,9 @@ type difference struct {
 }
 
 func (c *comparison) note(path string, a, b *node) {
+	if strings.HasSuffix(c.scenario, asAvro) && strings.HasSuffix(path, ".parameters (order of members)") {
+		return // the order means nothing, and the reader of Avro does not keep it
+	}
 	// Rows may differ in one place for several reasons.
 	key := path + "\x00" + a.String() + "\x00" + b.String()
 	d := c.found[key]

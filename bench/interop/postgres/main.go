@@ -1,7 +1,8 @@
 // Command postgres lets Debezium on Kafka Connect and Millrace capture the same
 // changes of one PostgreSQL under the same configs, and compares what they
 // write field by field: topics, keys, values, their schemas, headers, and the
-// offsets they store. Then Debezium is stopped and Millrace goes on in its
+// offsets they store. Some configs are played once more with Millrace writing
+// Avro, which a reader of its own (avro.go) turns into Debezium's JSON. Then Debezium is stopped and Millrace goes on in its
 // place.
 //
 // Only what cannot agree is left out of the comparison: the time at which an
@@ -90,6 +91,7 @@ type side struct {
 	name      string
 	worker    harness.Worker
 	bootstrap string
+	registry  string // HOST:PORT, "" without one
 }
 
 // bench is the database and the two sides.
@@ -135,8 +137,8 @@ func startBench(ctx context.Context, o options) (_ *bench, err error) {
 	}
 	b.close = append(b.close, node.Stop)
 	b.sides = [2]side{
-		{"debezium", harness.Worker(worker.Addr), kafka.Addr},
-		{"millrace", harness.Worker(node.Connect), node.Kafka},
+		{"debezium", harness.Worker(worker.Addr), kafka.Addr, ""},
+		{"millrace", harness.Worker(node.Connect), node.Kafka, node.Registry},
 	}
 	return b, nil
 }

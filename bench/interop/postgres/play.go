@@ -34,11 +34,15 @@ func (b *bench) play(ctx context.Context, out io.Writer, o options, s scenario, 
 	}
 	var logs [2]*capture
 	for i, side := range b.sides {
-		if logs[i], err = startCapture(ctx, side, prefix, s.config["heartbeat.interval.ms"] != ""); err != nil {
+		var avro *avroReader
+		if s.avro() && side.registry != "" {
+			avro = newAvroReader(side.registry)
+		}
+		if logs[i], err = startCapture(ctx, side, prefix, s.config["heartbeat.interval.ms"] != "", avro); err != nil {
 			return false, err
 		}
 		defer logs[i].stop()
-		if err := side.worker.Put(ctx, prefix, b.config(s, side.name, prefix, db.name)); err != nil {
+		if err := side.worker.Put(ctx, prefix, b.config(s, side, prefix, db.name)); err != nil {
 			return false, fmt.Errorf("%s: %w", side.name, err)
 		}
 	}
@@ -68,15 +72,21 @@ func (b *bench) play(ctx context.Context, out io.Writer, o options, s scenario, 
 	return c.report(out, o.verbose, time.Since(began)), db.dropSlots(ctx)
 }
 
+const avroConverter = "io.confluent.connect.avro.AvroConverter"
+
 // config is a scenario's config for one side. Slot and publication are its own.
-func (b *bench) config(s scenario, name, prefix, db string) map[string]string {
+func (b *bench) config(s scenario, of side, prefix, db string) map[string]string {
 	c := map[string]string{
 		"connector.class": "io.debezium.connector.postgresql.PostgresConnector", "tasks.max": "1", "plugin.name": "pgoutput",
 		"database.hostname": b.db.Host, "database.port": strconv.Itoa(b.db.Port), "database.user": pgtest.User, "database.password": "none", "database.dbname": db,
-		"topic.prefix": prefix, "slot.name": db + "_" + name, "publication.name": db + "_" + name, "poll.interval.ms": "20",
+		"topic.prefix": prefix, "slot.name": db + "_" + of.name, "publication.name": db + "_" + of.name, "poll.interval.ms": "20",
 		// Debezium's default is true; see differences.go.
 		"extended.headers.enabled": "false",
 		"header.converter":         "org.apache.kafka.connect.json.JsonConverter",
+	}
+	if s.avro() && of.registry != "" {
+		c["key.converter"], c["value.converter"] = avroConverter, avroConverter
+		c["key.converter.schema.registry.url"], c["value.converter.schema.registry.url"] = "http://"+of.registry, "http://"+of.registry
 	}
 	maps.Copy(c, s.config)
 	return c
