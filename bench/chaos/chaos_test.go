@@ -90,7 +90,7 @@ func TestFilesKilled(t *testing.T) {
 
 // TestS3Killed strikes once in each way.
 func TestS3Killed(t *testing.T) {
-	if err := chaos.S3(t.Context(), config(t, 9)); err != nil {
+	if err := chaos.S3(t.Context(), config(t, 10)); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -35,9 +35,9 @@ const (
 )
 
 // S3 kills a store, a broker, workers and the processes of their connectors,
-// and has the store be slow, answer with errors and cut connections, while a
-// sink writes a topic to it. At the end the objects must hold each record once.
-// It returns what was broken.
+// freezes workers until others have their work, and has the store be slow,
+// answer with errors and cut connections, while a sink writes a topic to it. At
+// the end the objects must hold each record once. It returns what was broken.
 func S3(ctx context.Context, cfg Config) (err error) {
 	c := &connectCluster{dir: cfg.Dir, setup: filepath.Join(cfg.Dir, "millrace.yaml"), done: map[string]int{}}
 	if err := os.WriteFile(c.setup, []byte(lakeSetup), 0o600); err != nil {
@@ -156,6 +156,9 @@ func (l *lake) blows() []blow {
 			w := l.workers[rng.IntN(chaosWorkers)]
 			w.node.Kill()
 			return w.start(ctx, l.broker.cfg.Bin)
+		}},
+		{"worker and plugins frozen", func(ctx context.Context, rng *rand.Rand) error {
+			return l.workers[rng.IntN(chaosWorkers)].freezeAll(ctx)
 		}},
 		{"broker", func(ctx context.Context, _ *rand.Rand) error {
 			l.broker.node.Kill()

@@ -209,9 +209,12 @@ func TestReplacedAndDeleted(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.expect("after the end", "and no end of line")
-	for range 100 {
+	for n := range 100 {
 		if w.poll(20*time.Millisecond, true); len(w.task.files) == 0 {
 			return
+		}
+		if n == 20 {
+			w.later()
 		}
 	}
 	t.Errorf("%d files are remembered", len(w.task.files))

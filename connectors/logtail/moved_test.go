@@ -74,3 +74,27 @@ func TestLostBeforeItWasRead(t *testing.T) {
 		w.quiet(100 * time.Millisecond)
 	}
 }
+
+// TestCompressedLongAfterItWasDeleted has a file that was read deleted, and the
+// compressed one that was made of it found only when nothing more can come of
+// it: directories that are rotated all the time hide files from the scans. A new
+// file that begins alike is another one.
+func TestCompressedLongAfterItWasDeleted(t *testing.T) {
+	for _, compressed := range []bool{true, false} {
+		w := newWorker(t, nil)
+		text, lines := numbered(0, 30)
+		w.write("app.log", text)
+		w.expect(lines...)
+		w.pack("app.log", "hidden.gz", false)
+		for !w.task.files[0].deleted {
+			w.poll(20*time.Millisecond, true)
+		}
+		if compressed {
+			w.rename("hidden.gz", "app.log.7.gz")
+			w.quiet(100 * time.Millisecond)
+			continue
+		}
+		w.write("app.log", text)
+		w.expect(lines...)
+	}
+}

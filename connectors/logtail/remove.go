@@ -110,6 +110,10 @@ func (t *task) deleteFile(f *file) error {
 	}
 	t.count.deleted.Add(1)
 	t.log.Info("file was read and is deleted", "path", f.path, "bytes", f.size)
-	f.found, f.readable, f.deleted = false, false, f.packed != plain
+	f.found, f.readable = false, false
+	if f.packed != plain {
+		f.deleted = true
+		t.homeless(f)
+	}
 	return nil
 }

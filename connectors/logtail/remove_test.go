@@ -55,9 +55,12 @@ func TestDeletesWhatIsStored(t *testing.T) {
 	if n := w.task.count.deleted.Value(); n != 2 {
 		t.Errorf("%d files are counted", n)
 	}
-	for range 100 {
+	for n := range 100 {
 		if w.poll(20*time.Millisecond, true); len(w.task.files) == 2 {
 			break
+		}
+		if n == 20 {
+			w.later()
 		}
 	}
 	if len(w.task.files) != 2 || len(w.stored) != 3 { // and the list

@@ -197,7 +197,8 @@ func (t *task) remove(f *file) {
 	f.original, f.ended = f, true // whoever has it in a queue passes over it
 }
 
-// lostTime is how long a file is looked for that was not read to its end.
+// lostTime is how long a file is looked for that was not read to its end, and
+// how long one that was deleted is remembered.
 const lostTime = time.Minute
 
 // forget looks after a file that was not found: it is read to its end while
@@ -223,11 +224,17 @@ func (t *task) forget(f *file) bool {
 	}
 	if f.content != nil && f.ended && lost >= t.rotateWait && !f.final {
 		fi, err := f.content.stat()
-		f.deleted = err == nil && links(fi) == 0
+		if f.deleted = err == nil && links(fi) == 0; f.deleted {
+			t.homeless(f) // another file will have the inode
+		}
 		f.final = true // its next turn hands over what is left, and closes it
 		t.enqueue(f)
 	}
-	if f.content != nil || t.originals[f] || !f.deleted && lost < t.forgetAfter {
+	keep := t.forgetAfter
+	if f.deleted { // what was made of it, as a compressed file, may not have been seen yet
+		keep = min(keep, lostTime)
+	}
+	if f.content != nil || t.originals[f] || lost < keep {
 		return false
 	}
 	t.remove(f)

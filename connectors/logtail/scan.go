@@ -405,7 +405,9 @@ func (t *task) recognise(c content, begin []byte, s sighting, packed compression
 	for _, f := range t.heads.find(begin) {
 		// One that was lost before anything was read of it is nothing to go on with:
 		// what it was may have been read since under another name.
-		if f.original != nil || f.node == s.node || !f.found && f.pos == 0 || packed != plain && f.refused == (version{s.node, s.size, s.mtime}) {
+		// And one that was deleted may be found compressed, while another file may
+		// begin as it did.
+		if f.original != nil || f.node == s.node || !f.found && f.pos == 0 || f.deleted && packed == plain || packed != plain && f.refused == (version{s.node, s.size, s.mtime}) {
 			continue
 		}
 		// What a compressed file holds is compared when it has been read that far,
