@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"golang.org/x/sync/errgroup"
@@ -41,7 +42,7 @@ func main() {
 			return err
 		}
 		fmt.Printf("%-60s %8.0f records/s\n", fmt.Sprintf("stored of %d records/s, 100 bytes each, %d partitions", *rate, *partitions), u.rate)
-		fmt.Printf("%-60s %8.0f MB\n", "  resident memory of the sink's process, at most", u.plugin)
+		fmt.Printf("%-60s %8.0f MB   (first half %.0f, second %.0f)\n", "  resident memory of the sink's process, at most", u.plugin, u.halves[0], u.halves[1])
 		fmt.Printf("%-60s %8.0f MB\n", "  of the worker, at most", u.worker)
 		return nil
 	})
@@ -70,14 +71,15 @@ func run(total, runs int, bin string, paced func(*rig) error) error {
 	if err != nil {
 		return err
 	}
-	var plain, avro, json figure
+	var plain, summed, avro, json figure
 	for i := range runs {
 		name := strconv.Itoa(i)
 		for _, m := range []struct {
 			best *figure
 			do   func() (float64, error)
 		}{
-			{&plain, func() (float64, error) { return upload(server, name, total) }},
+			{&plain, func() (float64, error) { return upload(server, "signed"+name, total, false) }},
+			{&summed, func() (float64, error) { return upload(server, "summed"+name, total, true) }},
 			{&avro, func() (float64, error) { return write(server, "avro"+name, "avro.AvroFormat", records, total) }},
 			{&json, func() (float64, error) { return write(server, "json"+name, "json.JsonFormat", records, total) }},
 		} {
@@ -87,6 +89,7 @@ func run(total, runs int, bin string, paced func(*rig) error) error {
 		}
 	}
 	plain.print("the AWS SDK alone, the same bytes in parts", plain)
+	summed.print("the same with CRC32 instead of signed content, as the sink", plain)
 	avro.print("the sink, Avro, 1 KB records", plain)
 	json.print("the sink, JSON, 1 KB records, of rows", plain)
 	if bin == "" {
@@ -200,14 +203,23 @@ func write(server *s3test.Server, dir, format string, b *data.Batch, total int) 
 	return float64(rounds*size) / 1e6, nil
 }
 
-// upload sends by the SDK alone: the same parts of objects of the same size.
-func upload(server *s3test.Server, name string, total int) (megabytes float64, err error) {
+// upload sends by the SDK alone: the same parts of objects of the same size. They
+// are signed, as the SDK does over http, or have checksums instead, as the sink's
+// to a store on the same machine.
+func upload(server *s3test.Server, name string, total int, sums bool) (megabytes float64, err error) {
 	const object = 4 * partSize
 	body := bytes.Repeat([]byte("lorem ipsum "), partSize/12+1)[:partSize]
+	algorithm, option := types.ChecksumAlgorithm(""), func(*s3.Options) {}
+	if sums {
+		algorithm = types.ChecksumAlgorithmCrc32
+		option = func(o *s3.Options) {
+			o.APIOptions = append(o.APIOptions, v4.SwapComputePayloadSHA256ForUnsignedPayloadMiddleware)
+		}
+	}
 	ctx, sent := context.Background(), 0
 	for n := 0; sent < total; n++ {
 		key := aws.String(fmt.Sprintf("plain%s/%d", name, n))
-		up, err := server.Client.CreateMultipartUpload(ctx, &s3.CreateMultipartUploadInput{Bucket: aws.String(bucket), Key: key})
+		up, err := server.Client.CreateMultipartUpload(ctx, &s3.CreateMultipartUploadInput{Bucket: aws.String(bucket), Key: key, ChecksumAlgorithm: algorithm})
 		if err != nil {
 			return 0, err
 		}
@@ -217,11 +229,11 @@ func upload(server *s3test.Server, name string, total int) (megabytes float64, e
 		for i := range parts {
 			all.Go(func() error {
 				number := aws.Int32(int32(i + 1))
-				out, err := server.Client.UploadPart(ctx, &s3.UploadPartInput{Bucket: aws.String(bucket), Key: key, UploadId: up.UploadId, PartNumber: number, Body: bytes.NewReader(body)})
+				out, err := server.Client.UploadPart(ctx, &s3.UploadPartInput{Bucket: aws.String(bucket), Key: key, UploadId: up.UploadId, PartNumber: number, Body: bytes.NewReader(body), ChecksumAlgorithm: algorithm}, option)
 				if err != nil {
 					return err
 				}
-				parts[i] = types.CompletedPart{PartNumber: number, ETag: out.ETag}
+				parts[i] = types.CompletedPart{PartNumber: number, ETag: out.ETag, ChecksumCRC32: out.ChecksumCRC32}
 				return nil
 			})
 		}

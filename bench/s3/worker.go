@@ -222,6 +222,7 @@ func (r *rig) await(ctx context.Context, topic string, flush, records int) error
 type usage struct {
 	rate           float64 // records a second that were stored
 	plugin, worker float64 // the most resident memory in MB
+	halves         [2]float64
 }
 
 // paced produces rate records a second of 100 bytes to many partitions for a
@@ -257,7 +258,7 @@ func (r *rig) paced(ctx context.Context, partitions, rate int, d time.Duration) 
 			r.client.Produce(ctx, &kgo.Record{Topic: name, Partition: int32(sent % partitions), Value: value}, nil)
 			sent++
 		}
-		if err := r.sample(&u); err != nil {
+		if err := r.sample(&u, 2*sent/(2*flush*partitions+rate)); err != nil {
 			return u, err
 		}
 		next = next.Add(10 * time.Millisecond)
@@ -270,11 +271,12 @@ func (r *rig) paced(ctx context.Context, partitions, rate int, d time.Duration) 
 		return u, err
 	}
 	u.rate = float64(2*flush*partitions) / time.Since(began).Seconds()
-	return u, r.sample(&u)
+	return u, r.sample(&u, 1)
 }
 
-// sample takes in the resident memory of the worker and of the sink's process.
-func (r *rig) sample(u *usage) error {
+// sample takes in the resident memory of the worker and of the sink's process, in
+// a half of the time.
+func (r *rig) sample(u *usage, half int) error {
 	all, err := r.worker.RSS()
 	if err != nil {
 		return err
@@ -292,5 +294,6 @@ func (r *rig) sample(u *usage) error {
 		u.plugin, plugins = max(u.plugin, float64(rss)/1e6), plugins+float64(rss)/1e6
 	}
 	u.worker = max(u.worker, float64(all)/1e6-plugins)
+	u.halves[half] = max(u.halves[half], plugins)
 	return nil
 }

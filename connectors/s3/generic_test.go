@@ -197,10 +197,18 @@ func TestGenericTasksShareObjects(t *testing.T) {
 		put(t, s, bucket, fmt.Sprintf("in/orders/%02d.json", i), jsonLines(i, i+1))
 	}
 	seen := map[string]int{}
+	var runs []*sdktest.SourceRun
 	for i := range 3 {
-		run := sdktest.StartSource(t, Connectors()[1], genericConfig(s, bucket, taskKey, fmt.Sprintf("%d/3", i)), nil)
-		for _, r := range run.TakeFor(400 * time.Millisecond) {
-			seen[r.Text()]++
+		runs = append(runs, sdktest.StartSource(t, Connectors()[1], genericConfig(s, bucket, taskKey, fmt.Sprintf("%d/3", i)), nil))
+	}
+	for n, after := 0, 0; n < 100 && after < 2; n++ { // some more, for what comes twice
+		for _, run := range runs {
+			for _, r := range run.TakeFor(100 * time.Millisecond) {
+				seen[r.Text()]++
+			}
+		}
+		if len(seen) == 12 {
+			after++
 		}
 	}
 	if len(seen) != 12 {

@@ -77,7 +77,7 @@ func noSchemas() schemaFunc { return func(*data.Record) (*data.Schema, error) { 
 // leanHeap is how much garbage, in percent of what is in use, makes a collection
 // worth while: most of what a sink's process has in use is the pool, which is no
 // garbage, and at Go's 100 the process would take twice that.
-const leanHeap = 20
+const leanHeap = 12
 
 // lean bounds the garbage of the process, which is this task's alone, unless
 // GOGC is set.
