@@ -333,7 +333,7 @@ func (t *task) beginStream(ctx context.Context, slot slotState) error {
 // has not yet noticed that an older connection is gone.
 func (t *task) openStream(ctx context.Context) (*walStream, error) {
 	for try := 0; ; try++ {
-		s, err := openStream(ctx, t.cfg, t.pos.confirmable(), t.timeout, startCommand(t.cfg, t.pos.confirmable(), t.major, t.twoPhase))
+		s, err := openStream(ctx, t.cfg, t.safe(), t.timeout, startCommand(t.cfg, t.pos.confirmable(), t.major, t.twoPhase))
 		if sqlState(err) != codeActive || try >= t.cfg.slotRetries {
 			return s, err
 		}
@@ -342,6 +342,15 @@ func (t *task) openStream(ctx context.Context) (*walStream, error) {
 			return nil, err
 		}
 	}
+}
+
+// safe is how far the server may forget: what is stored, not what was handed
+// over. It is 0, which confirms nothing, before there is something.
+func (t *task) safe() lsn {
+	if t.cfg.manualFlush {
+		return 0
+	}
+	return lsn(t.stored.Load())
 }
 
 // Committed takes the offsets that are safely stored: up to them the server
