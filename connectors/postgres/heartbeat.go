@@ -23,7 +23,9 @@ func (t *task) due() time.Duration {
 	if !t.dec.inTx {
 		next = min(next, t.inc.patience())
 		if t.asks != nil {
-			next = min(next, t.asks.Due())
+			// Signals were looked for just now; with a short interval, or a slow
+			// disk, they would be due again, and the stream never read.
+			next = min(next, max(t.asks.Due(), time.Millisecond))
 		}
 	}
 	return next

@@ -101,7 +101,7 @@ var senders = map[string]func(*testing.T, map[string]string) sender{"kafka": byT
 // withChannel is a worker that streams, and the sender of its signals.
 func withChannel(t *testing.T, channel string, props map[string]string, more ...string) (*worker, sender) {
 	t.Helper()
-	p := map[string]string{"signal.poll.interval.ms": "5"}
+	p := map[string]string{"signal.poll.interval.ms": "0"} // at each poll
 	for k, v := range props {
 		p[k] = v
 	}

@@ -83,21 +83,22 @@ type task struct {
 	stream *walStream
 }
 
-// prepare connects and checks what will be needed. There is a connection
-// afterwards only if all is known that goes with one.
+// prepare connects and checks what will be needed. It goes on where it was if it
+// was cut off: the connection is of use only when all is known that goes with it.
 func (t *task) prepare(ctx context.Context) error {
-	conn, err := t.cfg.connect(ctx, false)
-	if err != nil {
-		return err
+	if t.conn == nil || t.conn.IsClosed() {
+		conn, err := t.cfg.connect(ctx, false)
+		if err != nil {
+			return err
+		}
+		t.conn, t.cat = conn, catalog{conn: conn}
 	}
-	t.conn, t.cat = conn, catalog{conn: conn}
-	if err := t.learn(ctx, conn); err != nil {
-		closeConn(conn)
-		t.conn = nil
-		return err
-	}
-	return nil
+	return t.learn(ctx, t.conn)
 }
+
+// prepared reports whether there is a connection, and all is known that goes with
+// it. The types are learnt last.
+func (t *task) prepared() bool { return t.conn != nil && t.cat.types != nil }
 
 // learn finds out what a task has to know of the server.
 func (t *task) learn(ctx context.Context, conn *pgconn.PgConn) error {
@@ -212,7 +213,7 @@ func (t *task) setStream(s *walStream) {
 // decide finds out whether tables must be read, and makes what is missing on
 // the server.
 func (t *task) decide(ctx context.Context) error {
-	if t.conn == nil {
+	if !t.prepared() {
 		if err := t.prepare(ctx); err != nil {
 			return err
 		}
@@ -332,7 +333,7 @@ func (t *task) beginStream(ctx context.Context, slot slotState) error {
 // has not yet noticed that an older connection is gone.
 func (t *task) openStream(ctx context.Context) (*walStream, error) {
 	for try := 0; ; try++ {
-		s, err := openStream(ctx, t.cfg, t.pos.confirmable(), t.timeout, startCommand(t.cfg, t.pos.confirmable(), t.major, t.twoPhase))
+		s, err := openStream(ctx, t.cfg, t.safe(), t.timeout, startCommand(t.cfg, t.pos.confirmable(), t.major, t.twoPhase))
 		if sqlState(err) != codeActive || try >= t.cfg.slotRetries {
 			return s, err
 		}
@@ -341,6 +342,15 @@ func (t *task) openStream(ctx context.Context) (*walStream, error) {
 			return nil, err
 		}
 	}
+}
+
+// safe is how far the server may forget: what is stored, not what was handed
+// over. It is 0, which confirms nothing, before there is something.
+func (t *task) safe() lsn {
+	if t.cfg.manualFlush {
+		return 0
+	}
+	return lsn(t.stored.Load())
 }
 
 // Committed takes the offsets that are safely stored: up to them the server

@@ -276,8 +276,9 @@ func startCommand(c *config, from lsn, major int, twoPhase bool) string {
 	return b.String() + ")"
 }
 
-// openStream connects and starts streaming.
-func openStream(ctx context.Context, c *config, from lsn, timeout time.Duration, command string) (*walStream, error) {
+// openStream connects and starts streaming. flushed is what the server may
+// forget already.
+func openStream(ctx context.Context, c *config, flushed lsn, timeout time.Duration, command string) (*walStream, error) {
 	pg, err := c.connect(ctx, true)
 	if err != nil {
 		return nil, err
@@ -289,7 +290,7 @@ func openStream(ctx context.Context, c *config, from lsn, timeout time.Duration,
 	if timeout > 0 {
 		interval = max(min(interval, timeout/3), 10*time.Millisecond)
 	}
-	s, err := startStream(ctx, pg, command, from, interval)
+	s, err := startStream(ctx, pg, command, flushed, interval)
 	switch {
 	case sqlState(err) == codeUndefined:
 		return nil, sdk.Fatal(fmt.Errorf("slot %s or publication %s is missing: %w", c.slot, c.publication, err))
