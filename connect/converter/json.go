@@ -42,7 +42,7 @@ type jsonConverter struct {
 
 type jsonIncoming struct {
 	text   string
-	head   string // what stands before the payload as JsonConverter writes it
+	head   string       // what stands before the payload as JsonConverter writes it
 	schema *data.Schema // nil for schemaless
 	reader *data.JSONReader
 }
