@@ -3,7 +3,6 @@ package proto
 import (
 	"errors"
 	"io"
-	"sync"
 
 	"google.golang.org/grpc/encoding"
 	"google.golang.org/grpc/encoding/proto" // registers the codec that this one is based on
@@ -49,7 +48,7 @@ func (c codec) Marshal(v any) (mem.BufferSlice, error) {
 	inner = protowire.AppendVarint(inner, uint64(len(h.put.Payload)))
 	head := protowire.AppendTag(make([]byte, 0, 48), fieldPut, protowire.BytesType)
 	head = protowire.AppendVarint(head, uint64(len(inner)+len(h.put.Payload)))
-	return mem.BufferSlice{mem.SliceBuffer(append(head, inner...)), mem.NewBuffer(&h.put.Payload, &recycled)}, nil
+	return mem.BufferSlice{mem.SliceBuffer(append(head, inner...)), mem.NewBuffer(&h.put.Payload, recycled)}, nil
 }
 
 // Unmarshal implements encoding.CodecV2.
@@ -99,7 +98,7 @@ func readPayload(b mem.BufferSlice, field protowire.Number) (p *Payload, ok bool
 		case err != nil:
 			return nil, false
 		case number == fieldPayload && kind == protowire.BytesType && p.Payload == nil && value <= uint64(r.Remaining()):
-			p.Payload = recycled.take(int(value))
+			p.Payload = *recycled.Get(int(value))
 			if _, err := io.ReadFull(r, p.Payload); err != nil {
 				return nil, false
 			}
@@ -142,34 +141,7 @@ func readVarint(r *mem.Reader) (v uint64, err error) {
 }
 
 // recycled is the memory of payloads that is used again.
-var recycled payloadPool
-
-// payloadPool implements mem.BufferPool, for what a transport gives back.
-type payloadPool struct{ pool sync.Pool }
-
-// Payloads of more than mostKept bytes are not kept: there are few.
-const mostKept = 4 << 20
-
-// take returns memory of a size, with what was in it before.
-func (p *payloadPool) take(size int) []byte { return (*p.Get(size))[:size] }
-
-// Get implements mem.BufferPool.
-func (p *payloadPool) Get(size int) *[]byte {
-	if b, ok := p.pool.Get().(*[]byte); ok && cap(*b) >= size {
-		return b
-	}
-	b := make([]byte, size+size/4) // the next is seldom of exactly the same size
-	return &b
-}
-
-// Put implements mem.BufferPool.
-func (p *payloadPool) Put(b *[]byte) {
-	if cap(*b) > mostKept {
-		return
-	}
-	spoil((*b)[:cap(*b)])
-	p.pool.Put(b)
-}
+var recycled = &pool{spoils: true}
 
 // Recycle gives back the memory of a payload that was received: nothing refers
 // to it any more.

@@ -15,11 +15,14 @@ func init() { experimental.SetDefaultBufferPool(newPool()) }
 
 // tiers are the sizes of pooled buffers, each the power of two of that number.
 // What is larger than the last is rare, and left to the collector.
-var tiers = [...]uint{12, 14, 16, 18, 20}
+var tiers = [...]uint{12, 14, 16, 18, 19, 20, 22}
 
 // pool is a mem.BufferPool whose buffers come as they were left: what is taken
 // from it is written over before it is read. It is safe for concurrent use.
-type pool struct{ of [len(tiers)]sync.Pool }
+type pool struct {
+	of     [len(tiers)]sync.Pool
+	spoils bool // under the race detector, what is given back is overwritten
+}
 
 var _ mem.BufferPool = (*pool)(nil)
 
@@ -46,6 +49,9 @@ func (p *pool) Get(length int) *[]byte {
 func (p *pool) Put(b *[]byte) {
 	for i, bits := range tiers {
 		if cap(*b) == 1<<bits {
+			if p.spoils {
+				spoil((*b)[:cap(*b)])
+			}
 			p.of[i].Put(b)
 			return
 		}

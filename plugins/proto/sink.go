@@ -242,7 +242,7 @@ func (s *Sink) Put(ctx context.Context, b *data.Batch) (int, error) {
 		if s.answered() {
 			break // it failed: the task has no use for the rest
 		}
-		payload, next, err := AppendBatch(recycled.take(s.spec.BatchBytes + s.spec.BatchBytes/8)[:0], b, from, &s.table, s.spec.BatchBytes)
+		payload, next, err := AppendBatch((*recycled.Get(s.spec.BatchBytes + s.spec.BatchBytes/8))[:0], b, from, &s.table, s.spec.BatchBytes)
 		if err != nil {
 			s.Abort(err)
 			return 0, fmt.Errorf("put: %w", err)
